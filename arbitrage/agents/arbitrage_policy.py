@@ -1,0 +1,234 @@
+"""The learned policy as it is served: numbers and compiled loops, no learner and no torch.
+
+Law
+- The advantage of an action over idling is what the price chain says, corrected by what realised advantages taught:
+  energy x one-step price forecast - wear + continuation under the chain + scale x ridge correction.
+- The larger positive advantage is taken, else idle. Members of an ensemble are averaged before choosing.
+- A decision depends on its own time and state only: a year read at once and one live decision agree to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.lattice import CHARGE, DISCHARGE, Lattice, LatticeSize, cell, make_lattice
+from arbitrage.agents.policy import Intent
+from arbitrage.agents.price_chain import DayPlans, PriceChain, Questions, continuation_advantages
+from arbitrage.agents.random_features import RandomFeatures
+from arbitrage.battery import Battery, BatteryState, clip_power_mw
+from arbitrage.errors import Fault, refuse
+from arbitrage.market.series import Knowledge
+from arbitrage.observation import PLAN_GROUPS, Encoded, MarketFeatures
+from arbitrage.quarter_hour import (
+    MINUTES_PER_HOUR,
+    MINUTES_PER_QUARTER_HOUR,
+    QUARTER_HOUR_H,
+    brussels_day_numbers,
+    brussels_midnight,
+    quarter_hour_grid,
+)
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+PLAN_FEATURES = sum(len(group) for group in PLAN_GROUPS)
+"""The plan rests on the first so many market features."""
+_LEAST_POWER_MW = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One fitted member of the ensemble."""
+
+    plan_map: RandomFeatures
+    plan_coefficients: Singles
+    """Shape [plan regressors]; expected price less base, in units of the scale at midnight."""
+    full_map: RandomFeatures
+    forecast_coefficients: Singles
+    """Shape [full regressors]; one-step forecast less base, in units of the scale."""
+    chain: PriceChain
+    correction_coefficients: Singles
+    """Shape [2, nodes, full regressors]; correction of the advantage, in units of the scale."""
+    end_value_fraction: Floats
+    """Shape [nodes]; worth of a state at a day's end, in EUR per EUR/MWh of that day's mean expected price."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayOutline:
+    """The quarter-hours of whole Brussels days, and what was known of them at each day's midnight."""
+
+    starts: Numbers
+    """Shape [n]; epoch minutes."""
+    day_start: Numbers
+    """Shape [days + 1]; row at which each day begins, and the end."""
+    encoded: Encoded
+    """As of midnight, about each quarter-hour."""
+
+
+def outline_days(knowledge: Knowledge, day_numbers: Numbers) -> DayOutline:
+    """Whole Brussels days [days], ascending, seen from their midnights; none may begin after the knowledge ends."""
+    midnights = [(brussels_midnight(int(day)), brussels_midnight(int(day) + 1)) for day in day_numbers]
+    days = [quarter_hour_grid(start, end) for start, end in midnights]
+    starts = np.concatenate(days)
+    known_from = np.concatenate([np.full(len(day), day[0]) for day in days])
+    encoded = MarketFeatures().encode_scaled(knowledge.looking_back(known_from, starts))
+    return DayOutline(starts, np.cumsum([0, *(len(day) for day in days)]), encoded)
+
+
+def plan_days(member: Member, outline: DayOutline, nodes: int) -> DayPlans:
+    """A member's plan of the outlined days."""
+    regressors = member.plan_map(outline.encoded.features[:, :PLAN_FEATURES])
+    expected = predict_price(outline.encoded, regressors, member.plan_coefficients)
+    levels = np.add.reduceat(expected, outline.day_start[:-1]) / np.diff(outline.day_start)
+    return DayPlans(
+        expected_price_eur_mwh=expected,
+        scale_eur_mwh=outline.encoded.scale_eur_mwh,
+        quarter_of_hour=quarters_of_hour(outline.starts),
+        day_start=outline.day_start,
+        end_value_eur=np.maximum(levels, 0.0)[:, None] * member.end_value_fraction.reshape(1, nodes),
+    )
+
+
+def quarters_of_hour(minutes: Numbers) -> Numbers:
+    """Quarter of the hour (0 to 3) of each epoch minute."""
+    return (minutes % MINUTES_PER_HOUR) // MINUTES_PER_QUARTER_HOUR
+
+
+def predict_price(encoded: Encoded, regressors: Singles, coefficients: Singles) -> Floats:
+    """Base plus scale times the regression, EUR/MWh, shape [n]."""
+    predicted = np.empty(len(regressors))
+    _row_products(regressors, coefficients, predicted)
+    return encoded.base_eur_mwh + encoded.scale_eur_mwh * predicted
+
+
+@numba.njit(cache=True)
+def _row_products(rows: Singles, coefficients: Singles, out: Floats) -> None:
+    for i in range(rows.shape[0]):
+        total = 0.0
+        for j in range(rows.shape[1]):
+            total += rows[i, j] * coefficients[j]
+        out[i] = total
+
+
+@dataclass(frozen=True, slots=True)
+class _MemberView:
+    """A member's reading of the market at T times."""
+
+    regressors: Singles
+    """Shape [T, full regressors]."""
+    correction: Singles
+    """Shape [2, nodes, full regressors]."""
+    forecast_eur_mwh: Floats
+    """Shape [T]."""
+    continuation_eur: Singles
+    """Shape [T, 2, nodes]."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    lattice: Lattice
+    scale_eur_mwh: Floats
+    members: tuple[_MemberView, ...]
+
+    def intent(self, at: int, state: BatteryState) -> Intent:
+        """Charge or discharge at rated power, whichever has the larger positive advantage; else idle."""
+        charge, discharge = np.mean([self._advantages(member, at, state) for member in self.members], axis=0)
+        law = self.lattice.law
+        if charge > 0.0 and charge >= discharge:
+            return Intent(-law.charge_power_mw, "charging_beats_idling", float(charge), float(discharge))
+        if discharge > 0.0:
+            return Intent(law.discharge_power_mw, "discharging_beats_idling", float(charge), float(discharge))
+        return Intent(0.0, "idling_is_best", float(charge), float(discharge))
+
+    def _advantages(self, member: _MemberView, at: int, state: BatteryState) -> tuple[float, float]:
+        return _advantages_at(
+            self.lattice,
+            member.regressors[at],
+            member.correction,
+            member.forecast_eur_mwh[at],
+            self.scale_eur_mwh[at],
+            member.continuation_eur[at],
+            state.soc_mwh,
+            state.cycles_used,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ArbitragePolicy:
+    """The learned policy for one kind of battery."""
+
+    battery: Battery
+    size: LatticeSize
+    members: tuple[Member, ...]
+    name: str = "learned"
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> _View:
+        """Encode, plan the days and forecast. Raises BadInput if the battery is not the one trained for."""
+        refuse(_mismatches(self.battery, battery))
+        lattice = make_lattice(battery, MINUTES_PER_QUARTER_HOUR, self.size)
+        encoded = MarketFeatures().encode_scaled(knowledge)
+        days, day_of_time = np.unique(brussels_day_numbers(knowledge.times), return_inverse=True)
+        outline = outline_days(knowledge, days)
+        rows = np.searchsorted(outline.starts, knowledge.times, side="right") - 1
+        members = tuple(self._read_member(member, lattice, encoded, outline, rows) for member in self.members)
+        return _View(lattice, encoded.scale_eur_mwh, members)
+
+    def _read_member(
+        self, member: Member, lattice: Lattice, encoded: Encoded, outline: DayOutline, rows: Numbers
+    ) -> _MemberView:
+        plans = plan_days(member, outline, lattice.nodes)
+        regressors = member.full_map(encoded.features)
+        forecast = predict_price(encoded, regressors, member.forecast_coefficients)
+        gap = (forecast - plans.expected_price_eur_mwh[rows]) / plans.scale_eur_mwh[rows]
+        continuation = continuation_advantages(lattice, member.chain, plans, Questions(rows, gap))
+        return _MemberView(regressors, member.correction_coefficients, forecast, continuation)
+
+
+@numba.njit(cache=True)
+def _advantages_at(
+    lattice: Lattice,
+    regressors: Singles,
+    correction: Singles,
+    forecast: float,
+    scale: float,
+    continuation: Singles,
+    soc_mwh: float,
+    cycles_used: float,
+) -> tuple[float, float]:
+    """Advantage in EUR of charging and of discharging in a state; minus infinity where it moves nothing."""
+    corner, soc_share, cycle_share = cell(lattice, soc_mwh, cycles_used)
+    result = np.empty(2)
+    for action in range(2):
+        asked = -lattice.law.charge_power_mw if action == CHARGE else lattice.law.discharge_power_mw
+        if abs(clip_power_mw(lattice.law, soc_mwh, cycles_used, asked, QUARTER_HOUR_H)) < _LEAST_POWER_MW:
+            result[action] = -np.inf
+            continue
+        total = 0.0
+        for above in range(2):
+            for beside in range(2 if lattice.cycle_nodes > 1 else 1):
+                node = corner + above * lattice.cycle_nodes + beside
+                share = (soc_share if above else 1.0 - soc_share) * (cycle_share if beside else 1.0 - cycle_share)
+                if share == 0.0:
+                    continue
+                learned = 0.0
+                for j in range(regressors.shape[0]):
+                    learned += regressors[j] * correction[action, node, j]
+                cash = lattice.energy_mwh[action, node] * forecast - lattice.wear_eur[action, node]
+                total += share * (cash + continuation[action, node] + scale * learned)
+        result[action] = total
+    return result[CHARGE], result[DISCHARGE]
+
+
+def _mismatches(trained: Battery, given: Battery) -> list[Fault]:
+    """Where the battery differs from the one that the policy was trained for."""
+    fields = Battery.__dataclass_fields__
+    return [
+        Fault(name, f"the policy was trained for {getattr(trained, name)}, not {getattr(given, name)}")
+        for name in fields
+        if getattr(trained, name) != getattr(given, name)
+    ]

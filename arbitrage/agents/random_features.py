@@ -1,0 +1,121 @@
+"""Ridge regression on random cosine features (Rahimi and Recht, 2007), beside the features themselves.
+
+Law: what a row maps to depends on that row alone, to the last bit, so that a year encoded at once and one live
+decision agree; hence compiled loops over rows here, where a matrix product would depend on the number of rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numpy.linalg import solve
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
+
+_CLIP = 4.0
+"""Standard deviations beyond which a feature is taken as just far."""
+_CONSTANT = 10.0
+"""Size of the constant feature: large, so that the ridge penalty hardly touches the mean."""
+_LINEAR_WEIGHT = 3.0
+_COSINE_WEIGHT = np.sqrt(20.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RandomFeatures:
+    """A fixed random map from market features to regressors."""
+
+    mean: Singles
+    """Shape [inputs]; of the training rows."""
+    std: Singles
+    """Shape [inputs]; of the training rows."""
+    frequencies: Singles
+    """Shape [inputs, cosines]."""
+    phases: Singles
+    """Shape [cosines]."""
+
+    @property
+    def outputs(self) -> int:
+        """Number of regressors: a constant, the inputs, the cosines."""
+        return 1 + len(self.mean) + len(self.phases)
+
+    def __call__(self, features: Singles) -> Singles:
+        """Regressors of each row, shape [n, outputs], from features [n, inputs]."""
+        out = np.empty((len(features), self.outputs), dtype=np.float32)
+        _map_rows(np.ascontiguousarray(features), self.mean, self.std, self.frequencies, self.phases, out)
+        return out
+
+
+def draw_random_features(features: Singles, gains: Singles, cosines: int, rng: np.random.Generator) -> RandomFeatures:
+    """Draw a map for training features [n, inputs]; an input with a larger gain [inputs] varies faster in the cosines."""
+    spread = gains / np.sqrt((gains**2).sum())
+    frequencies = rng.standard_normal((len(gains), cosines)) * spread[:, None]
+    phases = rng.uniform(0.0, 2.0 * np.pi, cosines)
+    std = features.std(axis=0, dtype=np.float64)
+    return RandomFeatures(
+        mean=features.mean(axis=0, dtype=np.float64).astype(np.float32),
+        std=np.where(std > 1e-9, std, 1.0).astype(np.float32),
+        frequencies=frequencies.astype(np.float32),
+        phases=phases.astype(np.float32),
+    )
+
+
+@numba.njit(cache=True)
+def _map_rows(
+    features: Singles, mean: Singles, std: Singles, frequencies: Singles, phases: Singles, out: Singles
+) -> None:
+    inputs, cosines = frequencies.shape
+    linear = np.float32(_LINEAR_WEIGHT / np.sqrt(inputs))
+    wave = np.float32(_COSINE_WEIGHT / np.sqrt(cosines))
+    angle = np.empty(cosines, dtype=np.float32)
+    for row in range(features.shape[0]):
+        angle[:] = phases
+        out[row, 0] = _CONSTANT
+        for i in range(inputs):
+            scaled = (features[row, i] - mean[i]) / std[i]
+            scaled = min(max(scaled, np.float32(-_CLIP)), np.float32(_CLIP))
+            out[row, 1 + i] = linear * scaled
+            for j in range(cosines):
+                angle[j] += scaled * frequencies[i, j]
+        for j in range(cosines):
+            out[row, 1 + inputs + j] = wave * np.cos(angle[j])
+
+
+class Ridge:
+    """Ridge regression with rows in folds, so that every training row can be predicted by a fit that has not seen it."""
+
+    def __init__(self, regressors: Singles, folds: Numbers, weights: Singles | None = None) -> None:
+        """regressors: [n, d]; folds: [n], negative = not used; weights: [n], the inverse size of each row's error."""
+        self._regressors = regressors
+        self._weights = np.ones(len(folds), dtype=np.float32) if weights is None else weights
+        self._rows = {int(fold): folds == fold for fold in np.unique(folds[folds >= 0])}
+        self._grams = {fold: _gram(self._weighted(rows)) for fold, rows in self._rows.items()}
+
+    def fit(self, targets: Singles, penalty: float) -> tuple[Singles, Singles]:
+        """Coefficients [d, outputs] on all used rows, and out-of-fold predictions [n, outputs] (0 in unused rows)."""
+        moments = {fold: self._weighted(rows).T @ self._target(targets, rows) for fold, rows in self._rows.items()}
+        gram, moment = sum(self._grams.values()), sum(moments.values())
+        predicted = np.zeros_like(targets)
+        for fold, rows in self._rows.items():
+            left_out = _solve(gram - self._grams[fold], moment - moments[fold], penalty)
+            predicted[rows] = self._regressors[rows] @ left_out
+        return _solve(gram, moment, penalty), predicted
+
+    def _weighted(self, rows: Flags) -> Singles:
+        return np.asarray(self._regressors[rows] * self._weights[rows, None])
+
+    def _target(self, targets: Singles, rows: Flags) -> Singles:
+        return np.asarray(targets[rows] * self._weights[rows, None])
+
+
+def _gram(rows: Singles) -> Floats:
+    return (rows.T @ rows).astype(np.float64)
+
+
+def _solve(gram: npt.NDArray[np.floating], moment: npt.NDArray[np.floating], penalty: float) -> Singles:
+    return solve(gram + penalty * np.eye(len(gram)), moment.astype(np.float64)).astype(np.float32)

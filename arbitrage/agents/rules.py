@@ -1,0 +1,175 @@
+"""The floors: doing nothing, and two rules of thumb with two numbers each, tuned on days that are not tested.
+
+Law: a rule compares one signal with a lower and an upper bound, all three known at the time. Below, it charges at rated
+power; above, it discharges. A signal that is not known means idle.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.policy import Intent
+from arbitrage.battery import Battery, BatteryLaw, BatteryState, advance, clip_power_mw
+from arbitrage.market.series import DAY_AHEAD, PRICE, Knowledge, MarketSeries
+from arbitrage.market.splits import Span, new_day_flags
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
+
+Floats = npt.NDArray[np.float64]
+
+_WEEK_QUARTER_HOURS = 7 * 96
+_LAST = (-1, -2, -3, -4)
+"""Quarter-hours back in which the last known price is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Never moves energy."""
+
+    name: str = "idle"
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> _Signal:
+        """An outlook that always idles."""
+        nothing = np.full(len(knowledge.times), np.nan)
+        return _Signal(nothing, nothing, nothing, battery.law)
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdRule:
+    """Charge when the last known price is low for this week, discharge when it is high.
+
+    The bounds are the mean of the last seven days' known prices plus so many of their standard deviations.
+    """
+
+    charge_below_std: float = -0.5
+    discharge_above_std: float = 0.5
+    tuned_on: str | None = None
+    """The days on which the two numbers were chosen; None: never tuned."""
+    name: str = "threshold"
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> _Signal:
+        """Signal: the last known price."""
+        signal = last_known_price_eur_mwh(knowledge)
+        _, mean, std = knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)
+        return _Signal(signal, mean + self.charge_below_std * std, mean + self.discharge_above_std * std, battery.law)
+
+    def candidates(self) -> list[ThresholdRule]:
+        """The grid that tuning searches."""
+        grid = np.linspace(-2.0, 2.0, 17).tolist()
+        pairs = itertools.product(grid, grid)
+        return [replace(self, charge_below_std=a, discharge_above_std=b) for a, b in pairs if a <= b]
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadRule:
+    """Charge when the last known price lies below the hour's day-ahead price by a margin, discharge when above."""
+
+    charge_below_eur_mwh: float = -50.0
+    discharge_above_eur_mwh: float = 50.0
+    tuned_on: str | None = None
+    """The days on which the two margins were chosen; None: never tuned."""
+    name: str = "spread"
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> _Signal:
+        """Signal: last known price less the day-ahead price of the quarter-hour being decided."""
+        signal = last_known_price_eur_mwh(knowledge) - knowledge.gather(DAY_AHEAD, [0])[:, 0]
+        low = np.full(len(signal), self.charge_below_eur_mwh)
+        return _Signal(signal, low, np.full(len(signal), self.discharge_above_eur_mwh), battery.law)
+
+    def candidates(self) -> list[SpreadRule]:
+        """The grid that tuning searches."""
+        grid = [-400.0, -300.0, -200.0, -150.0, -100.0, -75.0, -50.0, -25.0, 0.0]
+        grid += [-margin for margin in reversed(grid[:-1])]
+        pairs = itertools.product(grid, grid)
+        return [replace(self, charge_below_eur_mwh=a, discharge_above_eur_mwh=b) for a, b in pairs if a <= b]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """A rule's reading of the market, arrays of shape [T]."""
+
+    signal: Floats
+    low: Floats
+    high: Floats
+    law: BatteryLaw
+
+    def intent(self, at: int, state: BatteryState) -> Intent:
+        """Compare the signal with its bounds; NaN fails both comparisons and idles."""
+        if self.signal[at] < self.low[at]:
+            return Intent(-self.law.charge_power_mw, "signal_below_bound")
+        if self.signal[at] > self.high[at]:
+            return Intent(self.law.discharge_power_mw, "signal_above_bound")
+        return Intent(0.0, "signal_between_bounds")
+
+
+class TunableRule(Protocol):
+    """A rule with a grid of candidates."""
+
+    tuned_on: str | None
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> _Signal:
+        """See `Policy`."""
+        ...
+
+    def candidates(self) -> Sequence[Self]:
+        """The grid that tuning searches."""
+        ...
+
+
+def tune[Rule: (ThresholdRule, SpreadRule)](
+    rule: Rule, market: MarketSeries, battery: Battery, selection: Sequence[Span], description: str
+) -> Rule:
+    """The candidate that earns most on the selected spans; `description` names them in reports.
+
+    Ties go to the first candidate. Uses final prices of the selection, so these days must not be tested on.
+    """
+    best, best_eur = rule, -np.inf
+    knowledge = [market.known_at(market.quarter_hours[span.first : span.last]) for span in selection]
+    for candidate in rule.candidates():
+        earned = sum(
+            _earn(candidate.read(known, battery), market, span) for known, span in zip(knowledge, selection, strict=True)
+        )
+        if earned > best_eur:
+            best, best_eur = candidate, earned
+    return replace(best, tuned_on=description)
+
+
+def _earn(reading: _Signal, market: MarketSeries, span: Span) -> float:
+    prices = market.price_eur_mwh[span.first : span.last]
+    return float(
+        _rollout(reading.law, reading.signal, reading.low, reading.high, prices, new_day_flags(market, span))
+    )
+
+
+@numba.njit(cache=True)
+def _rollout(
+    law: BatteryLaw, signal: Floats, low: Floats, high: Floats, prices: Floats, new_day: npt.NDArray[np.bool_]
+) -> float:
+    """Profit in EUR of a rule through one span from empty, arrays of shape [n]."""
+    soc_mwh, cycles, profit_eur = law.min_soc_mwh, 0.0, 0.0
+    for t in range(prices.shape[0]):
+        if new_day[t]:
+            cycles = 0.0
+        if np.isnan(prices[t]):
+            continue
+        asked = -law.charge_power_mw if signal[t] < low[t] else law.discharge_power_mw if signal[t] > high[t] else 0.0
+        power = clip_power_mw(law, soc_mwh, cycles, asked, QUARTER_HOUR_H)
+        soc_mwh, cycles, wear_eur = advance(law, soc_mwh, cycles, power, QUARTER_HOUR_H)
+        profit_eur += prices[t] * power * QUARTER_HOUR_H - wear_eur
+    return profit_eur
+
+
+def last_known_price_eur_mwh(knowledge: Knowledge) -> Floats:
+    """The newest known final price among the last four quarter-hours, shape [T]; NaN if none is known."""
+    recent = knowledge.gather(PRICE, [MINUTES_PER_QUARTER_HOUR * back for back in _LAST])
+    newest = recent[:, 0]
+    for column in recent.T[1:]:
+        newest = np.where(np.isnan(newest), column, newest)
+    return newest
+

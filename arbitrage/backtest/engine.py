@@ -1,0 +1,148 @@
+"""The backtest: decide, let the battery law act, settle, and write it down.
+
+Law: every decision goes through `dispatch`. The engine keeps the clock and the books; it has no opinion on power.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from arbitrage.agents.policy import Policy
+from arbitrage.backtest.ledger import make_ledger, violations
+from arbitrage.backtest.perfect_foresight import Foresight, perfect_foresight
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.dispatch import Dispatcher
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import Span, new_day_flags, rows_of
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh
+
+Floats = npt.NDArray[np.float64]
+Progress = Callable[[int], None]
+"""Told the number of quarter-hours just done."""
+
+PERFECT_FORESIGHT = "perfect-foresight"
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What a strategy did on the selected spans, with the ceiling on the same spans beside it."""
+
+    strategy: str
+    battery: Battery
+    ledger: pd.DataFrame
+    """See `ledger.COLUMNS`."""
+    violations: pd.DataFrame
+    foresight: Foresight
+    """The optimum of the same spans."""
+
+
+def run_backtest(
+    market: MarketSeries,
+    battery: Battery,
+    policy: Policy,
+    selection: Sequence[Span],
+    *,
+    step_min: int = MINUTES_PER_QUARTER_HOUR,
+    progress: Progress | None = None,
+) -> Backtest:
+    """Run a policy through the spans, each from an empty battery, deciding every `step_min` minutes.
+
+    A quarter-hour without a price is held and not settled.
+    """
+    books = _Books(len(rows_of(selection)))
+    for span in selection:
+        _run_span(market, battery, policy, span, step_min, books)
+        if progress is not None:
+            progress(len(span))
+    foresight = perfect_foresight(market, battery, selection)
+    return _close(policy.name, market, battery, selection, books.columns, foresight)
+
+
+def backtest_perfect_foresight(market: MarketSeries, battery: Battery, selection: Sequence[Span]) -> Backtest:
+    """The ceiling itself, as a strategy in the same ledger."""
+    foresight = perfect_foresight(market, battery, selection)
+    law = battery.law
+    begins = np.concatenate([np.arange(len(span)) == 0 for span in selection])
+    soc_start = np.where(begins, law.min_soc_mwh, np.concatenate(([0.0], foresight.soc_mwh[:-1])))
+    drawn = foresight.discharge_mwh / law.discharge_efficiency
+    day_starts = np.flatnonzero(np.concatenate([new_day_flags(market, span) for span in selection]))
+    lengths = np.diff(np.append(day_starts, len(drawn)))
+    total = np.cumsum(drawn)
+    before_day = np.repeat(np.concatenate(([0.0], total))[day_starts], lengths)
+    columns = {
+        "charge_mwh": foresight.charge_mwh,
+        "discharge_mwh": foresight.discharge_mwh,
+        "soc_start_mwh": soc_start,
+        "soc_end_mwh": foresight.soc_mwh,
+        "cycles_used": (total - before_day) / law.capacity_mwh,
+        "wear_eur": drawn * law.wear_cost_eur_mwh,
+    }
+    return _close(PERFECT_FORESIGHT, market, battery, selection, columns, foresight)
+
+
+class _Books:
+    """Columns of the ledger while they are being written, one row a quarter-hour."""
+
+    def __init__(self, count: int) -> None:
+        names = ("charge_mwh", "discharge_mwh", "soc_start_mwh", "soc_end_mwh", "cycles_used", "wear_eur")
+        self.columns: dict[str, Floats] = {name: np.zeros(count) for name in (*names, "asked_mw", "shielded_fraction")}
+        self.row = 0
+
+    def open_row(self, state: BatteryState) -> None:
+        self.columns["soc_start_mwh"][self.row] = state.soc_mwh
+
+    def add(self, asked_mw: float, power_mw: float, wear_eur: float, step_min: int, shielded: bool) -> None:
+        columns, row = self.columns, self.row
+        share = step_min / MINUTES_PER_QUARTER_HOUR
+        columns["charge_mwh"][row] += energy_mwh(max(0.0, -power_mw), step_min)
+        columns["discharge_mwh"][row] += energy_mwh(max(0.0, power_mw), step_min)
+        columns["wear_eur"][row] += wear_eur
+        columns["asked_mw"][row] += asked_mw * share
+        columns["shielded_fraction"][row] += share * shielded
+
+    def close_row(self, state: BatteryState) -> None:
+        self.columns["soc_end_mwh"][self.row] = state.soc_mwh
+        self.columns["cycles_used"][self.row] = state.cycles_used
+        self.row += 1
+
+
+def _run_span(
+    market: MarketSeries, battery: Battery, policy: Policy, span: Span, step_min: int, books: _Books
+) -> None:
+    starts = market.quarter_hours[span.first : span.last]
+    steps = MINUTES_PER_QUARTER_HOUR // step_min
+    times = (starts[:, None] + step_min * np.arange(steps)).ravel()
+    dispatcher = Dispatcher(policy, battery, market, times, step_min)
+    settled = ~np.isnan(market.price_eur_mwh[span.first : span.last])
+    state = battery.empty
+    for row, new_day in enumerate(new_day_flags(market, span)):
+        if new_day:
+            state = BatteryState(state.soc_mwh)
+        books.open_row(state)
+        if settled[row]:
+            for at in range(row * steps, (row + 1) * steps):
+                decision = dispatcher.decide(at, state)
+                flow = battery.step(state, decision.power_mw, step_min)
+                state = flow.after
+                books.add(
+                    decision.intent.power_mw, flow.power_mw, flow.wear_eur, step_min, decision.shield is not None
+                )
+        books.close_row(state)
+
+
+def _close(
+    strategy: str,
+    market: MarketSeries,
+    battery: Battery,
+    selection: Sequence[Span],
+    columns: dict[str, Floats],
+    foresight: Foresight,
+) -> Backtest:
+    span_of_row = np.repeat(np.arange(len(selection)), [len(span) for span in selection])
+    ledger = make_ledger(market, rows_of(selection), span_of_row, columns)
+    return Backtest(strategy, battery, ledger, violations(ledger, battery), foresight)

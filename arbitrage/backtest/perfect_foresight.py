@@ -1,0 +1,243 @@
+"""Perfect foresight: the most that any strategy can earn, as a linear programme and as dynamic programming.
+
+Law
+- Prices are known, energy at the end of a span is worth nothing, each span starts empty.
+- It is a ceiling. As in the usual linear programme, the store may take in and give off energy in the same
+  quarter-hour. That pays only at negative prices, where losses are welcome, and no battery with one
+  power conversion can do it; `circulated_mwh` says how much of it there is.
+- A quarter-hour without a price is held.
+
+The linear programme gives a schedule. The dynamic programme gives the value only, in a fraction of the time: it
+keeps a concave value function on a lattice of (budget left, state of charge) and raises it, quarter-hour by
+quarter-hour, by all charges and then all discharges the power rating allows. Linear interpolation of a concave
+function lies below it, so its error is never in favour of the ceiling.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import highspy
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.battery import Battery, BatteryLaw
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import Span, new_day_flags, rows_of
+from arbitrage.quarter_hour import QUARTER_HOUR_H
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Lattice = npt.NDArray[np.float32]
+
+SOC_SEGMENTS = 160
+"""Segments of the SoC lattice without a budget."""
+SOC_SEGMENTS_WITH_BUDGET = range(48, 65)
+"""With a budget the lattice has two dimensions; the number that fits the budget best is taken."""
+_UNREACHABLE = np.float32(-1e30)
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """The optimal schedule over some spans, arrays of shape [n] in the order of the spans' rows."""
+
+    profit_eur: float
+    """Cash less wear."""
+    charge_mwh: Floats
+    """Grid side, 0 or more."""
+    discharge_mwh: Floats
+    """Grid side, 0 or more."""
+    soc_mwh: Floats
+    """At the end of each quarter-hour."""
+
+    @property
+    def circulated_mwh(self) -> float:
+        """Grid-side energy taken and given in the same quarter-hour."""
+        return float(np.minimum(self.charge_mwh, self.discharge_mwh).sum())
+
+
+def perfect_foresight(market: MarketSeries, battery: Battery, selection: Sequence[Span]) -> Foresight:
+    """The optimum as one linear programme over all spans, solved by HiGHS.
+
+    Raises RuntimeError if the solver does not end at an optimum.
+    """
+    programme = _build_programme(market, battery, selection)
+    solver = highspy.Highs()
+    solver.silent()
+    solver.passModel(programme)
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        raise RuntimeError(f"the linear programme ended as {solver.getModelStatus()}")
+    columns = np.asarray(solver.getSolution().col_value).reshape(3, -1)
+    return Foresight(float(solver.getInfo().objective_function_value), columns[0], columns[1], columns[2])
+
+
+def _build_programme(market: MarketSeries, battery: Battery, selection: Sequence[Span]) -> highspy.HighsLp:
+    """Columns: charge, discharge (grid side, MWh) and SoC after each quarter-hour; rows: SoC balance, daily budget."""
+    law = battery.law
+    rows = rows_of(selection)
+    prices = market.price_eur_mwh[rows]
+    settled = ~np.isnan(prices)
+    count = len(rows)
+    starts = np.cumsum([0, *(len(span) for span in selection[:-1])])
+    begins = np.zeros(count, dtype=np.bool_)
+    begins[starts] = True
+    day_rows = count + np.cumsum(np.concatenate([new_day_flags(market, span) for span in selection])) - 1
+
+    lp = highspy.HighsLp()
+    cash = np.where(settled, prices, 0.0)
+    lp.sense_ = highspy.ObjSense.kMaximize
+    lp.col_cost_ = np.concatenate([-cash, cash - law.wear_cost_eur_mwh / law.discharge_efficiency, np.zeros(count)])
+    lp.col_lower_ = np.concatenate([np.zeros(2 * count), np.full(count, law.min_soc_mwh)])
+    lp.col_upper_ = np.concatenate(
+        [
+            settled * law.charge_power_mw * QUARTER_HOUR_H,
+            settled * law.discharge_power_mw * QUARTER_HOUR_H,
+            np.full(count, law.max_soc_mwh),
+        ]
+    )
+    balance = np.where(begins, law.min_soc_mwh, 0.0)
+    capped = math.isfinite(law.max_cycles_per_day)
+    days = int(day_rows[-1]) - count + 1 if capped else 0
+    budget = np.full(days, law.max_cycles_per_day * law.capacity_mwh if capped else 0.0)
+    lp.row_lower_ = np.concatenate([balance, np.full(days, -highspy.kHighsInf)])
+    lp.row_upper_ = np.concatenate([balance, budget])
+    lp.num_col_, lp.num_row_ = 3 * count, count + days
+    _fill_matrix(lp, law, begins, day_rows if capped else None)
+    return lp
+
+
+def _fill_matrix(lp: highspy.HighsLp, law: BatteryLaw, begins: Flags, day_rows: npt.NDArray[np.int64] | None) -> None:
+    """Column-wise coefficients of soc[t] - soc[t-1] - charge x eff + discharge / eff = start, and of the budget."""
+    count = len(begins)
+    own = np.arange(count)
+    carries = np.append(~begins[1:], False)
+    drawn = 1.0 / law.discharge_efficiency
+    rows = [own, own, own, own[carries] + 1]
+    columns = [own, own + count, own + 2 * count, own[carries] + 2 * count]
+    values = [np.full(count, -law.charge_efficiency), np.full(count, drawn), np.ones(count), -np.ones(carries.sum())]
+    if day_rows is not None:
+        rows.append(day_rows)
+        columns.append(own + count)
+        values.append(np.full(count, drawn))
+    order = np.argsort(np.concatenate(columns), kind="stable")
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_ = np.searchsorted(np.concatenate(columns)[order], np.arange(3 * count + 1)).astype(np.int32)
+    lp.a_matrix_.index_ = np.concatenate(rows)[order].astype(np.int32)
+    lp.a_matrix_.value_ = np.concatenate(values)[order]
+
+
+def foresight_value_eur(market: MarketSeries, battery: Battery, selection: Sequence[Span]) -> Floats:
+    """The optimum of each span by dynamic programming on a lattice, shape [spans]; about 0.1 % low."""
+    law = battery.law
+    window_mwh = law.max_soc_mwh - law.min_soc_mwh
+    segments, budget_nodes = _lattice_shape(law, window_mwh)
+    values = np.empty(len(selection))
+    for i, span in enumerate(selection):
+        prices = market.price_eur_mwh[span.first : span.last]
+        values[i] = _span_value(law, prices, new_day_flags(market, span), segments, budget_nodes, window_mwh / segments)
+    return values
+
+
+def _lattice_shape(law: BatteryLaw, window_mwh: float) -> tuple[int, int]:
+    """SoC segments, and nodes of the budget (0: none), in units of one SoC segment."""
+    budget_mwh = law.max_cycles_per_day * law.capacity_mwh
+    if math.isinf(budget_mwh):
+        return SOC_SEGMENTS, 0
+    lost = {n: math.fmod(budget_mwh * n / window_mwh + 1e-9, 1.0) / n for n in SOC_SEGMENTS_WITH_BUDGET}
+    segments = min(lost, key=lambda n: (round(lost[n], 9), n))
+    return segments, int(budget_mwh * segments / window_mwh + 1e-9) + 1
+
+
+@numba.njit(cache=True)
+def _span_value(
+    law: BatteryLaw, prices: Floats, new_day: Flags, segments: int, budget_nodes: int, segment_mwh: float
+) -> float:
+    """Value of an empty battery at the start of the prices [n].
+
+    The lattice is one flat array: a row per node of the budget (full first), each row followed by unreachable cells,
+    so that charging (next cell) and discharging (next row, previous cell) are constant strides with no bounds to test.
+    """
+    charge_reach = law.charge_power_mw * QUARTER_HOUR_H * law.charge_efficiency / segment_mwh
+    discharge_reach = law.discharge_power_mw * QUARTER_HOUR_H / law.discharge_efficiency / segment_mwh
+    stride = segments + 1 + int(max(charge_reach, discharge_reach)) + 2
+    rows = max(1, budget_nodes)
+    value = np.zeros((rows, stride), dtype=np.float32)
+    flat, spare, full_step = value.ravel(), np.empty(rows * stride, np.float32), np.empty(rows * stride, np.float32)
+    towards_empty = stride - 1 if budget_nodes > 0 else -1
+    total_eur = 0.0
+    for t in range(prices.shape[0] - 1, -1, -1):
+        price = prices[t]
+        if not np.isnan(price):
+            value[:, segments + 1 :] = _UNREACHABLE
+            _raise_by(flat, spare, full_step, charge_reach, 1, -price / law.charge_efficiency * segment_mwh)
+            value[:, segments + 1 :] = _UNREACHABLE
+            gain_eur = (price * law.discharge_efficiency - law.wear_cost_eur_mwh) * segment_mwh
+            _raise_by(flat, spare, full_step, discharge_reach, towards_empty, gain_eur)
+        if new_day[t]:
+            base = value[0, 0]
+            total_eur += base
+            value[0, : segments + 1] -= base
+            value[1:] = value[0]
+    return total_eur
+
+
+@numba.njit(cache=True)
+def _raise_by(
+    value: Lattice, spare: Lattice, full_step: Lattice, reach: float, stride: int, gain_per_segment_eur: float
+) -> None:
+    """Best of moving 0 to `reach` segments along `stride`: whole segments by doubling, then the full reach.
+
+    The result is in `value`. Nothing is raised in place: two arrays that never overlap let the loops use wide registers.
+    """
+    whole = int(reach + 1e-6)
+    fraction = max(0.0, reach - whole)
+    if fraction > 1e-6:
+        gain_eur = np.float32(gain_per_segment_eur * reach)
+        _blend(value, full_step, whole * stride, stride, np.float32(fraction), gain_eur)
+    covered = 0
+    while covered < whole:
+        hop = min(covered + 1, whole - covered)
+        _raise_to_shifted(value, spare, hop * stride, np.float32(gain_per_segment_eur * hop))
+        value[:] = spare
+        covered += hop
+    if fraction > 1e-6:
+        _raise_to_other(value, full_step)
+
+
+@numba.njit(cache=True)
+def _raise_to_shifted(value: Lattice, out: Lattice, shift: int, gain_eur: np.float32) -> None:
+    """out[i] = the better of value[i] and value[i + shift] + gain."""
+    first, last = max(0, -shift), value.shape[0] - max(0, shift)
+    out[:first] = value[:first]
+    out[last:] = value[last:]
+    here, there, target = value[first:last], value[first + shift : last + shift], out[first:last]
+    for i in range(target.shape[0]):
+        moved = there[i] + gain_eur
+        target[i] = moved if moved > here[i] else here[i]
+
+
+@numba.njit(cache=True)
+def _raise_to_other(value: Lattice, other: Lattice) -> None:
+    for i in range(value.shape[0]):
+        value[i] = other[i] if other[i] > value[i] else value[i]
+
+
+@numba.njit(cache=True)
+def _blend(
+    value: Lattice, out: Lattice, shift: int, stride: int, fraction: np.float32, gain_eur: np.float32
+) -> None:
+    """out[i] = value between i + shift and i + shift + stride, plus the gain; unreachable where either is outside."""
+    rest = np.float32(1.0) - fraction
+    first = max(0, -(shift + stride))
+    last = value.shape[0] - max(0, shift + stride)
+    out[:first] = _UNREACHABLE
+    out[last:] = _UNREACHABLE
+    near = value[first + shift : last + shift]
+    far = value[first + shift + stride : last + shift + stride]
+    target = out[first:last]
+    for i in range(target.shape[0]):
+        target[i] = rest * near[i] + fraction * far[i] + gain_eur

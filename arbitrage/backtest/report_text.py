@@ -1,0 +1,283 @@
+"""The words and numbers of the report: facts, cards, tables and limits, ready to be laid out.
+
+Law: figures come from `metrics.summary` and the ledger and are only rounded here. Thousands are parted by commas, a unit
+stands with every number or its heading, and days and clock times are Brussels ones. A figure that does not exist is a dash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
+from arbitrage.backtest.figures import Stroke, cycles_of_days
+from arbitrage.backtest.metrics import daily_profit_eur
+from arbitrage.battery import Battery
+from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR, day_number, quarter_hours_in_day
+
+WORST_DAYS = 10
+GAPS_LISTED = 20
+NO_FIGURE = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
+_QUARTER_HOUR = pd.Timedelta(minutes=MINUTES_PER_QUARTER_HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One key figure."""
+
+    label: str
+    figure: str
+    unit: str
+    remark: str
+    name: str
+    """As in `metrics.summary`."""
+    exact: float | None
+    """The figure before rounding."""
+    tone: str = ""
+    """`good`, `bad` or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number in a table, and what stands small below it."""
+
+    text: str
+    below: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A strategy in the comparison."""
+
+    strategy: str
+    role: str
+    stroke: Stroke
+    cells: Sequence[Cell]
+
+
+def number(value: float | None, decimals: int = 1, *, signed: bool = False) -> str:
+    """A rounded number for reading; never a negative zero."""
+    if value is None or not np.isfinite(value):
+        return NO_FIGURE
+    rounded = round(float(value), decimals) + 0.0
+    sign = "+" if signed and rounded > 0 else ""
+    return sign + f"{rounded:,.{decimals}f}".replace("-", _MINUS)
+
+
+def percent(fraction: float | None, decimals: int = 1) -> str:
+    """A share of one in hundredths."""
+    return NO_FIGURE if fraction is None else f"{number(100.0 * fraction, decimals)} %"
+
+
+def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
+    """Two bounds as "low to high"."""
+    return "" if bounds is None else " to ".join(number(bound, signed=signed) for bound in bounds)
+
+
+def calendar_date(day: pd.Timestamp) -> str:
+    """A day such as 3 Mar 2022."""
+    return f"{day.day} {day:%b %Y}"
+
+
+def battery_in_words(battery: Battery) -> list[str]:
+    """What the battery is, one property a sentence part."""
+    law = battery.law
+    round_trip = battery.charge_efficiency * battery.discharge_efficiency
+    words = [
+        f"{battery.power_mw:g} MW, {battery.capacity_mwh:g} MWh",
+        f"efficiency {percent(battery.charge_efficiency)} charging, {percent(battery.discharge_efficiency)} discharging "
+        f"({percent(round_trip)} round trip)",
+        f"state of charge {law.min_soc_mwh:g} to {law.max_soc_mwh:g} MWh",
+        "no cycle cap"
+        if battery.max_cycles_per_day is None
+        else f"at most {battery.max_cycles_per_day:g} full cycles a Brussels day",
+        f"wear {battery.wear_cost_eur_mwh:g} EUR per MWh drawn from the store",
+    ]
+    limits = {"import": battery.import_limit_mw, "export": battery.export_limit_mw}
+    return words + [f"grid {way} at most {limit:g} MW" for way, limit in limits.items() if limit is not None]
+
+
+def period_in_words(ledger: pd.DataFrame) -> str:
+    """First and last Brussels day, how many, and in how many runs of adjacent days."""
+    days = pd.DatetimeIndex(ledger["brussels_day"].unique())
+    runs = 1 + int((np.diff(days) > pd.Timedelta(days=1)).sum())
+    count = f"{len(days):,} days" if len(days) > 1 else "1 day"
+    return f"{calendar_date(days[0])} to {calendar_date(days[-1])}: {count}" + (f" in {runs} runs" if runs > 1 else "")
+
+
+def cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
+    """The key figures; `figures` is the summary of the backtest."""
+    ledger, cap = backtest.ledger, backtest.battery.max_cycles_per_day
+    worst = calendar_date(daily_profit_eur(ledger).idxmin())
+    tail = percent(figures["tail_level"], 0)
+    unpriced = int((~ledger["settled"]).sum())
+
+    def card(label: str, name: str, text: str, unit: str, remark: str, tone: str = "") -> Card:
+        return Card(label, text, unit, remark, name, figures[name], tone)
+
+    def euros(name: str, label: str, remark: str, unit: str = "EUR") -> Card:
+        return card(label, name, number(figures[name]), unit, remark)
+
+    return [
+        euros(
+            "profit_eur_per_day",
+            "Profit per day",
+            f"95 % interval {interval(figures['profit_eur_per_day_interval'])}",
+            "EUR per day",
+        ),
+        card(
+            "Share of perfect foresight",
+            "capture_fraction",
+            percent(figures["capture_fraction"]),
+            "",
+            f"of {number(figures['perfect_foresight_eur_per_day'])} EUR per day",
+        ),
+        card(
+            "Cycles",
+            "cycles_per_day",
+            number(figures["cycles_per_day"], 2),
+            "a day",
+            "no cap" if cap is None else f"cap {cap:g} a day",
+        ),
+        card(
+            "Rule violations",
+            "violations",
+            number(figures["violations"], 0),
+            "",
+            f"in {len(ledger):,} quarter-hours",
+            "bad" if figures["violations"] else "good",
+        ),
+        euros("value_at_risk_eur", f"VaR {tail} of days", f"the worst {tail} of days earn this or less"),
+        euros("conditional_value_at_risk_eur", f"CVaR {tail} of days", f"mean of the worst {tail} of days"),
+        euros("worst_day_eur", "Worst day", worst),
+        card(
+            "Coverage",
+            "coverage_fraction",
+            percent(figures["coverage_fraction"]),
+            "",
+            f"{unpriced:,} quarter-hours without a price",
+        ),
+    ]
+
+
+def comparison_rows(table: Sequence[Mapping[str, Any]], strokes: Mapping[str, Stroke]) -> list[Row]:
+    """The rows of `compare_table` from the highest profit to the lowest."""
+    ordered = sorted(table, key=lambda row: -row["profit_eur_per_day"])
+    return [_comparison_row(row, strokes[row["strategy"]], row is table[0]) for row in ordered]
+
+
+def _comparison_row(row: Mapping[str, Any], stroke: Stroke, own: bool) -> Row:
+    role = {PERFECT_FORESIGHT: "ceiling", "idle": "floor"}.get(row["strategy"], "")
+    cells = [
+        Cell(number(row["profit_eur_per_day"]), interval(row["profit_eur_per_day_interval"])),
+        Cell(
+            number(row["difference_eur_per_day"], signed=True),
+            interval(row["difference_eur_per_day_interval"], signed=True),
+        ),
+        Cell(percent(row["days_ahead_fraction"], 0)),
+        Cell(percent(row["capture_fraction"])),
+        Cell(number(row["cycles_per_day"], 2)),
+        Cell(number(row["conditional_value_at_risk_eur"])),
+        Cell(number(row["violations"], 0)),
+    ]
+    return Row(row["strategy"], "this report" if own else role, stroke, cells)
+
+
+def ceiling_ledger(backtest: Backtest) -> pd.DataFrame:
+    """The ledger's rows with the flows and the profit of perfect foresight in place of the strategy's."""
+    ledger, foresight, battery = backtest.ledger, backtest.foresight, backtest.battery
+    cash = ledger["imbalance_price_eur_mwh"].fillna(0.0) * (foresight.discharge_mwh - foresight.charge_mwh)
+    wear = foresight.discharge_mwh / battery.discharge_efficiency * battery.wear_cost_eur_mwh
+    return ledger.assign(
+        charge_mwh=foresight.charge_mwh, discharge_mwh=foresight.discharge_mwh, profit_eur=cash - wear
+    )
+
+
+def worst_days(backtest: Backtest) -> list[list[str]]:
+    """Day, profit, ceiling (EUR), lowest and highest price (EUR/MWh), bought and sold (MWh), cycles; worst first."""
+    by_day = backtest.ledger.groupby("brussels_day")
+    prices = by_day["imbalance_price_eur_mwh"].agg(["min", "max"])
+    energy = by_day[["charge_mwh", "discharge_mwh"]].sum()
+    best = daily_profit_eur(ceiling_ledger(backtest))
+    cycles = cycles_of_days(backtest.ledger)
+    worst = daily_profit_eur(backtest.ledger).nsmallest(WORST_DAYS)
+    return [
+        [
+            f"{day:%a} {calendar_date(day)}",
+            number(profit),
+            number(best[day]),
+            number(prices.at[day, "min"]),
+            number(prices.at[day, "max"]),
+            number(energy.at[day, "charge_mwh"], 2),
+            number(energy.at[day, "discharge_mwh"], 2),
+            number(cycles[day], 2),
+        ]
+        for day, profit in worst.items()
+    ]
+
+
+def other_figures(backtest: Backtest, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the summary holds beside the cards: (name, number with unit)."""
+    shown = [
+        ("Profit, whole period", "profit_eur", 0, "EUR"),
+        ("of which cash", "cash_eur", 0, "EUR"),
+        ("of which wear, as a cost", "wear_eur", 0, "EUR"),
+        ("Profit per MW of rating", "profit_eur_per_mw_per_day", 1, "EUR per MW per day"),
+        ("Profit per MWh discharged", "profit_eur_per_mwh_discharged", 1, "EUR/MWh"),
+        ("Profit per full cycle", "profit_eur_per_cycle", 1, "EUR"),
+        ("Best day", "best_day_eur", 1, "EUR"),
+        ("Largest drawdown of daily totals", "largest_drawdown_eur", 0, "EUR"),
+        ("Cycles by half throughput", "half_throughput_cycles_per_day", 2, "a day"),
+        ("Energy left in store at the end, worth nothing", "end_soc_mwh", 2, "MWh"),
+    ]
+    rows = [(label, f"{number(figures[name], decimals)} {unit}") for label, name, decimals, unit in shown]
+    if "shielded_fraction" in backtest.ledger:
+        cut = float(backtest.ledger["shielded_fraction"].mean())
+        rows.append(("Time in which the battery law cut the power asked for", percent(cut)))
+    return rows
+
+
+def spread_in_words(ledger: pd.DataFrame) -> str:
+    """Mean prices of what was bought and sold, weighted by energy."""
+    price = ledger["imbalance_price_eur_mwh"].fillna(0.0)
+    bought, sold = ledger["charge_mwh"], ledger["discharge_mwh"]
+    if not (bought.sum() > 0 and sold.sum() > 0):
+        return "It did not both buy and sell, so there is no spread to speak of."
+    paid, received = float((price * bought).sum() / bought.sum()), float((price * sold).sum() / sold.sum())
+    return (
+        f"It bought at {number(paid)} EUR/MWh and sold at {number(received)} EUR/MWh on average, "
+        f"a captured spread of {number(received - paid)} EUR/MWh before losses."
+    )
+
+
+def violations_by_rule(violations: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Rule, rows that break it, and the largest excess (MWh, cycles or EUR)."""
+    found = violations.groupby("rule")["excess"].agg(["count", "max"])
+    return [(str(rule), number(row["count"], 0), f"{row['max']:.3g}") for rule, row in found.iterrows()]
+
+
+def gaps(ledger: pd.DataFrame) -> list[str]:
+    """Runs of quarter-hours without a price, the first `GAPS_LISTED` of them in words."""
+    starts = pd.DatetimeIndex(ledger.index[~ledger["settled"]])
+    breaks = np.flatnonzero(np.diff(starts) > _QUARTER_HOUR) + 1
+    runs = [run for run in np.split(np.arange(len(starts)), breaks) if len(run)]
+    words = [_gap_in_words(starts[run[0]], starts[run[-1]] + _QUARTER_HOUR, len(run)) for run in runs[:GAPS_LISTED]]
+    more = len(runs) - GAPS_LISTED
+    return words + ([f"and {more:,} more"] if more > 0 else [])
+
+
+def _gap_in_words(start: pd.Timestamp, end: pd.Timestamp, count: int) -> str:
+    first, last = start.tz_convert(BRUSSELS), end.tz_convert(BRUSSELS)
+    until = f"{last:%H:%M}" if last.date() == first.date() else f"{calendar_date(last)} {last:%H:%M}"
+    return f"{calendar_date(first)} {first:%H:%M} to {until}: {count:,} quarter-hour{'s' if count > 1 else ''}"
+
+
+def incomplete_days(ledger: pd.DataFrame) -> int:
+    """Brussels days of which the ledger does not hold every quarter-hour."""
+    rows = ledger.groupby("brussels_day").size()
+    return sum(int(held) < quarter_hours_in_day(day_number(day.date())) for day, held in rows.items())

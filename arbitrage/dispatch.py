@@ -1,0 +1,82 @@
+"""The one decision path: what is known now and the battery's state in, a decision out.
+
+Law: environment agents aside, whoever turns a policy into power (backtest, command line, service) does it here. The
+policy asks, the battery law answers, and the decision says both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.policy import Intent, Outlook, Policy
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.market.series import MarketSeries
+
+
+class ShieldRule(StrEnum):
+    """Which bound of the battery law cut the power asked for."""
+
+    RATED_POWER = "rated_power"
+    STATE_OF_CHARGE = "state_of_charge"
+    CYCLE_BUDGET = "cycle_budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do during one interval."""
+
+    time: int
+    """Epoch minute at which the interval begins and up to which the market was known."""
+    intent: Intent
+    power_mw: float
+    """What the battery will do, discharge positive."""
+    state: BatteryState
+    """The state it was decided in."""
+    shield: ShieldRule | None
+    """Why `power_mw` is less than was asked for, if it is."""
+
+    @property
+    def action(self) -> str:
+        """`charge`, `idle` or `discharge`."""
+        return "charge" if self.power_mw < 0 else "discharge" if self.power_mw > 0 else "idle"
+
+
+class Dispatcher:
+    """A policy reading one market at given times, ready to decide for one kind of battery."""
+
+    def __init__(
+        self, policy: Policy, battery: Battery, market: MarketSeries, times: npt.ArrayLike, duration_min: int
+    ) -> None:
+        self.battery = battery
+        self.times = np.atleast_1d(np.asarray(times, dtype=np.int64))
+        self.duration_min = duration_min
+        self._outlook: Outlook = policy.read(market.known_at(self.times), battery)
+
+    def decide(self, at: int, state: BatteryState) -> Decision:
+        """Decide the interval that begins at the `at`-th time."""
+        intent = self._outlook.intent(at, state)
+        power_mw = self.battery.step(state, intent.power_mw, self.duration_min).power_mw
+        shield = None if power_mw == intent.power_mw else _shield_rule(self.battery, state, intent.power_mw, power_mw)
+        return Decision(int(self.times[at]), intent, power_mw, state, shield)
+
+
+def decide(
+    policy: Policy, battery: Battery, market: MarketSeries, time: int, state: BatteryState, duration_min: int = 15
+) -> Decision:
+    """One decision at one epoch minute, on what the market had made known by then."""
+    return Dispatcher(policy, battery, market, time, duration_min).decide(0, state)
+
+
+def _shield_rule(battery: Battery, state: BatteryState, asked_mw: float, power_mw: float) -> ShieldRule:
+    """The bound that left `power_mw` of `asked_mw`."""
+    law = battery.law
+    if power_mw in (law.discharge_power_mw, -law.charge_power_mw):
+        return ShieldRule.RATED_POWER
+    budget_left_mwh = (law.max_cycles_per_day - state.cycles_used) * law.capacity_mwh
+    if asked_mw > 0 and budget_left_mwh < state.soc_mwh - law.min_soc_mwh:
+        return ShieldRule.CYCLE_BUDGET
+    return ShieldRule.STATE_OF_CHARGE

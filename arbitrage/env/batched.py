@@ -1,0 +1,123 @@
+"""Thousands of batteries on one price path: the batched twin of the environment.
+
+Law: battery i of the twin does, to the last bit of its reward and state, what the single environment does with the
+same actions on the same days. All batteries share the clock, so all are truncated together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector.utils import batch_space
+
+from arbitrage.battery import Battery, step_fleet
+from arbitrage.env.episode import ActionKind, Episode, EpisodeMaker, rated_power_mw, start_soc_mwh
+from arbitrage.env.single import action_space, chosen_day, chosen_soc_fractions, episode_config, observation_space
+from arbitrage.market.embedded import sample_market
+from arbitrage.market.series import MarketSeries
+from arbitrage.observation import BATTERY_FEATURES, MarketFeatures, encode_battery
+from arbitrage.quarter_hour import MINUTES_PER_HOUR
+
+Observations = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Info = dict[str, Any]
+
+
+class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
+    """`num_envs` batteries of one kind on one price path, as a Gymnasium vector environment.
+
+    `gymnasium.make_vec("arbitrage/BelgianImbalance-v0", num_envs=4096, vectorization_mode="vector_entry_point", ...)`
+
+    Settings, observation, action and reward are those of `BelgianImbalanceEnv`, with a leading axis of batteries.
+    After truncation the next `step` ignores its actions and begins a new episode (Gymnasium's NEXT_STEP mode).
+    Info: power_mw, soc_mwh, cycles_used, shape [num_envs].
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it on the instance)
+        "render_modes": [],
+        "autoreset_mode": gymnasium.vector.AutoresetMode.NEXT_STEP,
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        market: MarketSeries | None = None,
+        battery: Battery | None = None,
+        features: MarketFeatures | None = None,
+        **settings: Any,
+    ) -> None:
+        self.num_envs = num_envs
+        self.battery = battery or Battery()
+        self.config = episode_config(settings)
+        self._law = self.battery.law
+        self._maker = EpisodeMaker(market or sample_market(), features or MarketFeatures(), self.config)
+        self._powers_mw = rated_power_mw(self.battery)
+        self.observation_names = self._maker.features.names + BATTERY_FEATURES
+        self.single_observation_space = observation_space(len(self.observation_names))
+        self.single_action_space = action_space(self.config.actions)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._duration_h = self.config.step_min / MINUTES_PER_HOUR
+        self._episode: Episode
+        self._at = 0
+        self._soc_mwh, self._cycles, self._committed_mwh, self._wear_eur = np.zeros((4, num_envs))
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, Info]:
+        """Begin an episode for all batteries; one seed serves all, and options are those of the single environment."""
+        super().reset(seed=seed[0] if isinstance(seed, list) else seed)
+        day = chosen_day(self._maker, self.np_random, options)
+        fractions = chosen_soc_fractions(self.config, self.np_random, options, self.num_envs)
+        self._episode = self._maker.lay_out(day)
+        self._at = 0
+        self._soc_mwh = start_soc_mwh(self.battery, fractions)
+        self._cycles[:] = 0.0
+        self._committed_mwh[:] = 0.0
+        return self._observe(), self._info(np.zeros(self.num_envs))
+
+    def step(self, actions: Any) -> tuple[Observations, Floats, Flags, Flags, Info]:
+        """One step of every battery; arrays of shape [num_envs]."""
+        nobody = np.zeros(self.num_envs, dtype=np.bool_)
+        if self._at == len(self._episode):
+            observations, info = self.reset()
+            return observations, np.zeros(self.num_envs), nobody, nobody.copy(), info
+        episode, at = self._episode, self._at
+        price = float(episode.price_eur_mwh[at])
+        power_mw = np.zeros(self.num_envs) if math.isnan(price) else self._asked_mw(actions)
+        step_fleet(self._law, self._soc_mwh, self._cycles, power_mw, self._duration_h, self._wear_eur)
+        self._committed_mwh += power_mw * self.config.step_min / MINUTES_PER_HOUR
+        rewards = -self._wear_eur
+        if episode.settles[at]:
+            if not math.isnan(price):
+                rewards += price * self._committed_mwh
+            self._committed_mwh[:] = 0.0
+        if episode.ends_day[at]:
+            self._cycles[:] = 0.0
+        self._at += 1
+        truncated = np.full(self.num_envs, self._at == len(episode))
+        return self._observe(), rewards, nobody, truncated, self._info(power_mw)
+
+    def _asked_mw(self, actions: Any) -> Floats:
+        if self.config.actions is ActionKind.DISCRETE:
+            return self._powers_mw[np.asarray(actions, dtype=np.int64)]
+        shares = np.clip(np.asarray(actions, dtype=np.float64).reshape(self.num_envs), -1.0, 1.0)
+        return shares * np.where(shares > 0, self._law.discharge_power_mw, self._law.charge_power_mw)
+
+    def _observe(self) -> Observations:
+        out = np.empty((self.num_envs, len(self.observation_names)), dtype=np.float32)
+        count = len(self._maker.features.names)
+        out[:, :count] = self._episode.features[self._at]
+        minute_fraction = float(self._episode.minute_fraction[self._at])
+        encode_battery(
+            self.battery, self._soc_mwh, self._cycles, self._committed_mwh, minute_fraction, out[:, count:]
+        )
+        return out
+
+    def _info(self, power_mw: Floats) -> Info:
+        return {"power_mw": power_mw, "soc_mwh": self._soc_mwh.copy(), "cycles_used": self._cycles.copy()}

@@ -1,0 +1,202 @@
+"""The Gymnasium environment of one battery in the Belgian imbalance settlement.
+
+Law: the reward is money settled, in EUR. Energy of the steps of a quarter-hour is settled together, at its end, at its
+final price; wear is charged when energy is drawn. The end of an episode is truncation, never termination.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.env.episode import Action, ActionKind, Episode, EpisodeConfig, EpisodeMaker, rated_power_mw, start_soc_mwh
+from arbitrage.errors import BadInput, Fault
+from arbitrage.market.embedded import sample_market
+from arbitrage.market.series import MarketSeries
+from arbitrage.observation import BATTERY_FEATURES, MarketFeatures, encode_battery
+from arbitrage.quarter_hour import day_number, energy_mwh, utc_timestamps
+
+Observation = npt.NDArray[np.float32]
+Info = dict[str, Any]
+
+
+class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
+    """One battery of a balance responsible party with zero nomination, settled at the imbalance price.
+
+    `gymnasium.make("arbitrage/BelgianImbalance-v0", market=..., battery=..., step_min=15, actions="discrete")`
+
+    Observation: float32, shape [market features + battery features]; the names are in `observation_names`.
+
+    | part | features | known from |
+    | --- | --- | --- |
+    | market | `MarketFeatures.names`: past prices, day-ahead curve, forecasts, calendar | each record's own time |
+    | battery | soc_fraction, budget_left_fraction | now |
+    | quarter-hour | minute_fraction, committed_fraction | now |
+
+    Action, discrete (default): 0 charge, 1 idle, 2 discharge, at rated power.
+    Action, continuous: one number in [-1, 1], the share of rated power; positive = discharge.
+    Either is clipped to what the battery law allows; `info["action_mask"]` says which discrete actions move energy.
+
+    Reward, EUR: -wear at every step, plus price x net energy of the quarter-hour at its last step. In a quarter-hour
+    without a price the battery is held and nothing is settled.
+
+    | setting | default | meaning |
+    | --- | --- | --- |
+    | market | the embedded simulated sample | a `MarketSeries` |
+    | battery | 1 MW, 2 MWh, 0.9 each way | a `Battery` |
+    | step_min | 15 | minutes between decisions: 1, 3, 5 or 15 |
+    | actions | discrete | or continuous |
+    | episode_days | 1 | whole Brussels days; 92, 96 or 100 quarter-hours each |
+    | start_soc_fraction | None (drawn uniformly) | of the SoC window, at reset |
+
+    Start: a Brussels day drawn uniformly; `reset(options={"day": date, "soc_fraction": x})` chooses.
+    Ends: never terminated; truncated after the last step of the last day.
+    Info: quarter_hour (ISO 8601), power_mw, price_eur_mwh (of the step just settled, else NaN), soc_mwh, cycles_used,
+    profit_eur (since reset), action_mask (int8 [3]).
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium declares it on the instance)
+
+    def __init__(
+        self,
+        market: MarketSeries | None = None,
+        battery: Battery | None = None,
+        features: MarketFeatures | None = None,
+        **settings: Any,
+    ) -> None:
+        self.battery = battery or Battery()
+        self.config = episode_config(settings)
+        self._maker = EpisodeMaker(market or sample_market(), features or MarketFeatures(), self.config)
+        self._powers_mw = rated_power_mw(self.battery)
+        self.observation_names = self._maker.features.names + BATTERY_FEATURES
+        self.observation_space = observation_space(len(self.observation_names))
+        self.action_space = action_space(self.config.actions)
+        self._episode: Episode
+        self._state = self.battery.empty
+        self._at = 0
+        self._committed_mwh = 0.0
+        self._profit_eur = 0.0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, Info]:
+        """Begin an episode; `options` may name the `day` (date or ISO string) and the `soc_fraction`."""
+        super().reset(seed=seed)
+        day = chosen_day(self._maker, self.np_random, options)
+        fraction = chosen_soc_fractions(self.config, self.np_random, options, 1)
+        self._episode = self._maker.lay_out(day)
+        self._state = BatteryState(float(start_soc_mwh(self.battery, fraction)[0]))
+        self._at, self._committed_mwh, self._profit_eur = 0, 0.0, 0.0
+        return self._observe(), self._info(0.0, math.nan)
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, Info]:
+        """Ask for a power during one step; see the class for what is returned."""
+        episode, at = self._episode, self._at
+        price = float(episode.price_eur_mwh[at])
+        asked_mw = 0.0 if math.isnan(price) else self._asked_mw(action)
+        flow = self.battery.step(self._state, asked_mw, self.config.step_min)
+        self._state = flow.after
+        self._committed_mwh += energy_mwh(flow.power_mw, self.config.step_min)
+        reward = -flow.wear_eur
+        settled_price = math.nan
+        if episode.settles[at]:
+            settled_price = price
+            reward += 0.0 if math.isnan(price) else price * self._committed_mwh
+            self._committed_mwh = 0.0
+        if episode.ends_day[at]:
+            self._state = BatteryState(self._state.soc_mwh)
+        self._at += 1
+        self._profit_eur += reward
+        truncated = self._at == len(episode)
+        return self._observe(), float(reward), False, truncated, self._info(flow.power_mw, settled_price)
+
+    def _asked_mw(self, action: Any) -> float:
+        if self.config.actions is ActionKind.DISCRETE:
+            return float(self._powers_mw[Action(int(action))])
+        share = float(np.clip(np.asarray(action).reshape(-1)[0], -1.0, 1.0))
+        return share * float(self._powers_mw[Action.DISCHARGE] if share > 0 else -self._powers_mw[Action.CHARGE])
+
+    def _observe(self) -> Observation:
+        out = np.empty((1, len(self.observation_names)), dtype=np.float32)
+        count = len(self._maker.features.names)
+        out[0, :count] = self._episode.features[self._at]
+        encode_battery(
+            self.battery,
+            np.array([self._state.soc_mwh]),
+            np.array([self._state.cycles_used]),
+            np.array([self._committed_mwh]),
+            float(self._episode.minute_fraction[self._at]),
+            out[:, count:],
+        )
+        return out[0]
+
+    def _info(self, power_mw: float, price_eur_mwh: float) -> Info:
+        last = min(self._at, len(self._episode) - 1)
+        return {
+            "quarter_hour": utc_timestamps([self._episode.times[last]])[0].isoformat(),
+            "power_mw": power_mw,
+            "price_eur_mwh": price_eur_mwh,
+            "soc_mwh": self._state.soc_mwh,
+            "cycles_used": self._state.cycles_used,
+            "profit_eur": self._profit_eur,
+            "action_mask": self.action_mask(),
+        }
+
+    def action_mask(self) -> npt.NDArray[np.int8]:
+        """1 for each discrete action that the battery law lets move energy; idle is always allowed, shape [3]."""
+        flows = [self.battery.step(self._state, power, self.config.step_min).power_mw for power in self._powers_mw]
+        mask = np.array([flow != 0.0 for flow in flows], dtype=np.int8)
+        mask[Action.IDLE] = 1
+        return mask
+
+
+def episode_config(settings: dict[str, Any]) -> EpisodeConfig:
+    """Settings by name; unknown names are refused."""
+    unknown = sorted(set(settings) - set(EpisodeConfig.__dataclass_fields__))
+    if unknown:
+        raise BadInput([Fault(name, "is not a setting of the environment") for name in unknown])
+    known = dict(settings)
+    if "actions" in known:
+        known["actions"] = ActionKind(known["actions"])
+    return EpisodeConfig(**known)
+
+
+def observation_space(size: int) -> spaces.Box:
+    """Unbounded float32 of that size: prices have no bounds."""
+    return spaces.Box(-np.inf, np.inf, shape=(size,), dtype=np.float32)
+
+
+def action_space(kind: ActionKind) -> spaces.Space[Any]:
+    """The space of one battery's action."""
+    if kind is ActionKind.DISCRETE:
+        return spaces.Discrete(len(Action))
+    return spaces.Box(-1.0, 1.0, shape=(1,), dtype=np.float32)
+
+
+def chosen_day(maker: EpisodeMaker, rng: np.random.Generator, options: dict[str, Any] | None) -> int:
+    """The day named in the options, or one drawn. Raises BadInput for a day on which no episode can begin."""
+    wanted = (options or {}).get("day")
+    if wanted is None:
+        return int(rng.choice(maker.first_days))
+    import datetime as dt
+
+    day = day_number(wanted if isinstance(wanted, dt.date) else dt.date.fromisoformat(wanted))
+    if day not in maker.first_days:
+        raise BadInput([Fault("day", f"no whole episode begins on {wanted} in this market")])
+    return day
+
+
+def chosen_soc_fractions(
+    config: EpisodeConfig, rng: np.random.Generator, options: dict[str, Any] | None, count: int
+) -> npt.NDArray[np.float64]:
+    """Start fractions [count]: from the options, else from the config, else drawn."""
+    wanted = (options or {}).get("soc_fraction", config.start_soc_fraction)
+    if wanted is None:
+        return rng.random(count)
+    if not 0.0 <= float(wanted) <= 1.0:
+        raise BadInput([Fault("soc_fraction", f"must be between 0 and 1, not {wanted}")])
+    return np.full(count, float(wanted))

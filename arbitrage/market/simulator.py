@@ -1,0 +1,264 @@
+"""A seeded simulator of the Belgian imbalance settlement: quarter-hours, minutes, day-ahead prices, forecasts.
+
+Law
+- One seed and one start make one world; a longer span begins with the same world. Nothing of a real record is in it
+  beyond summary figures (see `benchmarks/calibration.py`).
+- `system_imbalance_mw` by the minute is drawn first; prices follow from it by the merit order and the price rule
+  (`merit_order`), so an injection can be added and the same world cleared again: that is price impact.
+- The imbalance is tied to what one can know: forecast errors of wind and sun that fade over hours, schedules that
+  are flat within the hour while load and sun are not, and a memory of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.market.fundamentals import (
+    QUARTERS_PER_HOUR,
+    Floats,
+    FundamentalParameters,
+    Fundamentals,
+    autoregressive,
+    draw_fundamentals,
+)
+from arbitrage.market.merit_order import (
+    GRADUAL_FROM,
+    ClearedMinutes,
+    MeritOrder,
+    MeritOrderParameters,
+    clear_minutes,
+    draw_merit_order,
+)
+from arbitrage.market.series import (
+    DAY_AHEAD,
+    PRICE,
+    PUBLICATION_DELAY_MIN,
+    SOLAR_FORECAST,
+    WIND_FORECAST,
+    MarketSeries,
+    build_market,
+)
+from arbitrage.market.settlement import SINGLE_PRICE_SINCE
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, EpochMinutes, utc_timestamps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemImbalanceParameters:
+    """The imbalance of each minute, in MW; surplus positive."""
+
+    mean_mw: float = -36.0
+    slow_std_mw: float = 94.0
+    slow_time_min: float = 92.0
+    fast_std_mw: float = 82.0
+    fast_time_min: float = 6.5
+    volatility_log_std: float = 0.63
+    """Of the factor on the slow part, that makes some hours eventful and others calm."""
+    volatility_time_min: float = 240.0
+    wind_error_share: float = 0.03
+    """Share of the day-ahead wind error that nobody has traded away in time."""
+    solar_error_share: float = 0.27
+    solar_surplus_share: float = 0.02
+    """Share of expected solar output that comes on top of what was sold: noon tends to surplus."""
+    hour_ramp_share: float = 0.16
+    """Share of the gap between residual load and its mean over the hour, which is what was traded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorParameters:
+    """Everything that a world is drawn with."""
+
+    fundamentals: FundamentalParameters = field(default_factory=FundamentalParameters)
+    system_imbalance: SystemImbalanceParameters = field(default_factory=SystemImbalanceParameters)
+    merit_order: MeritOrderParameters = field(default_factory=MeritOrderParameters)
+    """Bids to 2024-05-21."""
+    gradual_merit_order: MeritOrderParameters = field(default_factory=MeritOrderParameters)
+    """Bids from 2024-05-22, when marginal prices became averages and the dead band came."""
+
+
+PRESETS: dict[str, SimulatorParameters] = {
+    "2022": SimulatorParameters(),
+    "2024": SimulatorParameters(
+        fundamentals=FundamentalParameters(
+            wind_capacity_mw=5_200.0,
+            solar_capacity_mw=8_500.0,
+            price_level_eur_mwh=56.0,
+            price_level_log_std=0.13,
+            price_per_residual_load=0.39,
+            price_noise_std=0.146,
+        )
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A drawn world before it is cleared, over whole Brussels days."""
+
+    start: int
+    """First epoch minute that is shown; the world may begin earlier that day."""
+    end: int
+    fundamentals: Fundamentals = field(repr=False)
+    minute_imbalance_mw: Floats = field(repr=False)
+    """Shape [15 n]; imbalance of each minute itself, before any injection."""
+    bids: MeritOrder = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedMarket:
+    """Tables as Elia and the power exchange publish them, all indexed by UTC start, columns as in the data files."""
+
+    prices: pd.DataFrame = field(repr=False)
+    """Quarter-hours: final price, system imbalance, regulation volume, alpha component, both marginal prices."""
+    minutes: pd.DataFrame = field(repr=False)
+    """Minutes: the same as it would settle if the quarter-hour ended there, with `quarter_hour`."""
+    day_ahead: pd.DataFrame = field(repr=False)
+    forecasts: pd.DataFrame = field(repr=False)
+    scenario: Scenario = field(repr=False)
+
+    def market(self, *, publication_delay_min: int = PUBLICATION_DELAY_MIN) -> MarketSeries:
+        """The quarter-hours as a market that knows what was known when."""
+        return build_market(
+            self.prices,
+            day_ahead=self.day_ahead,
+            forecasts=self.forecasts,
+            publication_delay_min=publication_delay_min,
+        )
+
+
+def simulate(start: int, end: int, *, seed: int, parameters: SimulatorParameters | str = "2022") -> SimulatedMarket:
+    """Draw and clear one world over [start, end), epoch minutes on the quarter-hour.
+
+    parameters: a preset's name or a set of parameters. Raises BadInput for an empty span, a time off the
+    quarter-hour, a negative seed or an unknown preset.
+    """
+    return clear(draw_scenario(start, end, seed=seed, parameters=parameters))
+
+
+def draw_scenario(start: int, end: int, *, seed: int, parameters: SimulatorParameters | str = "2022") -> Scenario:
+    """Draw one world without clearing it; see `simulate`."""
+    chosen = _checked(start, end, seed, parameters)
+    fundamentals = draw_fundamentals(chosen.fundamentals, start, end, seed)
+    return Scenario(
+        start=start,
+        end=end,
+        fundamentals=fundamentals,
+        minute_imbalance_mw=_minute_imbalance(chosen.system_imbalance, fundamentals, seed),
+        bids=draw_merit_order(chosen.merit_order, chosen.gradual_merit_order, fundamentals, seed),
+    )
+
+
+def clear(scenario: Scenario, injection_mw: Floats | None = None) -> SimulatedMarket:
+    """Settle a world, with `injection_mw` (shape: minutes of [start, end), discharge positive) added to it."""
+    fundamentals = scenario.fundamentals
+    quarter_hours = fundamentals.quarter_hours[:-1]
+    imbalance_mw = scenario.minute_imbalance_mw
+    if injection_mw is not None:
+        imbalance_mw = imbalance_mw.copy()
+        first = scenario.start - int(quarter_hours[0])
+        imbalance_mw[first : first + scenario.end - scenario.start] += injection_mw
+    cleared = clear_minutes(quarter_hours, imbalance_mw, scenario.bids)
+    minutes = _minute_table(cleared, scenario, int(quarter_hours[0]))
+    last_minutes = minutes.iloc[MINUTES_PER_QUARTER_HOUR - 1 :: MINUTES_PER_QUARTER_HOUR]
+    prices = last_minutes.set_index("quarter_hour").rename_axis("start")
+    day_ahead, forecasts = _published_the_day_before(scenario)
+    return SimulatedMarket(prices, minutes, day_ahead, forecasts, scenario)
+
+
+def _checked(start: int, end: int, seed: int, parameters: SimulatorParameters | str) -> SimulatorParameters:
+    faults = [
+        Fault(name, f"{minute} is not on a quarter-hour")
+        for name, minute in (("start", start), ("end", end))
+        if minute % MINUTES_PER_QUARTER_HOUR
+    ]
+    if start < SINGLE_PRICE_SINCE:
+        faults.append(Fault("start", "lies before 2020: another price rule held until then"))
+    if end <= start:
+        faults.append(Fault("end", "must lie after start"))
+    if seed < 0:
+        faults.append(Fault("seed", f"must be 0 or more, not {seed}"))
+    refuse(faults)
+    if isinstance(parameters, SimulatorParameters):
+        return parameters
+    if parameters not in PRESETS:
+        raise BadInput([Fault("parameters", f"no preset is called {parameters}; there are {', '.join(PRESETS)}")])
+    return PRESETS[parameters]
+
+
+def _minute_imbalance(parameters: SystemImbalanceParameters, fundamentals: Fundamentals, seed: int) -> Floats:
+    """Imbalance of each minute, shape [15 n], in MW."""
+    times = fundamentals.quarter_hours
+    minutes = np.arange(times[0], times[-1], dtype=np.int64)
+    memory = _own_memory(parameters, len(minutes), seed)
+    wind_error = fundamentals.wind_mw - fundamentals.wind_forecast_mw
+    solar_error = fundamentals.solar_mw - fundamentals.solar_forecast_mw
+    tied = (
+        parameters.wind_error_share * wind_error
+        + parameters.solar_error_share * solar_error
+        + parameters.solar_surplus_share * fundamentals.solar_forecast_mw
+    )
+    ramp = parameters.hour_ramp_share * _schedule_gap(fundamentals, minutes)
+    return np.asarray(parameters.mean_mw + memory + np.interp(minutes, times, tied) + ramp)
+
+
+def _own_memory(parameters: SystemImbalanceParameters, n: int, seed: int) -> Floats:
+    """Slow and fast parts of the imbalance that nothing else explains, shape [n] minutes, in MW."""
+    slow = autoregressive(seed, "imbalance slow", n, time_min=parameters.slow_time_min, step_min=1.0)
+    fast = autoregressive(seed, "imbalance fast", n, time_min=parameters.fast_time_min, step_min=1.0)
+    restless = autoregressive(seed, "volatility", n, time_min=parameters.volatility_time_min, step_min=1.0)
+    factor = np.exp(parameters.volatility_log_std * restless)
+    return np.asarray(parameters.slow_std_mw * factor * slow + parameters.fast_std_mw * fast)
+
+
+def _schedule_gap(fundamentals: Fundamentals, minutes: EpochMinutes) -> Floats:
+    """What was traded for the hour (mean residual load) less the residual load of each minute [15 n], in MW."""
+    residual = np.interp(minutes, fundamentals.quarter_hours, fundamentals.residual_load_mw)
+    by_hour = residual.reshape(-1, MINUTES_PER_HOUR)
+    return np.asarray((by_hour.mean(axis=1, keepdims=True) - by_hour).ravel())
+
+
+def _minute_table(cleared: ClearedMinutes, scenario: Scenario, first_minute: int) -> pd.DataFrame:
+    """Minute records of the shown span; each regime has its own measure of regulation, the other's is NaN."""
+    minutes = np.arange(scenario.start, scenario.end, dtype=np.int64)
+    rows = slice(scenario.start - first_minute, scenario.end - first_minute)
+    gradual = minutes >= GRADUAL_FROM
+    regulation = cleared.net_regulation_volume_mw[rows]
+    imbalance = cleared.system_imbalance_mw[rows]
+    return pd.DataFrame(
+        {
+            PRICE: cleared.imbalance_price_eur_mwh[rows],
+            "system_imbalance_mw": imbalance,
+            "net_regulation_volume_mw": np.where(gradual, np.nan, regulation),
+            "area_control_error_mw": np.where(gradual, np.round(imbalance + regulation, 3), np.nan),
+            "alpha_component_eur_mwh": cleared.alpha_component_eur_mwh[rows],
+            "marginal_incremental_price_eur_mwh": cleared.marginal_incremental_price_eur_mwh[rows],
+            "marginal_decremental_price_eur_mwh": cleared.marginal_decremental_price_eur_mwh[rows],
+            "quarter_hour": utc_timestamps(minutes - minutes % MINUTES_PER_QUARTER_HOUR),
+        },
+        index=utc_timestamps(minutes).rename("start"),
+    )
+
+
+def _published_the_day_before(scenario: Scenario) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Day-ahead prices by the hour and forecasts by the quarter-hour, of every interval that touches the span."""
+    fundamentals = scenario.fundamentals
+    times = fundamentals.quarter_hours[:-1]
+    first_hour = scenario.start - scenario.start % MINUTES_PER_HOUR
+    hours = times[::QUARTERS_PER_HOUR]
+    priced = (hours >= first_hour) & (hours < scenario.end)
+    shown = (times >= scenario.start) & (times < scenario.end)
+    day_ahead = pd.DataFrame(
+        {DAY_AHEAD: fundamentals.day_ahead_eur_mwh[:-1:QUARTERS_PER_HOUR][priced]},
+        index=utc_timestamps(hours[priced]).rename("start"),
+    )
+    forecasts = pd.DataFrame(
+        {
+            WIND_FORECAST: np.round(fundamentals.wind_forecast_mw[:-1][shown], 2),
+            SOLAR_FORECAST: np.round(fundamentals.solar_forecast_mw[:-1][shown], 2),
+        },
+        index=utc_timestamps(times[shown]).rename("start"),
+    )
+    return day_ahead, forecasts

@@ -1,0 +1,291 @@
+"""The only encoder: what is known of the market, and a battery's state, as named numbers.
+
+Law
+- Everything comes from a `Knowledge`, so nothing can be encoded that is not known yet.
+- Prices enter as differences to the day-ahead price of the same quarter-hour, divided by a trailing scale, so that a
+  feature means the same in a calm month and in a wild one.
+- A feature whose source is unknown takes the value that says nothing: 0, or the nearest older record for past prices.
+- Each row is computed on its own: encoding one time or a year of times gives the same bits.
+
+Without day-ahead prices the trailing weekly mean of the imbalance price stands in for them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.battery import Battery
+from arbitrage.market.series import DAY_AHEAD, PRICE, RESIDUAL, SOLAR_FORECAST, WIND_FORECAST, Knowledge
+from arbitrage.quarter_hour import (
+    MINUTES_PER_HOUR,
+    MINUTES_PER_QUARTER_HOUR,
+    brussels_day_numbers,
+    brussels_local,
+    brussels_midnight,
+    brussels_minutes_of_day,
+)
+
+Floats = npt.NDArray[np.float64]
+Features = npt.NDArray[np.float32]
+
+SHORT = ("past_1", "past_2", "past_3", "past_4", "past_5_8", "past_9_16", "past_17_48", "past_49_96")
+SAME_QUARTER = ("same_quarter_of_hour", "next_quarter_of_hour")
+PROFILE = ("profile_0", "profile_1", "profile_2", "profile_3")
+VOLATILITY = ("size_1_4", "size_1_16", "size_1_96")
+LEVEL = ("day_ahead", "day_ahead_day_mean", "log_scale")
+LAST_PRICE = ("last_price",)
+SHAPE = (
+    *(f"day_ahead_{hours:+d}h" for hours in (1, 2, 3, 4, 6, 8, -1, -2)),
+    "rest_max",
+    "rest_min",
+    "rest_mean",
+    "rest_rank",
+    "rest_std",
+    "rest_highest_8",
+    "rest_lowest_8",
+)
+QUARTER = ("hour_ramp", "step_from_last_hour", "step_to_next_hour", "quarter_0", "quarter_1", "quarter_2", "quarter_3")
+CLOCK = tuple(f"{wave}_day_{k}" for k in (1, 2, 3) for wave in ("cos", "sin"))
+WEEK = ("weekend", "sunday")
+SEASON = ("cos_year", "sin_year")
+RENEWABLES = ("solar", "wind", "solar_next_hour", "wind_next_two_hours", "solar_day_mean", "wind_day_mean")
+
+PLAN_GROUPS = (SHAPE, QUARTER, CLOCK, WEEK, SEASON, RENEWABLES, LEVEL, PROFILE)
+"""What can be said of a quarter-hour later today: all that does not rest on the prices just past."""
+RECENT_GROUPS = (SHORT, VOLATILITY, SAME_QUARTER, LAST_PRICE)
+BATTERY_FEATURES = ("soc_fraction", "budget_left_fraction", "minute_fraction", "committed_fraction")
+
+_SHORT_MEANS = ((5, 8), (9, 16), (17, 48), (49, 96))
+_HOURS_AHEAD = (1, 2, 3, 4, 6, 8)
+_PROFILE_DAYS = 14
+_SCALE_QUARTER_HOURS = 14 * 96
+_WEEK_QUARTER_HOURS = 7 * 96
+_PRIOR_SCALE_EUR_MWH = 120.0
+"""Scale assumed before there is a history, with the weight of two days; the size of the residual in 2021."""
+_PRIOR_QUARTER_HOURS = 2 * 96
+_MW_PER_GW = 1000.0
+_LONGEST_DAY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Market features at T times, with the two numbers that turn them back into money."""
+
+    features: Features
+    """Shape [T, features], dimensionless."""
+    base_eur_mwh: Floats
+    """Shape [T]; the price that features are differences to: day-ahead, or its stand-in."""
+    scale_eur_mwh: Floats
+    """Shape [T]; the trailing size of the price's difference to its base."""
+
+
+class MarketFeatures:
+    """Encodes the market; `names` lists the features in order."""
+
+    names: tuple[str, ...] = tuple(name for group in (*PLAN_GROUPS, *RECENT_GROUPS) for name in group)
+
+    def encode(self, knowledge: Knowledge) -> Features:
+        """Features at each time, float32, shape [T, len(names)]."""
+        return self.encode_scaled(knowledge).features
+
+    def encode_scaled(self, knowledge: Knowledge) -> Encoded:
+        """Features with base and scale."""
+        view = _View(knowledge)
+        blocks = (
+            *(part / view.scale[:, None] for part in (_shape(view), _quarter(view))),
+            _calendar(view),
+            _renewables(view),
+            _level(view),
+            _profile(view) / view.scale[:, None],
+            _recent(view) / view.scale[:, None],
+        )
+        features = np.concatenate(blocks, axis=1)
+        features[:, _UNSCALED] *= view.scale[:, None]
+        return Encoded(features.astype(np.float32), view.base, view.scale)
+
+
+_UNSCALED = [MarketFeatures.names.index(name) for name in ("rest_rank", *QUARTER[3:])]
+"""Ranks and flags among the prices, which the scale must not touch."""
+
+
+class _View:
+    """What several groups of features share: base, scale, and the day-ahead curve of the rest of the day."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        quarter_hours = knowledge.about // MINUTES_PER_QUARTER_HOUR
+        self.minutes = quarter_hours * MINUTES_PER_QUARTER_HOUR
+        weekly_mean = np.nan_to_num(knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)[1])
+        self.priced = knowledge.has(DAY_AHEAD)
+        day_ahead = knowledge.gather(DAY_AHEAD, [0])[:, 0]
+        self.base = np.where(np.isnan(day_ahead), weekly_mean, day_ahead)
+        self._weekly_mean = weekly_mean
+        self.scale = self._scale()
+        days, inverse = np.unique(brussels_day_numbers(self.minutes), return_inverse=True)
+        midnights = np.array([(brussels_midnight(int(d)), brussels_midnight(int(d) + 1)) for d in days]).reshape(-1, 2)
+        self.since_midnight = (self.minutes - midnights[inverse, 0]) // MINUTES_PER_QUARTER_HOUR
+        self.rest = (midnights[inverse, 1] - self.minutes) // MINUTES_PER_QUARTER_HOUR
+        """Quarter-hours from this one to the end of its Brussels day, itself included."""
+
+    def past(self, lags: npt.ArrayLike) -> Floats:
+        """Price less base, so many quarter-hours back, shape [T, lags]; NaN where not known."""
+        offsets = -MINUTES_PER_QUARTER_HOUR * np.asarray(lags, dtype=np.int64)
+        if self.priced:
+            return self.knowledge.gather(RESIDUAL, offsets)
+        return self.knowledge.gather(PRICE, offsets) - self._weekly_mean[:, None]
+
+    def ahead(self, name: str, quarter_hours: npt.ArrayLike) -> Floats:
+        """Published values so many quarter-hours ahead, shape [T, n]; NaN where not known."""
+        return self.knowledge.gather(name, MINUTES_PER_QUARTER_HOUR * np.asarray(quarter_hours, dtype=np.int64))
+
+    def within_day(self, values: Floats, first: int, ahead: int) -> Floats:
+        """Column `ahead` quarter-hours on, or the day's last; `values` [T, n] begin `first` quarter-hours ahead."""
+        columns = np.minimum(ahead, self.rest - 1) - first
+        return values[np.arange(len(values)), columns]
+
+    def _scale(self) -> Floats:
+        known, mean, std = self.knowledge.trailing_moments(RESIDUAL if self.priced else PRICE, _SCALE_QUARTER_HOURS)
+        square = std**2 + (mean**2 if self.priced else 0.0)
+        prior = _PRIOR_SCALE_EUR_MWH**2 * _PRIOR_QUARTER_HOURS
+        return np.sqrt((np.nan_to_num(square) * known + prior) / (known + _PRIOR_QUARTER_HOURS))
+
+
+def _shape(view: _View) -> Floats:
+    """The day-ahead curve seen from this quarter-hour, clamped to its Brussels day."""
+    curve = view.ahead(DAY_AHEAD, np.arange(_LONGEST_DAY))
+    known = ~np.isnan(curve[:, :1])
+    curve = np.where(np.isnan(curve), view.base[:, None], curve)
+    hours = [view.within_day(curve, 0, 4 * hours) - view.base for hours in _HOURS_AHEAD]
+    before = view.ahead(DAY_AHEAD, [-4, -8]) - view.base[:, None]
+    rest = np.empty((len(curve), 7))
+    _rest_of_day(curve, view.rest, rest)
+    rest[:, [0, 1, 2, 5, 6]] -= view.base[:, None]
+    both = np.concatenate([np.stack(hours, axis=1), before, rest], axis=1)
+    return np.where(known, np.nan_to_num(both), 0.0)
+
+
+@numba.njit(cache=True)
+def _rest_of_day(curve: Floats, rest: npt.NDArray[np.int64], out: Floats) -> None:
+    """Max, min, mean, rank of now, standard deviation, mean of the 8 highest and of the 8 lowest of the day's rest."""
+    for i in range(curve.shape[0]):
+        ordered = np.sort(curve[i, : rest[i]])
+        few = min(8, rest[i])
+        out[i, 0] = ordered[-1]
+        out[i, 1] = ordered[0]
+        out[i, 2] = ordered.mean()
+        out[i, 3] = np.searchsorted(ordered, curve[i, 0]) / rest[i]
+        out[i, 4] = ordered.std()
+        out[i, 5] = ordered[-few:].mean()
+        out[i, 6] = ordered[:few].mean()
+
+
+def _quarter(view: _View) -> Floats:
+    """Imbalance prices step where hourly schedules step: first and last quarter of the hour, and the ramp through it."""
+    index = (view.minutes % MINUTES_PER_HOUR) // MINUTES_PER_QUARTER_HOUR
+    curve = view.ahead(DAY_AHEAD, np.arange(-7, 5))
+    curve = np.where(np.isnan(curve), view.base[:, None], curve)
+    following = view.within_day(curve, -7, 0) * 0.0
+    for quarter in range(4):
+        following = np.where(index == quarter, view.within_day(curve, -7, 4 - quarter), following)
+    last_hour = curve[np.arange(len(curve)), 3 - index]
+    ramp = (index - 1.5) * (following - last_hour) / 8.0
+    steps = [np.where(index == 0, last_hour - view.base, 0.0), np.where(index == 3, following - view.base, 0.0)]
+    flags = [(index == quarter).astype(np.float64) for quarter in range(4)]
+    return np.stack([ramp, *steps, *flags], axis=1)
+
+
+def _calendar(view: _View) -> Floats:
+    """Harmonics of the Brussels day, week flags, and the season."""
+    angle = 2 * np.pi * brussels_minutes_of_day(view.minutes) / (24 * MINUTES_PER_HOUR)
+    local = brussels_local(view.minutes)
+    year = 2 * np.pi * (local.dayofyear.to_numpy() - 1) / 365.0
+    weekday = local.weekday.to_numpy()
+    waves = [wave(k * angle) for k in (1, 2, 3) for wave in (np.cos, np.sin)]
+    flags = [(weekday >= 5).astype(np.float64), (weekday == 6).astype(np.float64)]
+    return np.stack([*waves, *flags, np.cos(year), np.sin(year)], axis=1)
+
+
+def _renewables(view: _View) -> Floats:
+    """Day-ahead forecasts of solar and wind, in GW: now, what is coming, and the day's mean."""
+    columns = [
+        (values[:, 0], view.within_day(values, 0, ahead) - values[:, 0], _day_mean(view, name))
+        for name, ahead in ((SOLAR_FORECAST, 4), (WIND_FORECAST, 8))
+        for values in (view.ahead(name, np.arange(_LONGEST_DAY)),)
+    ]
+    solar, wind = columns
+    pairs = [part for both in zip(solar, wind, strict=True) for part in both]
+    return np.nan_to_num(np.stack(pairs, axis=1)) / _MW_PER_GW
+
+
+def _day_mean(view: _View, name: str) -> Floats:
+    """Mean over the whole Brussels day of the quarter-hour, as far as published, shape [T]; NaN if unknown."""
+    values = view.ahead(name, np.arange(-_LONGEST_DAY, _LONGEST_DAY))
+    offset = np.arange(-_LONGEST_DAY, _LONGEST_DAY)
+    in_day = (offset >= -view.since_midnight[:, None]) & (offset < view.rest[:, None])
+    return _row_means(np.where(in_day, values, np.nan))
+
+
+def _level(view: _View) -> Floats:
+    """The price level in units of the scale, and the scale itself."""
+    day_mean = _day_mean(view, DAY_AHEAD)
+    day_mean = np.where(np.isnan(day_mean), view.base, day_mean)
+    return np.stack([view.base / view.scale, day_mean / view.scale, np.log(view.scale)], axis=1)
+
+
+def _profile(view: _View) -> Floats:
+    """Mean residual of the last 14 days at this time of day, and at the next three quarter-hours."""
+    days = np.arange(1, _PROFILE_DAYS + 1)
+    means = [_row_means(view.past(96 * days - ahead)) for ahead in range(4)]
+    return np.nan_to_num(np.stack(means, axis=1))
+
+
+def _recent(view: _View) -> Floats:
+    """Prices just past, in the order of SHORT, VOLATILITY, SAME_QUARTER, LAST_PRICE."""
+    past = view.past(np.arange(1, 97))
+    past[:, :16] = _newest_known(past[:, :16])
+    single = [past[:, lag - 1] for lag in (1, 2, 3, 4)]
+    means = [_row_means(past[:, first - 1 : last]) for first, last in _SHORT_MEANS]
+    sizes = [_row_means(np.abs(past[:, :last])) for last in (4, 16, 96)]
+    quarters = [_row_means(past[:, [lag - 1 for lag in lags]]) for lags in ((4, 8, 12, 16), (3, 7, 11, 15))]
+    price = view.knowledge.gather(PRICE, -MINUTES_PER_QUARTER_HOUR * np.arange(1, 17))
+    return np.nan_to_num(np.stack([*single, *means, *sizes, *quarters, _newest_known(price)[:, 0]], axis=1))
+
+
+def _newest_known(values: Floats) -> Floats:
+    """Columns run back in time, shape [T, n]: an unknown one takes the next older one that is known."""
+    filled = values.copy()
+    for column in range(values.shape[1] - 2, -1, -1):
+        unknown = np.isnan(filled[:, column])
+        filled[unknown, column] = filled[unknown, column + 1]
+    return filled
+
+
+def _row_means(values: Floats) -> Floats:
+    """Mean of each row's known values; NaN where there is none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        return np.asarray(np.nanmean(values, axis=1))
+
+
+def encode_battery(
+    battery: Battery,
+    soc_mwh: Floats,
+    cycles_used: Floats,
+    committed_mwh: Floats,
+    minute_fraction: float,
+    out: Features,
+) -> None:
+    """Battery and quarter-hour features of shape [batteries, 4] in the order of BATTERY_FEATURES, written to `out`.
+
+    The budget left is 1 where there is none. Committed energy is a share of what rated power moves in a quarter-hour.
+    """
+    law = battery.law
+    out[:, 0] = soc_mwh / law.capacity_mwh
+    out[:, 1] = 1.0 - cycles_used / law.max_cycles_per_day if law.max_cycles_per_day > 0 else 0.0
+    out[:, 2] = minute_fraction
+    out[:, 3] = committed_mwh / (battery.power_mw * MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR)

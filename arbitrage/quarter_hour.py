@@ -1,0 +1,113 @@
+"""The clock: UTC quarter-hours, minutes within them, and the Brussels day.
+
+Law: a time is an int64 count of whole minutes since 1970-01-01T00:00Z ("epoch minute") inside, a
+timezone-aware UTC timestamp at the borders. It names the START of its interval; ranges are [start, end).
+Brussels time serves two purposes only: the day of the cycle budget, and display. Naive times are refused.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from arbitrage.errors import BadInput, Fault
+
+MINUTES_PER_QUARTER_HOUR = 15
+MINUTES_PER_HOUR = 60
+QUARTER_HOUR_H = MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
+BRUSSELS = ZoneInfo("Europe/Brussels")
+
+_EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
+
+EpochMinutes = npt.NDArray[np.int64]
+DayNumbers = npt.NDArray[np.int64]
+
+
+def epoch_minutes(index: pd.DatetimeIndex) -> EpochMinutes:
+    """Timezone-aware timestamps as epoch minutes, shape [n].
+
+    Raises BadInput for naive timestamps and for timestamps that are not on a whole minute.
+    """
+    if index.tz is None:
+        raise BadInput([Fault("timestamps", "have no time zone; give UTC or an explicit offset")])
+    seconds = index.tz_convert("UTC").as_unit("ns").asi8
+    minutes, rest = np.divmod(seconds, 60_000_000_000)
+    if np.any(rest):
+        first = index[int(np.flatnonzero(rest)[0])]
+        raise BadInput([Fault("timestamps", f"{first} is not on a whole minute")])
+    return minutes
+
+
+def epoch_minute(time: dt.datetime | str) -> int:
+    """One time (ISO 8601 with an offset, or an aware datetime) as an epoch minute; see `epoch_minutes`."""
+    try:
+        stamp = pd.Timestamp(time)
+    except ValueError as error:
+        raise BadInput([Fault("time", f"{time!r} is not an ISO 8601 time")]) from error
+    return int(epoch_minutes(pd.DatetimeIndex([stamp]))[0])
+
+
+def utc_timestamps(minutes: npt.ArrayLike) -> pd.DatetimeIndex:
+    """Epoch minutes [n] as UTC timestamps."""
+    seconds = np.asarray(minutes, dtype=np.int64) * 60
+    return pd.DatetimeIndex(seconds.astype("datetime64[s]"), tz="UTC")
+
+
+def brussels_local(minutes: npt.ArrayLike) -> pd.DatetimeIndex:
+    """Epoch minutes [n] as Brussels timestamps, for display and for the calendar."""
+    return utc_timestamps(minutes).tz_convert(BRUSSELS)
+
+
+def brussels_day_numbers(minutes: npt.ArrayLike) -> DayNumbers:
+    """The Brussels calendar day of each epoch minute [n], counted from 1970-01-01."""
+    local = brussels_local(minutes).tz_localize(None).as_unit("s").asi8
+    return np.floor_divide(local, 86_400)
+
+
+def brussels_minutes_of_day(minutes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Wall-clock minute of the Brussels day (0..1439) of each epoch minute [n]."""
+    local = brussels_local(minutes).tz_localize(None).as_unit("s").asi8
+    return np.mod(local, 86_400) // 60
+
+
+def day_number(day: dt.date) -> int:
+    """A calendar day counted from 1970-01-01."""
+    return day.toordinal() - _EPOCH_DAY
+
+
+def calendar_day(number: int) -> dt.date:
+    """The inverse of `day_number`."""
+    return dt.date.fromordinal(number + _EPOCH_DAY)
+
+
+def brussels_midnight(number: int) -> int:
+    """Epoch minute at which the Brussels day of that number begins."""
+    midnight = dt.datetime.combine(calendar_day(number), dt.time(), tzinfo=BRUSSELS)
+    return int(midnight.timestamp()) // 60
+
+
+def quarter_hours_in_day(number: int) -> int:
+    """Quarter-hours in a Brussels day: 92 when clocks go forward, 100 when they go back, else 96."""
+    length = brussels_midnight(number + 1) - brussels_midnight(number)
+    return length // MINUTES_PER_QUARTER_HOUR
+
+
+def days_of_month(day_numbers: DayNumbers, first: int, last: int) -> npt.NDArray[np.bool_]:
+    """Which Brussels days [n] fall on day `first` to `last` (both included) of their month."""
+    unique, inverse = np.unique(day_numbers, return_inverse=True)
+    chosen = np.array([first <= calendar_day(int(number)).day <= last for number in unique], dtype=np.bool_)
+    return chosen[inverse] if len(unique) else np.zeros(0, dtype=np.bool_)
+
+
+def quarter_hour_grid(start: int, end: int) -> EpochMinutes:
+    """Starts of all quarter-hours in [start, end), both epoch minutes on the quarter-hour."""
+    return np.arange(start, end, MINUTES_PER_QUARTER_HOUR, dtype=np.int64)
+
+
+def energy_mwh(power_mw: float, duration_min: int) -> float:
+    """Energy of a constant power over some minutes."""
+    return power_mw * duration_min / MINUTES_PER_HOUR

@@ -1,0 +1,164 @@
+"""The market as a series: what may be known when, days of 92 and 100 quarter-hours, gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arbitrage.errors import BadInput
+from arbitrage.market.series import DAY_AHEAD, PRICE, WIND_FORECAST, MarketSeries, build_market
+from arbitrage.quarter_hour import BRUSSELS, brussels_midnight, epoch_minute, epoch_minutes, utc_timestamps
+
+START = epoch_minute("2024-03-30T23:00Z")
+"""Midnight in Brussels at the beginning of the day on which clocks go forward, which has 92 quarter-hours."""
+
+
+def prices(values: list[float], start: int = START, step_min: int = 15) -> pd.DataFrame:
+    minutes = start + step_min * np.arange(len(values))
+    return pd.DataFrame({PRICE: np.array(values, dtype=np.float64)}, index=utc_timestamps(minutes))
+
+
+def hourly(values: list[float], start: int = START) -> pd.DataFrame:
+    return prices(values, start, step_min=60).rename(columns={PRICE: DAY_AHEAD})
+
+
+def brussels(text: str) -> int:
+    return int(epoch_minutes(pd.DatetimeIndex([pd.Timestamp(text, tz=BRUSSELS)]))[0])
+
+
+@pytest.mark.parametrize("delay_min", [0, 1, 7])
+def test_a_price_is_known_from_the_end_of_its_quarter_hour_plus_the_delay(delay_min: int) -> None:
+    market = build_market(prices([10.0, 20.0]), publication_delay_min=delay_min)
+    published = START + 15 + delay_min
+    # Asked about the first quarter-hour: a minute before it is published, and when it is.
+    early = market.known_at(published - 1).gather(PRICE, [START - (published - 1)])
+    due = market.known_at(published).gather(PRICE, [START - published])
+    np.testing.assert_array_equal(early, [[np.nan]])
+    np.testing.assert_array_equal(due, [[10.0]])
+
+
+def test_the_price_of_the_running_quarter_hour_and_of_later_ones_is_never_known() -> None:
+    market = build_market(prices([10.0, 20.0, 30.0]))
+    np.testing.assert_array_equal(market.known_at(START + 15).gather(PRICE, [-15, 0, 15]), [[10.0, np.nan, np.nan]])
+
+
+def test_day_ahead_prices_are_known_from_13_o_clock_in_brussels_the_day_before() -> None:
+    midnight = brussels("2024-07-02T00:00")
+    market = build_market(prices([0.0] * 4, midnight), day_ahead=hourly([50.0, 60.0], midnight))
+    at_13 = brussels("2024-07-01T13:00")
+    times = np.array([at_13 - 1, at_13])
+    known = [market.known_at(time).gather(DAY_AHEAD, [midnight - time, midnight + 60 - time])[0] for time in times]
+    np.testing.assert_array_equal(known, [[np.nan, np.nan], [50.0, 60.0]])
+
+
+@pytest.mark.parametrize(
+    ("day", "clocks_before"), [("2024-03-31", "2024-03-30"), ("2024-04-01", "2024-03-31"), ("2024-10-28", "2024-10-27")]
+)
+def test_publication_is_by_the_brussels_clock_also_around_the_change_of_the_clocks(
+    day: str, clocks_before: str
+) -> None:
+    midnight = brussels(f"{day}T00:00")
+    market = build_market(prices([0.0], midnight), day_ahead=hourly([50.0, 60.0], midnight))
+    published = brussels(f"{clocks_before}T13:00")
+    for time, expected in ((published - 1, np.nan), (published, 50.0)):
+        np.testing.assert_array_equal(market.known_at(time).gather(DAY_AHEAD, [midnight - time]), [[expected]])
+
+
+def test_wind_forecasts_are_known_from_18_o_clock_in_brussels_the_day_before() -> None:
+    midnight = brussels("2024-01-02T00:00")
+    forecast = prices([700.0, 710.0], midnight).rename(columns={PRICE: WIND_FORECAST})
+    market = build_market(prices([0.0], midnight), forecasts=forecast)
+    published = brussels("2024-01-01T18:00")
+    for time, expected in ((published - 1, np.nan), (published, 710.0)):
+        np.testing.assert_array_equal(market.known_at(time).gather(WIND_FORECAST, [midnight + 15 - time]), [[expected]])
+
+
+@pytest.mark.parametrize(("day", "quarter_hours"), [("2024-03-31", 92), ("2024-07-01", 96), ("2024-10-27", 100)])
+def test_a_brussels_day_has_92_96_or_100_quarter_hours(day: str, quarter_hours: int) -> None:
+    first = brussels(f"{day}T00:00") - 15
+    market = build_market(prices([0.0] * 110, first))
+    days, counts = np.unique(market.day_numbers, return_counts=True)
+    assert counts[1] == quarter_hours
+    assert brussels_midnight(int(days[1])) == first + 15
+    assert market.rows(first + 15, brussels_midnight(int(days[2]))) == slice(1, 1 + quarter_hours)
+
+
+def test_the_quarter_hours_of_an_hour_share_its_day_ahead_price() -> None:
+    market = build_market(prices([0.0]), day_ahead=hourly([50.0, 60.0]))
+    known = market.known_at(START).gather(DAY_AHEAD, [0, 15, 30, 45, 60, 105, 120])
+    np.testing.assert_array_equal(known, [[50.0, 50.0, 50.0, 50.0, 60.0, 60.0, np.nan]])
+
+
+def test_a_gap_stays_a_gap() -> None:
+    whole = prices([10.0, 20.0, 30.0, np.nan, 50.0])
+    market = build_market(whole.drop(whole.index[1]))
+    np.testing.assert_array_equal(market.price_eur_mwh, [10.0, np.nan, 30.0, np.nan, 50.0])
+    assert list(market.gaps()) == list(utc_timestamps([START + 15, START + 45]))
+    np.testing.assert_array_equal(
+        market.known_at(START + 75).gather(PRICE, [-75, -60, -45, -30, -15]), [[10.0, np.nan, 30.0, np.nan, 50.0]]
+    )
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    table = prices([10.0, 20.0, 30.0])
+    assert build_market(table.iloc[[2, 0, 1]]).data_hash == build_market(table).data_hash
+
+
+def test_the_hash_tells_markets_apart_by_value_and_by_publication() -> None:
+    base = build_market(prices([10.0, 20.0]))
+    assert base.data_hash != build_market(prices([10.0, 20.5])).data_hash
+    assert base.data_hash != build_market(prices([10.0, 20.0]), publication_delay_min=1).data_hash
+    assert base.data_hash != build_market(prices([10.0, 20.0], START + 15)).data_hash
+
+
+def test_a_market_without_a_price_and_a_negative_delay_are_refused() -> None:
+    with pytest.raises(BadInput, match="holds no imbalance price"):
+        build_market(prices([np.nan]))
+    with pytest.raises(BadInput, match="must be 0 or more, not -1"):
+        build_market(prices([1.0]), publication_delay_min=-1)
+
+
+def _market(price: np.ndarray, day_ahead: np.ndarray, wind: np.ndarray, delay_min: int) -> MarketSeries:
+    return build_market(
+        prices(price.tolist()),
+        day_ahead=hourly(day_ahead.tolist()),
+        forecasts=prices(wind.tolist()).rename(columns={PRICE: WIND_FORECAST}),
+        publication_delay_min=delay_min,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    now=st.integers(-1500, 4 * 24 * 60),
+    delay_min=st.integers(0, 20),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_nothing_that_is_published_later_changes_what_is_known_now(now: int, delay_min: int, seed: int) -> None:
+    # Three days across the change of the clocks; everything not yet published is scrambled.
+    random = np.random.default_rng(seed)
+    quarter_hours = START + 15 * np.arange(3 * 96)
+    hours = START + 60 * np.arange(3 * 24)
+    time = START + now
+    price, wind = random.normal(size=(2, len(quarter_hours)))
+    day_ahead = random.normal(size=len(hours))
+
+    def scrambled(values: np.ndarray, published: np.ndarray) -> np.ndarray:
+        return np.where(published > time, random.normal(size=len(values)), values)
+
+    def day_before_at(hour: int, starts: np.ndarray) -> np.ndarray:
+        days = utc_timestamps(starts).tz_convert(BRUSSELS).tz_localize(None).normalize()
+        return epoch_minutes((days - pd.Timedelta(1, "D") + pd.Timedelta(hour, "h")).tz_localize(BRUSSELS))
+
+    later = _market(
+        scrambled(price, quarter_hours + 15 + delay_min),
+        scrambled(day_ahead, day_before_at(13, hours)),
+        scrambled(wind, day_before_at(18, quarter_hours)),
+        delay_min,
+    )
+    offsets = np.arange(-60 * 96, 60 * 96, 15)
+    for name in (PRICE, DAY_AHEAD, WIND_FORECAST):
+        was = _market(price, day_ahead, wind, delay_min).known_at(time).gather(name, offsets)
+        np.testing.assert_array_equal(later.known_at(time).gather(name, offsets), was)
