@@ -34,7 +34,6 @@ Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
 
 SHORT = ("past_1", "past_2", "past_3", "past_4", "past_5_8", "past_9_16", "past_17_48", "past_49_96")
-SAME_QUARTER = ("same_quarter_of_hour", "next_quarter_of_hour")
 PROFILE = ("profile_0", "profile_1", "profile_2", "profile_3")
 VOLATILITY = ("size_1_4", "size_1_16", "size_1_96")
 LEVEL = ("day_ahead", "day_ahead_day_mean", "log_scale")
@@ -57,7 +56,7 @@ RENEWABLES = ("solar", "wind", "solar_next_hour", "wind_next_two_hours", "solar_
 
 PLAN_GROUPS = (SHAPE, QUARTER, CLOCK, WEEK, SEASON, RENEWABLES, LEVEL, PROFILE)
 """What can be said of a quarter-hour later today: all that does not rest on the prices just past."""
-RECENT_GROUPS = (SHORT, VOLATILITY, SAME_QUARTER, LAST_PRICE)
+RECENT_GROUPS = (SHORT, VOLATILITY, LAST_PRICE)
 BATTERY_FEATURES = ("soc_fraction", "budget_left_fraction", "minute_fraction", "committed_fraction")
 
 _SHORT_MEANS = ((5, 8), (9, 16), (17, 48), (49, 96))
@@ -245,15 +244,14 @@ def _profile(view: _View) -> Floats:
 
 
 def _recent(view: _View) -> Floats:
-    """Prices just past, in the order of SHORT, VOLATILITY, SAME_QUARTER, LAST_PRICE."""
+    """Prices just past, in the order of SHORT, VOLATILITY, LAST_PRICE."""
     past = view.past(np.arange(1, 97))
     past[:, :16] = _newest_known(past[:, :16])
     single = [past[:, lag - 1] for lag in (1, 2, 3, 4)]
     means = [_row_means(past[:, first - 1 : last]) for first, last in _SHORT_MEANS]
     sizes = [_row_means(np.abs(past[:, :last])) for last in (4, 16, 96)]
-    quarters = [_row_means(past[:, [lag - 1 for lag in lags]]) for lags in ((4, 8, 12, 16), (3, 7, 11, 15))]
     price = view.knowledge.gather(PRICE, -MINUTES_PER_QUARTER_HOUR * np.arange(1, 17))
-    return np.nan_to_num(np.stack([*single, *means, *sizes, *quarters, _newest_known(price)[:, 0]], axis=1))
+    return np.nan_to_num(np.stack([*single, *means, *sizes, _newest_known(price)[:, 0]], axis=1))
 
 
 def _newest_known(values: Floats) -> Floats:

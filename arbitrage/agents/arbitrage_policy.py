@@ -22,9 +22,8 @@ from arbitrage.agents.random_features import RandomFeatures
 from arbitrage.battery import Battery, BatteryState, clip_power_mw
 from arbitrage.errors import Fault, refuse
 from arbitrage.market.series import Knowledge
-from arbitrage.observation import PLAN_GROUPS, Encoded, MarketFeatures
+from arbitrage.observation import PLAN_GROUPS, SHORT, Encoded, MarketFeatures
 from arbitrage.quarter_hour import (
-    MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,
     QUARTER_HOUR_H,
     brussels_day_numbers,
@@ -51,6 +50,8 @@ class Member:
     full_map: RandomFeatures
     forecast_coefficients: Singles
     """Shape [full regressors]; one-step forecast less base, in units of the scale."""
+    slow_coefficients: Singles
+    """Shape [slow regressors]; see `slow_gaps`."""
     chain: PriceChain
     correction_coefficients: Singles
     """Shape [2, nodes, full regressors]; correction of the advantage, in units of the scale."""
@@ -88,31 +89,37 @@ def plan_days(member: Member, outline: DayOutline, nodes: int) -> DayPlans:
     return DayPlans(
         expected_price_eur_mwh=expected,
         scale_eur_mwh=outline.encoded.scale_eur_mwh,
-        quarter_of_hour=quarters_of_hour(outline.starts),
         day_start=outline.day_start,
         end_value_eur=np.maximum(levels, 0.0)[:, None] * member.end_value_fraction.reshape(1, nodes),
     )
 
 
-def quarters_of_hour(minutes: Numbers) -> Numbers:
-    """Quarter of the hour (0 to 3) of each epoch minute."""
-    return (minutes % MINUTES_PER_HOUR) // MINUTES_PER_QUARTER_HOUR
+def slow_regressors(encoded: Encoded, fast: Floats) -> Singles:
+    """A constant, the prices just past, and the fast gap: what the slow gap is forecast from, shape [n, regressors]."""
+    recent = encoded.features[:, PLAN_FEATURES : PLAN_FEATURES + len(SHORT)]
+    return np.column_stack([np.ones(len(fast)), recent, fast]).astype(np.float32)
+
+
+def slow_gaps(encoded: Encoded, fast: Floats, coefficients: Singles) -> Floats:
+    """Forecast of the coming hours' departure from plan, beyond what the fast gap implies, shape [n]."""
+    return row_products(slow_regressors(encoded, fast), coefficients)
 
 
 def predict_price(encoded: Encoded, regressors: Singles, coefficients: Singles) -> Floats:
     """Base plus scale times the regression, EUR/MWh, shape [n]."""
-    predicted = np.empty(len(regressors))
-    _row_products(regressors, coefficients, predicted)
-    return encoded.base_eur_mwh + encoded.scale_eur_mwh * predicted
+    return encoded.base_eur_mwh + encoded.scale_eur_mwh * row_products(regressors, coefficients)
 
 
 @numba.njit(cache=True)
-def _row_products(rows: Singles, coefficients: Singles, out: Floats) -> None:
+def row_products(rows: Singles, coefficients: Singles) -> Floats:
+    """rows [n, d] times coefficients [d], each row on its own so that its bits do not depend on the others."""
+    out = np.empty(rows.shape[0])
     for i in range(rows.shape[0]):
         total = 0.0
         for j in range(rows.shape[1]):
             total += rows[i, j] * coefficients[j]
         out[i] = total
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +191,9 @@ class ArbitragePolicy:
         plans = plan_days(member, outline, lattice.nodes)
         regressors = member.full_map(encoded.features)
         forecast = predict_price(encoded, regressors, member.forecast_coefficients)
-        gap = (forecast - plans.expected_price_eur_mwh[rows]) / plans.scale_eur_mwh[rows]
-        continuation = continuation_advantages(lattice, member.chain, plans, Questions(rows, gap))
+        fast = (forecast - plans.expected_price_eur_mwh[rows]) / plans.scale_eur_mwh[rows]
+        slow = slow_gaps(encoded, fast, member.slow_coefficients)
+        continuation = continuation_advantages(lattice, member.chain, plans, Questions(rows, fast, slow))
         return _MemberView(regressors, member.correction_coefficients, forecast, continuation)
 
 

@@ -7,7 +7,7 @@ Law
   regressed on what was known to correct it. Each pass follows the corrected policy and averages its targets with those
   of the passes before.
 
-The number of passes is left to the validation days: `ClosedFormFit` holds the member after each.
+How many passes to take is left to the validation days: the fit returns the member after each.
 """
 
 from __future__ import annotations
@@ -18,14 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.arbitrage_policy import (
-    PLAN_FEATURES,
-    Member,
-    outline_days,
-    plan_days,
-    predict_price,
-    quarters_of_hour,
-)
+from arbitrage.agents.arbitrage_policy import PLAN_FEATURES, Member, outline_days, row_products, slow_regressors
 from arbitrage.agents.counterfactual import After, Path, lay_path, sweep
 from arbitrage.agents.lattice import Lattice, LatticeSize, make_lattice
 from arbitrage.agents.price_chain import DayPlans, Questions, continuation_advantages, fit_chain
@@ -43,6 +36,9 @@ Numbers = npt.NDArray[np.int64]
 _FOLD_DAYS = 5
 _FOLDS = 5
 _NO_FOLD = -1
+_SLOW_FROM, _SLOW_TO = 5, 17
+"""The slow gap looks at the quarter-hours from the fifth to the sixteenth after the next."""
+_END_VALUE_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +48,7 @@ class ClosedFormConfig:
     cosines: int = 500
     plan_penalty: float = 300.0
     forecast_penalty: float = 100.0
+    slow_penalty: float = 30.0
     correction_penalty: float = 1000.0
     passes: int = 2
     quarter_gain: float = 2.0
@@ -100,17 +97,10 @@ def prepare_lesson(
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedFormFit:
-    """The member after each pass of correction; the first one is the price chain alone."""
-
-    members: tuple[Member, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Forecasts:
     """The price model fitted to a lesson; predictions of its rows come from folds that left them out."""
 
-    uncorrected: Member
+    member: Member
     """Plan, forecast and chain, with no correction and no end value yet."""
     regressors: Singles
     ridge: Ridge
@@ -119,48 +109,122 @@ class _Forecasts:
     """One-step forecast, shape [n]."""
     plan_price_eur_mwh: Floats
     """Expected at midnight, shape [n]."""
-    gap: Floats
-    """Shape [n]."""
+    questions: Questions
 
 
-def fit_closed_form(lesson: Lesson, config: ClosedFormConfig, seed: int) -> ClosedFormFit:
-    """Fit one member of the ensemble."""
+def fit_closed_form(lesson: Lesson, config: ClosedFormConfig, seed: int) -> tuple[Member, ...]:
+    """Fit one member of an ensemble: the member after each pass of correction, the price chain alone being the first."""
     forecasts = _fit_forecasts(lesson, config, np.random.default_rng(seed))
     end_value = np.zeros(lesson.lattice.nodes)
     if lesson.soc_reset is SocReset.NEVER:
-        for _ in range(2):
+        for _ in range(_END_VALUE_ROUNDS):
             end_value = _learn_end_value(lesson, forecasts, end_value)
-    uncorrected = replace(forecasts.uncorrected, end_value_fraction=end_value)
-    return ClosedFormFit(_correct(lesson, config, forecasts, uncorrected))
+    return _correct(lesson, config, forecasts, end_value)
 
 
 def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Generator) -> _Forecasts:
-    names = MarketFeatures.names
-    gains = np.where([name in QUARTER for name in names], config.quarter_gain, 1.0).astype(np.float32)
     used = lesson.folds >= 0
     plan, newest = lesson.plan_encoded, lesson.encoded
+    gains = np.array([config.quarter_gain if name in QUARTER else 1.0 for name in MarketFeatures.names], np.float32)
     plan_features = np.ascontiguousarray(plan.features[:, :PLAN_FEATURES])
     plan_map = draw_random_features(plan_features[used], gains[:PLAN_FEATURES], config.cosines, rng)
-    plan_regressors = plan_map(plan_features)
-    plan_fit, plan_out = Ridge(plan_regressors, lesson.folds).fit(_targets(lesson, plan), config.plan_penalty)
+    plan_ridge = Ridge(plan_map(plan_features), lesson.folds)
+    plan_fit, plan_out = plan_ridge.fit(_price_targets(lesson, plan), config.plan_penalty)
+
     full_map = draw_random_features(newest.features[used], gains, config.cosines, rng)
     regressors = full_map(newest.features)
     ridge = Ridge(regressors, lesson.folds)
-    fit, out = ridge.fit(_targets(lesson, newest), config.forecast_penalty)
-    price = newest.base_eur_mwh + newest.scale_eur_mwh * out[:, 0]
+    fit, out = ridge.fit(_price_targets(lesson, newest), config.forecast_penalty)
+
     plan_price = plan.base_eur_mwh + plan.scale_eur_mwh * plan_out[:, 0]
-    gap = (price - plan_price) / plan.scale_eur_mwh
+    price = newest.base_eur_mwh + newest.scale_eur_mwh * out[:, 0]
+    fast = (price - plan_price) / plan.scale_eur_mwh
+    slow_fit, slow = _fit_slow_gap(lesson, plan_price, fast, config.slow_penalty)
     followed = used & (lesson.path.after == After.SAME_DAY) & np.append(used[1:], False)
-    quarters = quarters_of_hour(lesson_minutes(lesson))
-    chain = fit_chain(gap[used], quarters[used], followed[used])
     nodes = lesson.lattice.nodes
     member = Member(
         plan_map=plan_map,
         plan_coefficients=plan_fit[:, 0],
         full_map=full_map,
         forecast_coefficients=fit[:, 0],
-        chain=chain,
+        slow_coefficients=slow_fit,
+        chain=fit_chain(fast, slow, followed),
         correction_coefficients=np.zeros((2, nodes, full_map.outputs), dtype=np.float32),
         end_value_fraction=np.zeros(nodes),
     )
-    return _Forecasts(member, regressors, ridge, price, plan_price, gap)
+    return _Forecasts(member, regressors, ridge, price, plan_price, Questions(np.arange(len(fast)), fast, slow))
+
+
+def _price_targets(lesson: Lesson, encoded: Encoded) -> Singles:
+    """Price less base in units of the scale, shape [n, 1]; 0 where there is no price."""
+    target = (lesson.path.price_eur_mwh - encoded.base_eur_mwh) / encoded.scale_eur_mwh
+    return np.nan_to_num(target).astype(np.float32)[:, None]
+
+
+def _fit_slow_gap(lesson: Lesson, plan_price: Floats, fast: Floats, penalty: float) -> tuple[Singles, Floats]:
+    """Coefficients of the slow gap, and the slow gap of each row from folds that left it out.
+
+    The target is the mean departure from plan over the coming hours; what the fast gap implies of it is taken out.
+    """
+    departure = np.nan_to_num((lesson.path.price_eur_mwh - plan_price) / lesson.plan_encoded.scale_eur_mwh)
+    total = np.concatenate(([0.0], np.cumsum(departure)))
+    lengths = np.diff(lesson.day_rows)
+    day_end = np.repeat(lesson.day_rows[1:], lengths)
+    row = np.arange(len(departure))
+    first, last = (np.minimum(row + ahead, day_end) for ahead in (_SLOW_FROM, _SLOW_TO))
+    count = last - first
+    target = ((total[last] - total[first]) / np.maximum(count, 1)).astype(np.float32)[:, None]
+    enough = count >= (_SLOW_TO - _SLOW_FROM) // 2
+    regressors = slow_regressors(lesson.encoded, fast)
+    fit, out = Ridge(regressors, np.where(enough, lesson.folds, _NO_FOLD)).fit(target, penalty)
+    predicted = np.where(enough & (lesson.folds >= 0), out[:, 0], row_products(regressors, fit[:, 0]))
+    implied = float(predicted @ fast / (fast @ fast))
+    fit[-1, 0] -= implied
+    return fit[:, 0], predicted - implied * fast
+
+
+def _continuation(lesson: Lesson, forecasts: _Forecasts, end_value_fraction: Floats) -> tuple[DayPlans, Singles]:
+    """Plans of the lesson's days, and the model's continuation advantages at every row, shape [n, 2, nodes]."""
+    plan_price = forecasts.plan_price_eur_mwh
+    levels = np.add.reduceat(plan_price, lesson.day_rows[:-1]) / np.diff(lesson.day_rows)
+    end_value = np.maximum(levels, 0.0)[:, None] * end_value_fraction
+    plans = DayPlans(plan_price, lesson.plan_encoded.scale_eur_mwh, lesson.day_rows, end_value)
+    return plans, continuation_advantages(lesson.lattice, forecasts.member.chain, plans, forecasts.questions)
+
+
+def _model_advantages(lesson: Lesson, forecasts: _Forecasts, continuation: Singles) -> Singles:
+    """The price chain's advantages in EUR, shape [n, 2, nodes]."""
+    cash = forecasts.price_eur_mwh[:, None, None] * lesson.lattice.energy_mwh - lesson.lattice.wear_eur
+    return (cash + continuation).astype(np.float32)
+
+
+def _learn_end_value(lesson: Lesson, forecasts: _Forecasts, end_value_fraction: Floats) -> Floats:
+    """Worth of a state at midnight per EUR/MWh of the day's mean expected price, realised under the chain's policy."""
+    plans, continuation = _continuation(lesson, forecasts, end_value_fraction)
+    end_value = np.repeat(plans.end_value_eur, np.diff(lesson.day_rows), axis=0)
+    swept = sweep(lesson.path, lesson.lattice, _model_advantages(lesson, forecasts, continuation), end_value)
+    at_midnight = swept.value_eur[lesson.day_rows[:-1]].astype(np.float64)
+    by_soc = at_midnight.reshape(len(at_midnight), lesson.lattice.soc_nodes, -1)[:, :, :1]
+    worth = np.broadcast_to(by_soc - by_soc[:, :1], (len(by_soc), lesson.lattice.soc_nodes, lesson.lattice.cycle_nodes))
+    levels = np.add.reduceat(forecasts.plan_price_eur_mwh, lesson.day_rows[:-1]) / np.diff(lesson.day_rows)
+    return np.asarray(levels @ worth.reshape(len(worth), -1) / (levels @ levels))
+
+
+def _correct(
+    lesson: Lesson, config: ClosedFormConfig, forecasts: _Forecasts, end_value_fraction: Floats
+) -> tuple[Member, ...]:
+    plans, continuation = _continuation(lesson, forecasts, end_value_fraction)
+    end_value = np.repeat(plans.end_value_eur, np.diff(lesson.day_rows), axis=0)
+    model = _model_advantages(lesson, forecasts, continuation)
+    scale = lesson.encoded.scale_eur_mwh.astype(np.float32)[:, None, None]
+    members = [replace(forecasts.member, end_value_fraction=end_value_fraction)]
+    advantages, target = model, np.zeros((len(model), model[0].size), dtype=np.float32)
+    for done in range(1, config.passes + 1):
+        swept = sweep(lesson.path, lesson.lattice, advantages, end_value)
+        missed = ((swept.advantage_eur - model) / scale).reshape(len(model), -1)
+        target += (missed - target) / done
+        fit, out = forecasts.ridge.fit(target, config.correction_penalty)
+        coefficients = np.ascontiguousarray(fit.T).reshape(2, lesson.lattice.nodes, -1)
+        members.append(replace(members[0], correction_coefficients=coefficients))
+        advantages = model + scale * out.reshape(model.shape)
+    return tuple(members)

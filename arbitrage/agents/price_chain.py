@@ -2,8 +2,9 @@
 
 Law
 - At Brussels midnight a plan says what each quarter-hour of the day is expected to cost, given what is known then.
-- Through the day, the gap between the newest one-step forecast and the plan, in units of the plan's scale, moves as a
-  Markov chain whose transitions depend on the quarter of the hour.
+- Two numbers say how the day departs from its plan, in units of the plan's scale: the fast gap, which is the newest
+  one-step forecast less the plan, and the slow gap, which is what is left of a forecast of the coming hours. Together
+  they move as a Markov chain on bins.
 - Under that model the value of energy in store is computed exactly, backwards over the day, for every chain state.
 """
 
@@ -19,35 +20,50 @@ from arbitrage.agents.lattice import Lattice, begin_day, interpolate
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-STATES = 13
-QUARTERS = 4
-_PSEUDO_COUNT = 0.02
+FAST_STATES = 13
+SLOW_STATES = 3
+_LEAST_SHARE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class PriceChain:
-    """The chain of forecast gaps."""
+    """The chain of gaps; state = fast bin x slow bins + slow bin."""
 
+    fast_centres: Floats
+    """Shape [fast], ascending; mean fast gap of each bin."""
+    slow_centres: Floats
+    """Shape [slow], ascending; mean slow gap of each bin."""
     centres: Floats
-    """Shape [states], ascending; the mean gap in each state, in units of the plan's scale."""
+    """Shape [states]; mean fast gap in each state."""
     transitions: Floats
-    """Shape [4, states, states]; [quarter of the hour, from, to], rows sum to 1."""
+    """Shape [states, states]; from row to column, rows sum to 1."""
 
 
-def fit_chain(gaps: Floats, quarter_of_hour: Numbers, followed: npt.NDArray[np.bool_]) -> PriceChain:
+def fit_chain(fast: Floats, slow: Floats, followed: Flags) -> PriceChain:
     """Count transitions between equally filled bins of the gaps [n]; `followed` marks rows whose next row comes next."""
-    edges = np.quantile(gaps, np.linspace(0.0, 1.0, STATES + 1)[1:-1])
-    state = np.digitize(gaps, edges)
-    counts = np.bincount(state, minlength=STATES)
-    sums = np.bincount(state, weights=gaps, minlength=STATES)
-    inner = np.concatenate((edges[:1], edges))
-    centres = np.where(counts > 0, sums / np.maximum(counts, 1), inner)
-    moves = np.full((QUARTERS, STATES, STATES), _PSEUDO_COUNT)
+    fast_bin, fast_centres = _bins(fast, FAST_STATES)
+    slow_bin, slow_centres = _bins(slow, SLOW_STATES)
+    state = fast_bin * SLOW_STATES + slow_bin
+    states = FAST_STATES * SLOW_STATES
+    counts = np.bincount(state, minlength=states)
+    sums = np.bincount(state, weights=fast, minlength=states)
+    centres = np.where(counts > 0, sums / np.maximum(counts, 1), np.repeat(fast_centres, SLOW_STATES))
     origin = np.flatnonzero(followed)
-    np.add.at(moves, (quarter_of_hour[origin], state[origin], state[origin + 1]), 1.0)
-    return PriceChain(centres, moves / moves.sum(axis=2, keepdims=True))
+    moves = np.zeros((states, states))
+    np.add.at(moves, (state[origin], state[origin + 1]), 1.0)
+    moves[moves.sum(axis=1) == 0.0] = 1.0
+    return PriceChain(fast_centres, slow_centres, centres, moves / moves.sum(axis=1, keepdims=True))
+
+
+def _bins(values: Floats, count: int) -> tuple[Numbers, Floats]:
+    """Equally filled bins of values [n]: the bin of each, and the mean of each bin."""
+    bins = np.digitize(values, np.quantile(values, np.linspace(0.0, 1.0, count + 1)[1:-1]))
+    filled = np.bincount(bins, minlength=count)
+    means = np.bincount(bins, weights=values, minlength=count) / np.maximum(filled, 1)
+    return bins.astype(np.int64), np.maximum.accumulate(np.where(filled > 0, means, -np.inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +72,6 @@ class DayPlans:
 
     expected_price_eur_mwh: Floats
     scale_eur_mwh: Floats
-    quarter_of_hour: Numbers
     day_start: Numbers
     """Shape [days + 1]; the row at which each day begins, and the end."""
     end_value_eur: Floats
@@ -69,8 +84,10 @@ class Questions:
 
     row: Numbers
     """Row of the plans that holds the decision's quarter-hour, ascending."""
-    gap: Floats
-    """(newest one-step forecast - expected price) / scale of that row."""
+    fast: Floats
+    """Fast gap: (newest one-step forecast - expected price) / scale of that row."""
+    slow: Floats
+    """Slow gap, in the same unit."""
 
 
 def continuation_advantages(lattice: Lattice, chain: PriceChain, plans: DayPlans, questions: Questions) -> Singles:
@@ -84,14 +101,16 @@ def continuation_advantages(lattice: Lattice, chain: PriceChain, plans: DayPlans
             continue
         _plan_day(
             lattice,
+            chain.fast_centres,
+            chain.slow_centres,
             chain.centres,
             chain.transitions,
             plans.expected_price_eur_mwh[rows],
             plans.scale_eur_mwh[rows],
-            plans.quarter_of_hour[rows],
             plans.end_value_eur[day],
             questions.row[asked] - start,
-            questions.gap[asked],
+            questions.fast[asked],
+            questions.slow[asked],
             out[asked],
         )
     return out
@@ -100,14 +119,16 @@ def continuation_advantages(lattice: Lattice, chain: PriceChain, plans: DayPlans
 @numba.njit(cache=True)
 def _plan_day(
     lattice: Lattice,
+    fast_centres: Floats,
+    slow_centres: Floats,
     centres: Floats,
     transitions: Floats,
     price: Floats,
     scale: Floats,
-    quarter: Numbers,
     end_value: Floats,
     asked_row: Numbers,
-    gap: Floats,
+    fast: Floats,
+    slow: Floats,
     out: Singles,
 ) -> None:
     """Backwards over one day, answering the questions on the way: `following[state]` is the value after the quarter-hour, `expected` its mean from a state."""
@@ -116,33 +137,47 @@ def _plan_day(
     following[:] = end_value
     for state in range(states):
         begin_day(lattice, following[state])
-    expected = np.empty((states, nodes))
+    expected, mixed = np.empty((states, nodes)), np.empty(nodes)
     question = asked_row.shape[0] - 1
     for t in range(price.shape[0] - 1, asked_row[0] - 1, -1):
         expected[:] = 0.0
         for here in range(states):
             for there in range(states):
-                share = transitions[quarter[t], here, there]
-                for node in range(nodes):
-                    expected[here, node] += share * following[there, node]
+                share = transitions[here, there]
+                if share > _LEAST_SHARE:
+                    for node in range(nodes):
+                        expected[here, node] += share * following[there, node]
         while question >= 0 and asked_row[question] == t:
-            _read_at_gap(lattice, centres, expected, gap[question], out[question])
+            _mix_states(fast_centres, slow_centres, expected, fast[question], slow[question], mixed)
+            for action in range(2):
+                for node in range(nodes):
+                    out[question, action, node] = _gain(lattice, mixed, action, node)
             question -= 1
         for state in range(states):
             _act_best(lattice, price[t] + scale[t] * centres[state], expected[state], following[state])
 
 
 @numba.njit(cache=True)
-def _read_at_gap(lattice: Lattice, centres: Floats, expected: Floats, gap: float, out: Singles) -> None:
-    """Gain in expected value by acting, between the two chain states around the gap."""
-    state = min(max(np.searchsorted(centres, gap) - 1, 0), centres.shape[0] - 2)
-    share = (gap - centres[state]) / max(centres[state + 1] - centres[state], 1e-12)
-    share = min(max(share, 0.0), 1.0)
-    for action in range(2):
-        for node in range(out.shape[1]):
-            low = _gain(lattice, expected[state], action, node)
-            high = _gain(lattice, expected[state + 1], action, node)
-            out[action, node] = (1.0 - share) * low + share * high
+def _mix_states(
+    fast_centres: Floats, slow_centres: Floats, expected: Floats, fast: float, slow: float, out: Floats
+) -> None:
+    """Expected value [nodes] between the four chain states around a pair of gaps."""
+    fast_bin, fast_share = _between(fast_centres, fast)
+    slow_bin, slow_share = _between(slow_centres, slow)
+    first = fast_bin * slow_centres.shape[0] + slow_bin
+    next_fast = first + slow_centres.shape[0]
+    for node in range(out.shape[0]):
+        low = (1.0 - slow_share) * expected[first, node] + slow_share * expected[first + 1, node]
+        high = (1.0 - slow_share) * expected[next_fast, node] + slow_share * expected[next_fast + 1, node]
+        out[node] = (1.0 - fast_share) * low + fast_share * high
+
+
+@numba.njit(cache=True)
+def _between(centres: Floats, value: float) -> tuple[int, float]:
+    """The centre at or below a value, and how far the value is on the way to the next, 0 to 1."""
+    low = min(max(np.searchsorted(centres, value) - 1, 0), centres.shape[0] - 2)
+    share = (value - centres[low]) / max(centres[low + 1] - centres[low], 1e-12)
+    return low, min(max(share, 0.0), 1.0)
 
 
 @numba.njit(cache=True)

@@ -19,8 +19,16 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from arbitrage.backtest.metrics import TAIL_LEVEL
+from arbitrage.backtest.rounding import number
 from arbitrage.battery import Battery
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, QUARTER_HOUR_H, brussels_minutes_of_day, epoch_minutes
+from arbitrage.quarter_hour import (
+    BRUSSELS,
+    MINUTES_PER_HOUR,
+    MINUTES_PER_QUARTER_HOUR,
+    QUARTER_HOUR_H,
+    brussels_minutes_of_day,
+    epoch_minutes,
+)
 from arbitrage.risk import conditional_value_at_risk_eur, value_at_risk_eur
 
 Floats = npt.NDArray[np.float64]
@@ -31,9 +39,11 @@ BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8a8f98"
 CHARGE, DISCHARGE, TAIL, OWN = ORANGE, BLUE, VERMILLION, BLUE
 FAN_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-_INK, _RULE = "#22272e", "#e3e6ea"
+_INK, _RULE, _ZERO = "#22272e", "#e3e6ea", "#b9bfc7"
 _TICKS_H = list(range(0, 25, 3))
 _PRICE_GROUPS = 10
+_LABELLED_BINS = 4
+_QUARTER_HOUR_MS = MINUTES_PER_QUARTER_HOUR * 60_000
 _OTHERS = ((GREEN, "solid"), (PURPLE, "dashdot"), (SKY_BLUE, "solid"), (ORANGE, "dashdot"), (VERMILLION, "solid"))
 _KNOWN = {"perfect-foresight": (BLACK, "dash"), "idle": (GREY, "dot")}
 
@@ -59,19 +69,21 @@ def strokes(strategies: Sequence[str]) -> dict[str, Stroke]:
 
 
 def cumulative_profit(daily_eur: pd.DataFrame) -> go.Figure:
-    """Running total of daily profits, shape [days, strategies]; steps, so that days left out stay flat."""
-    figure = _blank(420)
+    """Running total of daily profits, shape [days, strategies], from zero; steps, so that days left out stay flat."""
+    figure = _blank(440, "Profit since the first day (EUR)")
+    start = daily_eur.index[0] - pd.Timedelta(days=1)
+    days = daily_eur.index.insert(0, start)
     for name, stroke in strokes([str(name) for name in daily_eur.columns]).items():
         figure.add_scatter(
-            x=daily_eur.index,
-            y=daily_eur[name].cumsum(),
+            x=days,
+            y=np.append(0.0, daily_eur[name].cumsum()),
             name=html.escape(name),
             line={"color": stroke.colour, "dash": stroke.dash, "width": stroke.width_px, "shape": "hv"},
             mode="lines",
             hovertemplate="%{y:,.0f} EUR",
         )
     figure.update_layout(hovermode="x unified", xaxis_hoverformat="%d %b %Y")
-    figure.update_yaxes(title="Profit since the first day (EUR)", tickformat=",", zeroline=True)
+    figure.update_yaxes(tickformat=",", zeroline=True)
     return figure
 
 
@@ -82,8 +94,8 @@ def profit_distribution(daily_eur: pd.Series[float]) -> go.Figure:
     at_risk, mean_at_risk = (
         measure(values, TAIL_LEVEL) for measure in (value_at_risk_eur, conditional_value_at_risk_eur)
     )
-    figure = _blank(380)
-    groups = (("worst tenth", values[values <= at_risk], TAIL), ("other days", values[values > at_risk], OWN))
+    figure = _blank(390, "Days")
+    groups = (("VaR or worse", values[values <= at_risk], TAIL), ("better than VaR", values[values > at_risk], OWN))
     for name, group, colour in groups:
         counts, _ = np.histogram(group, edges)
         figure.add_bar(
@@ -95,12 +107,12 @@ def profit_distribution(daily_eur: pd.Series[float]) -> go.Figure:
             customdata=np.column_stack([edges[:-1], edges[1:]]),
             hovertemplate="%{y} days, %{customdata[0]:,.0f} to %{customdata[1]:,.0f} EUR<extra>%{fullData.name}</extra>",
         )
-    _mark(figure, mean_at_risk, f"CVaR {mean_at_risk:,.0f}", "right", 0)
-    _mark(figure, at_risk, f"VaR {at_risk:,.0f}", "left", 0)
-    _mark(figure, float(values.mean()), f"mean {values.mean():,.0f}", "left", 1)
-    figure.update_layout(barmode="stack", bargap=0, margin_t=56)
-    figure.update_xaxes(title="Profit of a day (EUR)", tickformat=",")
-    figure.update_yaxes(title="Days")
+    for name, value in daily_marks_eur(daily_eur).items():
+        figure.add_vline(value, line={"color": _INK, "width": 2, "dash": MARKS[name]})
+    figure.update_layout(barmode="stack", bargap=0)
+    figure.update_xaxes(
+        title="Profit of a day (EUR)", tickformat=",", tick0=0, dtick=_LABELLED_BINS * (edges[1] - edges[0])
+    )
     return figure
 
 
@@ -111,7 +123,7 @@ def profit_by_month_and_hour(ledger: pd.DataFrame) -> go.Figure:
     days = ledger.groupby(month)["brussels_day"].nunique()
     mean = total.div(days, axis=0).reindex(columns=range(24))
     reach = float(np.nanmax(np.abs(mean.to_numpy()))) or 1.0
-    figure = _blank(150 + 30 * len(mean))
+    figure = _blank(150 + 30 * len(mean), "")
     figure.add_heatmap(
         x=list(range(24)),
         y=[f"{pd.Timestamp(label):%b %Y}" for label in mean.index],
@@ -126,13 +138,14 @@ def profit_by_month_and_hour(ledger: pd.DataFrame) -> go.Figure:
     )
     figure.update_xaxes(title="Hour of the Brussels day", tickvals=_TICKS_H[:-1], showgrid=False)
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    figure.update_layout(margin_b=112)
     return figure
 
 
 def cycles_by_day(ledger: pd.DataFrame, max_cycles_per_day: float | None) -> go.Figure:
     """Equivalent full cycles of each Brussels day against the cap, if there is one."""
     cycles = cycles_of_days(ledger)
-    figure = _blank(320)
+    figure = _blank(320, "Full cycles a day")
     figure.add_scatter(
         x=cycles.index,
         y=cycles,
@@ -145,7 +158,7 @@ def cycles_by_day(ledger: pd.DataFrame, max_cycles_per_day: float | None) -> go.
         line = {"color": TAIL, "dash": "dash", "width": 2}
         label = f"cap: {max_cycles_per_day:g} cycles a day"
         figure.add_hline(max_cycles_per_day, line=line, annotation={"text": label, "font": {"color": TAIL}})
-    figure.update_yaxes(title="Full cycles a day", range=[-0.05 * (top or 1.0), 1.15 * (top or 1.0)])
+    figure.update_yaxes(range=[-0.05 * (top or 1.0), 1.15 * (top or 1.0)])
     return figure
 
 
@@ -157,7 +170,7 @@ def cycles_of_days(ledger: pd.DataFrame) -> pd.Series[float]:
 def soc_fan(ledger: pd.DataFrame, battery: Battery) -> go.Figure:
     """Quantiles over days of the energy in store at each quarter-hour of the Brussels day."""
     by_time = ledger["soc_start_mwh"].groupby(_hours_of_day(ledger)).quantile(list(FAN_QUANTILES)).unstack()
-    figure = _blank(340)
+    figure = _blank(420, "Energy in store (MWh)")
     hours = by_time.index.to_numpy()
     for low, high, opacity in ((0.05, 0.95, 0.18), (0.25, 0.75, 0.35)):
         edge = {"width": 0, "color": OWN}
@@ -173,8 +186,10 @@ def soc_fan(ledger: pd.DataFrame, battery: Battery) -> go.Figure:
         hovertemplate="median %{y:.2f} MWh<br>middle half %{customdata[1]:.2f} to %{customdata[3]:.2f} MWh<extra></extra>",
     )
     figure.update_xaxes(title="Hour of the Brussels day", tickvals=_TICKS_H, range=[0, 24])
+    for bound_mwh in {battery.law.min_soc_mwh, battery.law.max_soc_mwh} - {0.0, battery.law.capacity_mwh}:
+        figure.add_hline(bound_mwh, line={"color": TAIL, "dash": "dash", "width": 1.5})
     pad = 0.04 * battery.capacity_mwh
-    figure.update_yaxes(title="Energy in store (MWh)", range=[-pad, battery.capacity_mwh + pad])
+    figure.update_yaxes(range=[-pad, battery.capacity_mwh + pad])
     return figure
 
 
@@ -182,58 +197,99 @@ def power_by_price(ledger: pd.DataFrame, ceiling: pd.DataFrame | None) -> go.Fig
     """Mean power bought and sold in each tenth of the prices, with the ceiling's as diamonds if its ledger is given."""
     settled = ledger[ledger["settled"]]
     groups = pd.qcut(settled["imbalance_price_eur_mwh"], _PRICE_GROUPS, duplicates="drop")
-    labels = [f"{interval.left:,.0f} to {interval.right:,.0f}" for interval in groups.cat.categories]
-    figure = _blank(420)
-    for flow, sign, colour, word in (("charge_mwh", -1, CHARGE, "charging"), ("discharge_mwh", 1, DISCHARGE, "discharging")):
+    labels = [f"{number(group.left, 0)} to {number(group.right, 0)}" for group in groups.cat.categories]
+    figure = _blank(420, "Imbalance price (EUR/MWh)")
+    for flow, sign, colour, word in (
+        ("charge_mwh", -1, CHARGE, "charging"),
+        ("discharge_mwh", 1, DISCHARGE, "discharging"),
+    ):
         mean_mw = settled.groupby(groups, observed=False)[flow].mean() / QUARTER_HOUR_H
         hover = f"{word} %{{customdata:.3f}} MW on average"
         figure.add_bar(
-            y=labels, x=sign * mean_mw, orientation="h", marker_color=colour, customdata=mean_mw,
+            y=labels,
+            x=sign * mean_mw,
+            orientation="h",
+            marker_color=colour,
+            customdata=mean_mw,
             hovertemplate=f"{hover}<extra></extra>",
         )
         if ceiling is not None:
-            best_mw = ceiling.loc[settled.index].groupby(groups.to_numpy(), observed=False)[flow].mean() / QUARTER_HOUR_H
+            best_mw = (
+                ceiling.loc[settled.index].groupby(groups.to_numpy(), observed=False)[flow].mean() / QUARTER_HOUR_H
+            )
             figure.add_scatter(
-                y=labels, x=sign * best_mw, mode="markers", customdata=best_mw,
+                y=labels,
+                x=sign * best_mw,
+                mode="markers",
+                customdata=best_mw,
                 marker={"symbol": "diamond", "color": BLACK, "size": 8, "line": {"color": "white", "width": 1}},
                 hovertemplate=f"perfect foresight: {hover}<extra></extra>",
             )
     figure.update_layout(barmode="relative", bargap=0.25)
-    figure.update_xaxes(title="Mean power (MW): charging to the left, discharging to the right", zeroline=True)
-    figure.update_yaxes(title="Imbalance price (EUR/MWh), tenths", type="category", showgrid=False)
+    figure.update_xaxes(title="Mean power (MW)", zeroline=True, zerolinecolor=_INK)
+    figure.update_yaxes(type="category", showgrid=False)
     return figure
 
 
 def one_day(ledger: pd.DataFrame, battery: Battery, day_ahead_eur_mwh: pd.Series[float] | None) -> go.Figure:
-    """Price, power and energy in store through the rows of one Brussels day, by hours since midnight."""
-    hours = QUARTER_HOUR_H * np.arange(len(ledger) + 1)
-    figure = make_subplots(3, 1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.42, 0.25, 0.33])
-    _style(figure, 620)
+    """Price, power and energy in store through the rows of one Brussels day, on Brussels time."""
+    clock = _clock(ledger)
+    figure = make_subplots(3, 1, shared_xaxes=True, vertical_spacing=0.09, row_heights=[0.42, 0.25, 0.33])
+    _style(figure, 660)
     steps = {"mode": "lines", "hovertemplate": "%{y:,.2f} EUR/MWh"}
     if day_ahead_eur_mwh is not None:
         ahead = day_ahead_eur_mwh.reindex(ledger.index, method="ffill", tolerance=pd.Timedelta(minutes=59))
         line = {"color": PURPLE, "width": 2, "dash": "dash", "shape": "hv"}
-        figure.add_scatter(x=hours, y=_held(ahead), name="day-ahead price", line=line, **steps)
+        figure.add_scatter(x=clock, y=_held(ahead), name="day-ahead price", line=line, **steps)
     line = {"color": BLACK, "width": 2, "shape": "hv"}
-    figure.add_scatter(x=hours, y=_held(ledger["imbalance_price_eur_mwh"]), name="imbalance price", line=line, **steps)
+    figure.add_scatter(x=clock, y=_held(ledger["imbalance_price_eur_mwh"]), name="imbalance price", line=line, **steps)
     power_mw = ledger["net_energy_mwh"].to_numpy() / QUARTER_HOUR_H
     colours = np.where(power_mw > 0, DISCHARGE, CHARGE)
     figure.add_bar(
-        x=hours[:-1] + QUARTER_HOUR_H / 2, y=power_mw, width=QUARTER_HOUR_H, name="power", row=2, col=1,
-        marker={"color": colours, "line": {"width": 0}}, hovertemplate="%{y:.2f} MW",
+        x=clock[:-1],
+        y=power_mw,
+        width=_QUARTER_HOUR_MS,
+        offset=0,
+        name="power",
+        row=2,
+        col=1,
+        marker={"color": colours, "line": {"width": 0}},
+        hovertemplate="%{y:.2f} MW",
     )
     soc_mwh = np.append(ledger["soc_start_mwh"].to_numpy()[:1], ledger["soc_end_mwh"].to_numpy())
     figure.add_scatter(
-        x=hours, y=soc_mwh, name="in store", mode="lines", fill="tozeroy", fillcolor="rgba(0, 158, 115, 0.15)",
-        line={"color": GREEN, "width": 2}, hovertemplate="%{y:.2f} MWh", row=3, col=1,
+        x=clock,
+        y=soc_mwh,
+        name="in store",
+        mode="lines",
+        fill="tozeroy",
+        fillcolor="rgba(0, 158, 115, 0.15)",
+        line={"color": GREEN, "width": 2},
+        hovertemplate="%{y:.2f} MWh",
+        row=3,
+        col=1,
     )
     figure.update_layout(hovermode="x unified", bargap=0)
-    figure.update_xaxes(tickvals=_TICKS_H, range=[0, max(24.0, hours[-1])], hoverformat=".2f")
-    figure.update_xaxes(title="Hours since Brussels midnight", row=3, col=1)
-    figure.update_yaxes(title="EUR/MWh", row=1, col=1, tickformat=",")
-    figure.update_yaxes(title="MW", row=2, col=1, range=[-1.1 * battery.power_mw, 1.1 * battery.power_mw])
-    figure.update_yaxes(title="MWh", row=3, col=1, range=[0, 1.05 * battery.capacity_mwh])
+    figure.update_xaxes(range=[clock[0], clock[-1]], tickformat="%H:%M", hoverformat="%H:%M")
+    figure.update_yaxes(tickformat=",", row=1, col=1)
+    figure.update_yaxes(range=[-1.1 * battery.power_mw, 1.1 * battery.power_mw], zeroline=True, row=2, col=1)
+    figure.update_yaxes(range=[0, 1.05 * battery.capacity_mwh], row=3, col=1)
+    for row, quantity in enumerate(
+        ("Price (EUR/MWh)", "Power (MW), discharge positive", "Energy in store (MWh)"), start=1
+    ):
+        _name_vertical_axis(figure, quantity, "y" if row == 1 else f"y{row}")
     return figure
+
+
+def _clock(ledger: pd.DataFrame) -> pd.DatetimeIndex:
+    """Start of each row of one day and the end of the last, shape [n + 1], as time elapsed since Brussels midnight.
+
+    On the two days on which clocks change, the hours after the change are off by one.
+    """
+    start = pd.DatetimeIndex(ledger.index[:1]).tz_convert(BRUSSELS).tz_localize(None)[0]
+    elapsed_min = epoch_minutes(pd.DatetimeIndex(ledger.index)) - epoch_minutes(pd.DatetimeIndex(ledger.index[:1]))
+    ends_min = np.append(elapsed_min, elapsed_min[-1] + MINUTES_PER_QUARTER_HOUR)
+    return pd.DatetimeIndex(start + pd.to_timedelta(ends_min, unit="min"))
 
 
 def _hours_of_day(ledger: pd.DataFrame) -> Floats:
@@ -243,11 +299,11 @@ def _hours_of_day(ledger: pd.DataFrame) -> Floats:
 
 
 def _round_edges(values: Floats) -> Floats:
-    """Edges of at most some forty bins of one round width; zero is an edge, so gains and losses share no bin."""
+    """Edges of at most some sixty bins of one round width; zero is an edge, so gains and losses share no bin."""
     reach = float(np.ptp(values)) or 1.0
-    count = min(40.0, max(8.0, 1.5 * np.sqrt(len(values))))
-    power = 10.0 ** np.floor(np.log10(reach / count))
-    width = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= reach / count)
+    wanted = 0.7 * reach / min(40.0, max(8.0, 1.5 * np.sqrt(len(values))))
+    power = 10.0 ** np.floor(np.log10(wanted))
+    width = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= wanted)
     first, last = np.floor(values.min() / width), np.floor(values.max() / width) + 1.0
     return np.asarray(width * np.arange(first, last + 1.0), dtype=np.float64)
 
@@ -258,28 +314,43 @@ def _held(values: pd.Series[float]) -> Floats:
     return np.append(array, array[-1:])
 
 
-def _mark(figure: go.Figure, value: float, text: str, side: str, level: int) -> None:
-    """A vertical line at `value` with its name above the plot, on one of two levels."""
-    figure.add_shape(
-        type="line", x0=value, x1=value, yref="paper", y0=0, y1=1.02 + 0.07 * level, line={"color": _INK, "width": 1.5}
-    )
-    figure.add_annotation(
-        x=value, y=1.01 + 0.07 * level, yref="paper", text=text, showarrow=False, xanchor=side, yanchor="bottom", xshift=0
-    )
-
-
 def _colour_bar(title: str) -> dict[str, object]:
-    """A colour bar below the plot, where it leaves the width to the picture."""
+    """A colour bar at the bottom, where it leaves the width to the picture."""
     return {
-        "orientation": "h", "y": -0.22, "yanchor": "top", "thickness": 12, "len": 0.9, "title": {"text": title, "side": "bottom"},
-        "tickformat": ",", "nticks": 5,
+        "orientation": "h",
+        "y": 0,
+        "yref": "container",
+        "yanchor": "bottom",
+        "thickness": 12,
+        "len": 0.9,
+        "title": {"text": title, "side": "bottom"},
+        "tickformat": ",",
+        "nticks": 5,
     }
 
 
-def _blank(height_px: int) -> go.Figure:
+def _blank(height_px: int, vertical_axis: str) -> go.Figure:
+    """An empty picture whose vertical axis shows that quantity."""
     figure = go.Figure()
     _style(figure, height_px)
+    if vertical_axis:
+        _name_vertical_axis(figure, vertical_axis, "y")
     return figure
+
+
+def _name_vertical_axis(figure: go.Figure, text: str, axis: str) -> None:
+    """The name stands level above the axis: easier to read than upright, and it costs no width on a telephone."""
+    figure.add_annotation(
+        text=text,
+        xref="paper",
+        x=0,
+        xanchor="left",
+        yref=f"{axis} domain",
+        y=1,
+        yanchor="bottom",
+        yshift=6,
+        showarrow=False,
+    )
 
 
 def _style(figure: go.Figure, height_px: int) -> None:
@@ -290,10 +361,12 @@ def _style(figure: go.Figure, height_px: int) -> None:
         autosize=True,
         showlegend=False,
         font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": _INK},
-        margin={"l": 8, "r": 12, "t": 16, "b": 8},
+        margin={"l": 8, "r": 12, "t": 36, "b": 8},
         paper_bgcolor="white",
         plot_bgcolor="white",
         hoverlabel={"bgcolor": "white", "bordercolor": _RULE},
     )
-    figure.update_xaxes(automargin=True, gridcolor=_RULE, linecolor=_INK, zeroline=False, ticks="outside", tickcolor=_RULE)
-    figure.update_yaxes(automargin=True, gridcolor=_RULE, zeroline=False, zerolinecolor=_INK, title_standoff=8)
+    figure.update_xaxes(
+        automargin=True, gridcolor=_RULE, linecolor=_INK, zeroline=False, ticks="outside", tickcolor=_RULE
+    )
+    figure.update_yaxes(automargin=True, gridcolor=_RULE, zeroline=False, zerolinecolor=_ZERO)

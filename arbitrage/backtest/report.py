@@ -25,7 +25,7 @@ from arbitrage.backtest import figures, report_text
 from arbitrage.backtest.comparison import compare_table, daily_profits_eur
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import TAIL_LEVEL, daily_profit_eur, summary
-from arbitrage.backtest.report_text import calendar_date, number, percent
+from arbitrage.backtest.rounding import calendar_date, number, percent
 from arbitrage.market.splits import SocReset
 
 _USUAL_QUARTER_HOURS = 96
@@ -119,6 +119,7 @@ def render_report(backtest: Backtest, *, rivals: Sequence[Backtest], context: Re
         strategy=backtest.strategy,
         facts=list(_facts(backtest, context)),
         cards=report_text.cards(backtest, key_figures),
+        tail=percent(TAIL_LEVEL, 0),
         line_styles=_LINE_STYLES,
         comparison=report_text.comparison_rows(table, figures.strokes(names)),
         worst_days=report_text.worst_days(backtest),
@@ -182,9 +183,7 @@ def _month_and_hour(backtest: Backtest) -> Panel:
         "Mean over the days tested in each month. Energy is paid for in the hour it is bought, so an hour in the colour of "
         "loss may be one of buying well."
     )
-    return Panel(
-        "month-hour", "Profit by month and hour", caption, figures.profit_by_month_and_hour(backtest.ledger)
-    )
+    return Panel("month-hour", "Profit by month and hour", caption, figures.profit_by_month_and_hour(backtest.ledger))
 
 
 def _power_by_price(backtest: Backtest) -> Panel:
@@ -194,9 +193,7 @@ def _power_by_price(backtest: Backtest) -> Panel:
         ceiling = report_text.ceiling_ledger(backtest)
         key.append(("perfect foresight", figures.BLACK, "diamond"))
     caption = f"{report_text.spread_in_words(backtest.ledger)} Each row holds a tenth of the quarter-hours."
-    return Panel(
-        "power-price", "Power against price", caption, figures.power_by_price(backtest.ledger, ceiling), key
-    )
+    return Panel("power-price", "Power against price", caption, figures.power_by_price(backtest.ledger, ceiling), key)
 
 
 def _soc_fan(backtest: Backtest) -> Panel:
@@ -206,7 +203,9 @@ def _soc_fan(backtest: Backtest) -> Panel:
         ("middle 90 %", "rgba(0, 114, 178, 0.18)", "block"),
     ]
     caption = "Energy in store at each time of the day, over all days."
-    return Panel("soc-fan", "Energy in store over the day", caption, figures.soc_fan(backtest.ledger, backtest.battery), key)
+    return Panel(
+        "soc-fan", "Energy in store over the day", caption, figures.soc_fan(backtest.ledger, backtest.battery), key
+    )
 
 
 def _cycles(backtest: Backtest) -> Panel:
@@ -278,4 +277,3 @@ def _limits_of_figures(backtest: Backtest) -> Iterator[str]:
     partial = report_text.incomplete_days(backtest.ledger)
     if partial:
         yield f"Of {partial:,} Brussels day{'s' if partial > 1 else ''} only a part was tested; each counts as a whole day."
-

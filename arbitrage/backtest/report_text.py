@@ -1,7 +1,7 @@
 """The words and numbers of the report: facts, cards, tables and limits, ready to be laid out.
 
-Law: figures come from `metrics.summary` and the ledger and are only rounded here. Thousands are parted by commas, a unit
-stands with every number or its heading, and days and clock times are Brussels ones. A figure that does not exist is a dash.
+Law: figures come from `metrics.summary` and the ledger and are only rounded here. A unit stands with every number or in its
+heading; days and clock times are Brussels ones.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import pandas as pd
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.figures import Stroke, cycles_of_days
 from arbitrage.backtest.metrics import daily_profit_eur
+from arbitrage.backtest.rounding import calendar_date, interval, number, percent
 from arbitrage.battery import Battery
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR, day_number, quarter_hours_in_day
 
 WORST_DAYS = 10
 GAPS_LISTED = 20
-NO_FIGURE = "\N{EN DASH}"
-_MINUS = "\N{MINUS SIGN}"
 _QUARTER_HOUR = pd.Timedelta(minutes=MINUTES_PER_QUARTER_HOUR)
 
 
@@ -60,38 +59,14 @@ class Row:
     cells: Sequence[Cell]
 
 
-def number(value: float | None, decimals: int = 1, *, signed: bool = False) -> str:
-    """A rounded number for reading; never a negative zero."""
-    if value is None or not np.isfinite(value):
-        return NO_FIGURE
-    rounded = round(float(value), decimals) + 0.0
-    sign = "+" if signed and rounded > 0 else ""
-    return sign + f"{rounded:,.{decimals}f}".replace("-", _MINUS)
-
-
-def percent(fraction: float | None, decimals: int = 1) -> str:
-    """A share of one in hundredths."""
-    return NO_FIGURE if fraction is None else f"{number(100.0 * fraction, decimals)} %"
-
-
-def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
-    """Two bounds as "low to high"."""
-    return "" if bounds is None else " to ".join(number(bound, signed=signed) for bound in bounds)
-
-
-def calendar_date(day: pd.Timestamp) -> str:
-    """A day such as 3 Mar 2022."""
-    return f"{day.day} {day:%b %Y}"
-
-
 def battery_in_words(battery: Battery) -> list[str]:
     """What the battery is, one property a sentence part."""
     law = battery.law
     round_trip = battery.charge_efficiency * battery.discharge_efficiency
     words = [
         f"{battery.power_mw:g} MW, {battery.capacity_mwh:g} MWh",
-        f"efficiency {percent(battery.charge_efficiency)} charging, {percent(battery.discharge_efficiency)} discharging "
-        f"({percent(round_trip)} round trip)",
+        f"efficiency {battery.charge_efficiency:.4g} charging, {battery.discharge_efficiency:.4g} discharging "
+        f"({round_trip:.4g} round trip)",
         f"state of charge {law.min_soc_mwh:g} to {law.max_soc_mwh:g} MWh",
         "no cycle cap"
         if battery.max_cycles_per_day is None
@@ -193,9 +168,7 @@ def ceiling_ledger(backtest: Backtest) -> pd.DataFrame:
     ledger, foresight, battery = backtest.ledger, backtest.foresight, backtest.battery
     cash = ledger["imbalance_price_eur_mwh"].fillna(0.0) * (foresight.discharge_mwh - foresight.charge_mwh)
     wear = foresight.discharge_mwh / battery.discharge_efficiency * battery.wear_cost_eur_mwh
-    return ledger.assign(
-        charge_mwh=foresight.charge_mwh, discharge_mwh=foresight.discharge_mwh, profit_eur=cash - wear
-    )
+    return ledger.assign(charge_mwh=foresight.charge_mwh, discharge_mwh=foresight.discharge_mwh, profit_eur=cash - wear)
 
 
 def worst_days(backtest: Backtest) -> list[list[str]]:

@@ -193,7 +193,8 @@ def _utc(stamps: Times) -> pd.DatetimeIndex:
 
 
 def _shown(stamp: np.datetime64) -> str:
-    return f"{np.datetime_as_string(stamp, unit='auto')}Z"
+    whole_minute = stamp == stamp.astype("datetime64[m]")
+    return f"{np.datetime_as_string(stamp, unit='m' if whole_minute else 'auto')}Z"
 
 
 def _statuses(codes: npt.NDArray[np.int64]) -> pd.Categorical:

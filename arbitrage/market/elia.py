@@ -71,9 +71,7 @@ class Table:
         starts = frame.index
         # Forecasts come about once a minute, some seconds early or late.
         slack = pd.Timedelta(0) if self.step_min else pd.Timedelta(30, "s")
-        lengths = (
-            self.frame[DURATION].to_numpy() if DURATION in self.frame else np.full(len(starts), self.step_min or 1)
-        )
+        lengths = frame[DURATION].to_numpy() if DURATION in frame else np.full(len(starts), self.step_min or 1)
         ends = starts + pd.to_timedelta(lengths, unit="min")
         return [(end, after) for end, after in zip(ends[:-1], starts[1:], strict=True) if after > end + slack]
 

@@ -50,20 +50,20 @@ from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, E
 class SystemImbalanceParameters:
     """The imbalance of each minute, in MW; surplus positive."""
 
-    mean_mw: float = -36.0
-    slow_std_mw: float = 94.0
-    slow_time_min: float = 92.0
-    fast_std_mw: float = 82.0
-    fast_time_min: float = 6.5
-    volatility_log_std: float = 0.63
+    mean_mw: float = -37.5
+    slow_std_mw: float = 75.0
+    slow_time_min: float = 101.0
+    fast_std_mw: float = 97.0
+    fast_time_min: float = 7.3
+    volatility_log_std: float = 0.877
     """Of the factor on the slow part, that makes some hours eventful and others calm."""
-    volatility_time_min: float = 240.0
-    wind_error_share: float = 0.03
+    volatility_time_min: float = 206.0
+    wind_error_share: float = 0.025
     """Share of the day-ahead wind error that nobody has traded away in time."""
-    solar_error_share: float = 0.27
+    solar_error_share: float = 0.15
     solar_surplus_share: float = 0.02
     """Share of expected solar output that comes on top of what was sold: noon tends to surplus."""
-    hour_ramp_share: float = 0.16
+    hour_ramp_share: float = 0.17
     """Share of the gap between residual load and its mean over the hour, which is what was traded."""
 
 
