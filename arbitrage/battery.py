@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numba
@@ -119,7 +120,7 @@ class Step:
     after: BatteryState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Battery:
     """What a battery is. Raises BadInput naming every parameter that makes no sense.
 
@@ -141,7 +142,7 @@ class Battery:
     def __post_init__(self) -> None:
         refuse(_battery_faults(self))
 
-    @property
+    @cached_property
     def law(self) -> BatteryLaw:
         """The numbers for compiled code, with grid connection and rating made one."""
         return BatteryLaw(

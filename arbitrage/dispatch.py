@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.policy import Intent, Outlook, Policy
-from arbitrage.battery import Battery, BatteryState
+from arbitrage.battery import Battery, BatteryState, Step
 from arbitrage.market.series import MarketSeries
 
 
@@ -32,12 +32,17 @@ class Decision:
     time: int
     """Epoch minute at which the interval begins and up to which the market was known."""
     intent: Intent
-    power_mw: float
-    """What the battery will do, discharge positive."""
     state: BatteryState
     """The state it was decided in."""
+    flow: Step
+    """What the battery law makes of it: power, wear and the state after."""
     shield: ShieldRule | None
     """Why `power_mw` is less than was asked for, if it is."""
+
+    @property
+    def power_mw(self) -> float:
+        """What the battery will do, discharge positive."""
+        return self.flow.power_mw
 
     @property
     def action(self) -> str:
@@ -59,9 +64,10 @@ class Dispatcher:
     def decide(self, at: int, state: BatteryState) -> Decision:
         """Decide the interval that begins at the `at`-th time."""
         intent = self._outlook.intent(at, state)
-        power_mw = self.battery.step(state, intent.power_mw, self.duration_min).power_mw
-        shield = None if power_mw == intent.power_mw else _shield_rule(self.battery, state, intent.power_mw, power_mw)
-        return Decision(int(self.times[at]), intent, power_mw, state, shield)
+        flow = self.battery.step(state, intent.power_mw, self.duration_min)
+        cut = flow.power_mw != intent.power_mw
+        shield = _shield_rule(self.battery, state, intent.power_mw, flow.power_mw) if cut else None
+        return Decision(int(self.times[at]), intent, state, flow, shield)
 
 
 def decide(

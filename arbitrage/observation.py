@@ -12,7 +12,6 @@ Without day-ahead prices the trailing weekly mean of the imbalance price stands 
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numba
@@ -127,8 +126,8 @@ class _View:
         self.scale = self._scale()
         days, inverse = np.unique(brussels_day_numbers(self.minutes), return_inverse=True)
         midnights = np.array([(brussels_midnight(int(d)), brussels_midnight(int(d) + 1)) for d in days]).reshape(-1, 2)
-        self.since_midnight = (self.minutes - midnights[inverse, 0]) // MINUTES_PER_QUARTER_HOUR
-        self.rest = (midnights[inverse, 1] - self.minutes) // MINUTES_PER_QUARTER_HOUR
+        self.midnight, self.next_midnight = midnights[inverse].T
+        self.rest = (self.next_midnight - self.minutes) // MINUTES_PER_QUARTER_HOUR
         """Quarter-hours from this one to the end of its Brussels day, itself included."""
 
     def past(self, lags: npt.ArrayLike) -> Floats:
@@ -223,10 +222,7 @@ def _renewables(view: _View) -> Floats:
 
 def _day_mean(view: _View, name: str) -> Floats:
     """Mean over the whole Brussels day of the quarter-hour, as far as published, shape [T]; NaN if unknown."""
-    values = view.ahead(name, np.arange(-_LONGEST_DAY, _LONGEST_DAY))
-    offset = np.arange(-_LONGEST_DAY, _LONGEST_DAY)
-    in_day = (offset >= -view.since_midnight[:, None]) & (offset < view.rest[:, None])
-    return _row_means(np.where(in_day, values, np.nan))
+    return view.knowledge.mean_between(name, view.midnight, view.next_midnight)
 
 
 def _level(view: _View) -> Floats:
@@ -263,11 +259,18 @@ def _newest_known(values: Floats) -> Floats:
     return filled
 
 
+@numba.njit(cache=True)
 def _row_means(values: Floats) -> Floats:
-    """Mean of each row's known values; NaN where there is none."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        return np.asarray(np.nanmean(values, axis=1))
+    """Mean of each row's known values [T, n]; NaN where there is none."""
+    out = np.empty(values.shape[0])
+    for i in range(values.shape[0]):
+        known, total = 0, 0.0
+        for j in range(values.shape[1]):
+            if not np.isnan(values[i, j]):
+                known += 1
+                total += values[i, j]
+        out[i] = total / known if known else np.nan
+    return out
 
 
 def encode_battery(

@@ -17,15 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+import plotly.graph_objects as go  # type: ignore[import-untyped]
+from plotly.subplots import make_subplots  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT), str(PROJECT / "benchmarks")]
+sys.path.insert(0, str(PROJECT))
 
-from calibration_figures import (  # noqa: E402 (found beside this script, without an installed package)
+from benchmarks.calibration_figures import (  # noqa: E402 (runs from a checkout, without an installed package)
     BLOCKS,
     PUBLISHED,
     PUBLISHED_MINUTE_MEDIANS,

@@ -206,9 +206,9 @@ def _day_ahead_figures(price: pd.Series[float], day_ahead: pd.Series[float]) -> 
     by_day = values.groupby(brussels_day_numbers(_starts(values)))
     return {
         "correlation with day-ahead": float(np.corrcoef(price.to_numpy()[known], hourly[known])[0, 1]),
-        **_moments("day-ahead", values.to_numpy(np.float64)),
+        **_moments("day-ahead", np.asarray(values, dtype=np.float64)),
         "day-ahead median std within a day": float(by_day.std().median()),
-        "day-ahead autocorrelation 24 h": autocorrelation(values.to_numpy(np.float64), 24),
+        "day-ahead autocorrelation 24 h": autocorrelation(np.asarray(values, dtype=np.float64), 24),
     }
 
 
@@ -290,7 +290,7 @@ def curves_of(evidence: Evidence) -> Curves:
 
 
 def _series_curves(name: str, values: pd.Series[float]) -> Curves:
-    numbers = values.to_numpy(np.float64)
+    numbers = np.asarray(values, dtype=np.float64)
     shares = np.linspace(0.01, 0.99, 99)
     lags = np.arange(1, 97)
     return {
@@ -308,7 +308,7 @@ def _hourly_means(values: pd.Series[float]) -> tuple[Floats, Floats]:
     known = values.dropna()
     hour = brussels_minutes_of_day(_starts(known)) // MINUTES_PER_HOUR
     means = known.groupby(hour).mean()
-    return means.index.to_numpy(np.float64), means.to_numpy(np.float64)
+    return np.asarray(means.index, dtype=np.float64), np.asarray(means, dtype=np.float64)
 
 
 def _starts(values: pd.Series[float]) -> npt.NDArray[np.int64]:

@@ -144,13 +144,17 @@ class _View:
 
     def intent(self, at: int, state: BatteryState) -> Intent:
         """Charge or discharge at rated power, whichever has the larger positive advantage; else idle."""
-        charge, discharge = np.mean([self._advantages(member, at, state) for member in self.members], axis=0)
+        charge = discharge = 0.0
+        for member in self.members:
+            advantages = self._advantages(member, at, state)
+            charge += advantages[0] / len(self.members)
+            discharge += advantages[1] / len(self.members)
         law = self.lattice.law
         if charge > 0.0 and charge >= discharge:
-            return Intent(-law.charge_power_mw, "charging_beats_idling", float(charge), float(discharge))
+            return Intent(-law.charge_power_mw, "charging_beats_idling", charge, discharge)
         if discharge > 0.0:
-            return Intent(law.discharge_power_mw, "discharging_beats_idling", float(charge), float(discharge))
-        return Intent(0.0, "idling_is_best", float(charge), float(discharge))
+            return Intent(law.discharge_power_mw, "discharging_beats_idling", charge, discharge)
+        return Intent(0.0, "idling_is_best", charge, discharge)
 
     def _advantages(self, member: _MemberView, at: int, state: BatteryState) -> tuple[float, float]:
         return _advantages_at(
@@ -172,11 +176,17 @@ class ArbitragePolicy:
     battery: Battery
     size: LatticeSize
     members: tuple[Member, ...]
+    sources: tuple[str, ...]
+    """Quantities of the market that it was trained on; it reads these and no others."""
     name: str = "learned"
 
     def read(self, knowledge: Knowledge, battery: Battery) -> _View:
-        """Encode, plan the days and forecast. Raises BadInput if the battery is not the one trained for."""
-        refuse(_mismatches(self.battery, battery))
+        """Encode, plan the days and forecast.
+
+        Raises BadInput if the battery is not the one trained for, or the market lacks what was trained on.
+        """
+        refuse([*_mismatches(self.battery, battery), *_missing(self.sources, knowledge)])
+        knowledge = knowledge.only(self.sources)
         lattice = make_lattice(battery, MINUTES_PER_QUARTER_HOUR, self.size)
         encoded = MarketFeatures().encode_scaled(knowledge)
         days, day_of_time = np.unique(brussels_day_numbers(knowledge.times), return_inverse=True)
@@ -230,6 +240,11 @@ def _advantages_at(
                 total += share * (cash + continuation[action, node] + scale * learned)
         result[action] = total
     return result[CHARGE], result[DISCHARGE]
+
+
+def _missing(sources: tuple[str, ...], knowledge: Knowledge) -> list[Fault]:
+    """Quantities that the policy was trained on and the market does not carry."""
+    return [Fault(name, "the policy was trained with it; give it") for name in sources if not knowledge.has(name)]
 
 
 def _mismatches(trained: Battery, given: Battery) -> list[Fault]:

@@ -10,7 +10,9 @@ Law
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -28,8 +30,7 @@ SLOW_STATES = 3
 _LEAST_SHARE = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class PriceChain:
+class PriceChain(NamedTuple):
     """The chain of gaps; state = fast bin x slow bins + slow bin."""
 
     fast_centres: Floats
@@ -66,8 +67,7 @@ def _bins(values: Floats, count: int) -> tuple[Numbers, Floats]:
     return bins.astype(np.int64), np.maximum.accumulate(np.where(filled > 0, means, -np.inf))
 
 
-@dataclass(frozen=True, slots=True)
-class DayPlans:
+class DayPlans(NamedTuple):
     """What is expected, as of each day's midnight, of whole Brussels days laid end to end; arrays of shape [n]."""
 
     expected_price_eur_mwh: Floats
@@ -78,8 +78,7 @@ class DayPlans:
     """Shape [days, nodes]; worth of a state at the day's end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Questions:
+class Questions(NamedTuple):
     """Decisions asked about, arrays of shape [q], in the order of their rows."""
 
     row: Numbers
@@ -91,81 +90,75 @@ class Questions:
 
 
 def continuation_advantages(lattice: Lattice, chain: PriceChain, plans: DayPlans, questions: Questions) -> Singles:
-    """V[t+1](where the action leads) - V[t+1](here) under the model at each question's gap, shape [q, 2, nodes]."""
+    """V[t+1](where the action leads) - V[t+1](here) under the model at each question's gaps, shape [q, 2, nodes].
+
+    Days do not know each other, so they are planned side by side.
+    """
     out = np.zeros((len(questions.row), 2, lattice.nodes), dtype=np.float32)
     first = np.searchsorted(questions.row, plans.day_start)
-    for day, start in enumerate(plans.day_start[:-1]):
-        rows = slice(start, plans.day_start[day + 1])
-        asked = slice(first[day], first[day + 1])
-        if first[day] == first[day + 1]:
-            continue
-        _plan_day(
-            lattice,
-            chain.fast_centres,
-            chain.slow_centres,
-            chain.centres,
-            chain.transitions,
-            plans.expected_price_eur_mwh[rows],
-            plans.scale_eur_mwh[rows],
-            plans.end_value_eur[day],
-            questions.row[asked] - start,
-            questions.fast[asked],
-            questions.slow[asked],
-            out[asked],
-        )
+
+    def plan(day: int) -> None:
+        _plan_day(lattice, chain, plans, questions, day, first[day], first[day + 1], out)
+
+    asked = np.flatnonzero(np.diff(first)).tolist()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(plan, asked))
     return out
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _plan_day(
     lattice: Lattice,
-    fast_centres: Floats,
-    slow_centres: Floats,
-    centres: Floats,
-    transitions: Floats,
-    price: Floats,
-    scale: Floats,
-    end_value: Floats,
-    asked_row: Numbers,
-    fast: Floats,
-    slow: Floats,
+    chain: PriceChain,
+    plans: DayPlans,
+    questions: Questions,
+    day: int,
+    first_question: int,
+    end_question: int,
     out: Singles,
 ) -> None:
-    """Backwards over one day, answering the questions on the way: `following[state]` is the value after the quarter-hour, `expected` its mean from a state."""
-    states, nodes = centres.shape[0], end_value.shape[0]
-    following = np.empty((states, nodes))
-    following[:] = end_value
+    """Backwards over one day, answering the questions on the way.
+
+    `following[state]` is the value after the quarter-hour, `expected` its mean from a state.
+    """
+    states, nodes = chain.centres.shape[0], plans.end_value_eur.shape[1]
+    following, expected, mixed = np.empty((states, nodes)), np.empty((states, nodes)), np.empty(nodes)
     for state in range(states):
+        following[state] = plans.end_value_eur[day]
         begin_day(lattice, following[state])
-    expected, mixed = np.empty((states, nodes)), np.empty(nodes)
-    question = asked_row.shape[0] - 1
-    for t in range(price.shape[0] - 1, asked_row[0] - 1, -1):
-        expected[:] = 0.0
-        for here in range(states):
-            for there in range(states):
-                share = transitions[here, there]
-                if share > _LEAST_SHARE:
-                    for node in range(nodes):
-                        expected[here, node] += share * following[there, node]
-        while question >= 0 and asked_row[question] == t:
-            _mix_states(fast_centres, slow_centres, expected, fast[question], slow[question], mixed)
+    question = end_question - 1
+    for t in range(plans.day_start[day + 1] - 1, questions.row[first_question] - 1, -1):
+        _expect(chain.transitions, following, expected)
+        while question >= first_question and questions.row[question] == t:
+            _mix_states(chain, expected, questions.fast[question], questions.slow[question], mixed)
             for action in range(2):
                 for node in range(nodes):
                     out[question, action, node] = _gain(lattice, mixed, action, node)
             question -= 1
         for state in range(states):
-            _act_best(lattice, price[t] + scale[t] * centres[state], expected[state], following[state])
+            price = plans.expected_price_eur_mwh[t] + plans.scale_eur_mwh[t] * chain.centres[state]
+            _act_best(lattice, price, expected[state], following[state])
 
 
 @numba.njit(cache=True)
-def _mix_states(
-    fast_centres: Floats, slow_centres: Floats, expected: Floats, fast: float, slow: float, out: Floats
-) -> None:
+def _expect(transitions: Floats, following: Floats, expected: Floats) -> None:
+    """Mean of `following` [states, nodes] over the next state, from each state."""
+    expected[:] = 0.0
+    for here in range(transitions.shape[0]):
+        for there in range(transitions.shape[0]):
+            share = transitions[here, there]
+            if share > _LEAST_SHARE:
+                for node in range(expected.shape[1]):
+                    expected[here, node] += share * following[there, node]
+
+
+@numba.njit(cache=True)
+def _mix_states(chain: PriceChain, expected: Floats, fast: float, slow: float, out: Floats) -> None:
     """Expected value [nodes] between the four chain states around a pair of gaps."""
-    fast_bin, fast_share = _between(fast_centres, fast)
-    slow_bin, slow_share = _between(slow_centres, slow)
-    first = fast_bin * slow_centres.shape[0] + slow_bin
-    next_fast = first + slow_centres.shape[0]
+    fast_bin, fast_share = _between(chain.fast_centres, fast)
+    slow_bin, slow_share = _between(chain.slow_centres, slow)
+    first = fast_bin * chain.slow_centres.shape[0] + slow_bin
+    next_fast = first + chain.slow_centres.shape[0]
     for node in range(out.shape[0]):
         low = (1.0 - slow_share) * expected[first, node] + slow_share * expected[first + 1, node]
         high = (1.0 - slow_share) * expected[next_fast, node] + slow_share * expected[next_fast + 1, node]

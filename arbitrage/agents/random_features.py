@@ -65,16 +65,15 @@ def draw_random_features(features: Singles, gains: Singles, cosines: int, rng: n
     )
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, parallel=True)
 def _map_rows(
     features: Singles, mean: Singles, std: Singles, frequencies: Singles, phases: Singles, out: Singles
 ) -> None:
     inputs, cosines = frequencies.shape
     linear = np.float32(_LINEAR_WEIGHT / np.sqrt(inputs))
     wave = np.float32(_COSINE_WEIGHT / np.sqrt(cosines))
-    angle = np.empty(cosines, dtype=np.float32)
-    for row in range(features.shape[0]):
-        angle[:] = phases
+    for row in numba.prange(features.shape[0]):
+        angle = phases.copy()
         out[row, 0] = _CONSTANT
         for i in range(inputs):
             scaled = (features[row, i] - mean[i]) / std[i]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import TypeVar
 
 import numba
 import numpy as np
@@ -108,21 +108,10 @@ class _Signal:
         return Intent(0.0, "signal_between_bounds")
 
 
-class TunableRule(Protocol):
-    """A rule with a grid of candidates."""
-
-    tuned_on: str | None
-
-    def read(self, knowledge: Knowledge, battery: Battery) -> _Signal:
-        """See `Policy`."""
-        ...
-
-    def candidates(self) -> Sequence[Self]:
-        """The grid that tuning searches."""
-        ...
+Rule = TypeVar("Rule", ThresholdRule, SpreadRule)
 
 
-def tune[Rule: (ThresholdRule, SpreadRule)](
+def tune(
     rule: Rule, market: MarketSeries, battery: Battery, selection: Sequence[Span], description: str
 ) -> Rule:
     """The candidate that earns most on the selected spans; `description` names them in reports.

@@ -1,8 +1,8 @@
 """Strategies side by side, on the same days.
 
-Law: strategies are compared day by day, never by their means alone. The first one is the reference, and a difference is
-the row's profit less the reference's on the same Brussels day. Backtests that do not cover the same quarter-hours at the
-same prices with the same battery are refused.
+Law: strategies are compared day by day, never by their means alone. The first one is the reference, and a difference
+is the row's profit less the reference's on the same Brussels day. Backtests that do not cover the same quarter-hours at
+the same prices with the same battery are refused.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def compare_table(backtests: Sequence[Backtest]) -> list[dict[str, Any]]:
     """One row a strategy in the order given, ready for JSON; the first is the reference.
 
     Beside figures of `metrics.summary`, a row holds `difference_eur_per_day` (mean over days of its profit less the
-    reference's), `difference_eur_per_day_interval` (95 %, bootstrap over days, fixed seed) and `days_ahead_fraction` (days
-    on which it earned more); all three are None for the reference. Raises BadInput, see `daily_profits_eur`.
+    reference's), `difference_eur_per_day_interval` (95 %, bootstrap over days, fixed seed) and `days_ahead_fraction`
+    (days on which it earned more); all three are None for the reference. Raises BadInput, see `daily_profits_eur`.
     """
     daily = daily_profits_eur(backtests)
     reference = daily[backtests[0].strategy]

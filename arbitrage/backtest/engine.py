@@ -16,7 +16,7 @@ from arbitrage.agents.policy import Policy
 from arbitrage.backtest.ledger import make_ledger, violations
 from arbitrage.backtest.perfect_foresight import Foresight, perfect_foresight
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.dispatch import Dispatcher
+from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags, rows_of
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh
@@ -96,14 +96,17 @@ class _Books:
     def open_row(self, state: BatteryState) -> None:
         self.columns["soc_start_mwh"][self.row] = state.soc_mwh
 
-    def add(self, asked_mw: float, power_mw: float, wear_eur: float, step_min: int, shielded: bool) -> None:
+    def add(self, decision: Decision, step_min: int) -> None:
         columns, row = self.columns, self.row
         share = step_min / MINUTES_PER_QUARTER_HOUR
-        columns["charge_mwh"][row] += energy_mwh(max(0.0, -power_mw), step_min)
-        columns["discharge_mwh"][row] += energy_mwh(max(0.0, power_mw), step_min)
-        columns["wear_eur"][row] += wear_eur
-        columns["asked_mw"][row] += asked_mw * share
-        columns["shielded_fraction"][row] += share * shielded
+        energy = energy_mwh(decision.power_mw, step_min)
+        if energy < 0.0:
+            columns["charge_mwh"][row] -= energy
+        elif energy > 0.0:
+            columns["discharge_mwh"][row] += energy
+        columns["wear_eur"][row] += decision.flow.wear_eur
+        columns["asked_mw"][row] += decision.intent.power_mw * share
+        columns["shielded_fraction"][row] += share * (decision.shield is not None)
 
     def close_row(self, state: BatteryState) -> None:
         self.columns["soc_end_mwh"][self.row] = state.soc_mwh
@@ -127,11 +130,8 @@ def _run_span(
         if settled[row]:
             for at in range(row * steps, (row + 1) * steps):
                 decision = dispatcher.decide(at, state)
-                flow = battery.step(state, decision.power_mw, step_min)
-                state = flow.after
-                books.add(
-                    decision.intent.power_mw, flow.power_mw, flow.wear_eur, step_min, decision.shield is not None
-                )
+                books.add(decision, step_min)
+                state = decision.flow.after
         books.close_row(state)
 
 

@@ -1,7 +1,7 @@
 """The words and numbers of the report: facts, cards, tables and limits, ready to be laid out.
 
-Law: figures come from `metrics.summary` and the ledger and are only rounded here. A unit stands with every number or in its
-heading; days and clock times are Brussels ones.
+Law: figures come from `metrics.summary` and the ledger and are only rounded here. A unit stands with every number or in
+its heading; days and clock times are Brussels ones.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from arbitrage.backtest.drawing import Stroke
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
-from arbitrage.backtest.figures import Stroke, cycles_of_days
+from arbitrage.backtest.figures import cycles_of_days
 from arbitrage.backtest.metrics import daily_profit_eur
-from arbitrage.backtest.rounding import calendar_date, interval, number, percent
+from arbitrage.backtest.rounding import calendar_date, interval, number, percent, sensible_decimals
 from arbitrage.battery import Battery
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR, day_number, quarter_hours_in_day
 
@@ -78,17 +79,20 @@ def battery_in_words(battery: Battery) -> list[str]:
 
 
 def period_in_words(ledger: pd.DataFrame) -> str:
-    """First and last Brussels day, how many, and in how many runs of adjacent days."""
+    """First and last Brussels day, how many, and in how many stretches of adjacent days."""
     days = pd.DatetimeIndex(ledger["brussels_day"].unique())
     runs = 1 + int((np.diff(days) > pd.Timedelta(days=1)).sum())
     count = f"{len(days):,} days" if len(days) > 1 else "1 day"
-    return f"{calendar_date(days[0])} to {calendar_date(days[-1])}: {count}" + (f" in {runs} runs" if runs > 1 else "")
+    return f"{calendar_date(days[0])} to {calendar_date(days[-1])}: {count}" + (
+        f" in {runs} stretches" if runs > 1 else ""
+    )
 
 
 def cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
     """The key figures; `figures` is the summary of the backtest."""
     ledger, cap = backtest.ledger, backtest.battery.max_cycles_per_day
-    worst = calendar_date(daily_profit_eur(ledger).idxmin())
+    worst = calendar_date(pd.DatetimeIndex(daily_profit_eur(ledger).nsmallest(1).index)[0])
+    decimals = sensible_decimals(figures["perfect_foresight_eur_per_day"])
     tail = percent(figures["tail_level"], 0)
     unpriced = int((~ledger["settled"]).sum())
 
@@ -96,13 +100,13 @@ def cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
         return Card(label, text, unit, remark, name, figures[name], tone)
 
     def euros(name: str, label: str, remark: str, unit: str = "EUR") -> Card:
-        return card(label, name, number(figures[name]), unit, remark)
+        return card(label, name, number(figures[name], decimals), unit, remark)
 
     return [
         euros(
             "profit_eur_per_day",
             "Profit per day",
-            f"95 % interval {interval(figures['profit_eur_per_day_interval'])}",
+            f"95 % interval {interval(figures['profit_eur_per_day_interval'], decimals)}",
             "EUR per day",
         ),
         card(
@@ -110,7 +114,7 @@ def cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
             "capture_fraction",
             percent(figures["capture_fraction"]),
             "",
-            f"of {number(figures['perfect_foresight_eur_per_day'])} EUR per day",
+            f"of {number(figures['perfect_foresight_eur_per_day'], decimals)} EUR per day",
         ),
         card(
             "Cycles",
@@ -143,21 +147,22 @@ def cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
 def comparison_rows(table: Sequence[Mapping[str, Any]], strokes: Mapping[str, Stroke]) -> list[Row]:
     """The rows of `compare_table` from the highest profit to the lowest."""
     ordered = sorted(table, key=lambda row: -row["profit_eur_per_day"])
-    return [_comparison_row(row, strokes[row["strategy"]], row is table[0]) for row in ordered]
+    decimals = sensible_decimals(ordered[0]["profit_eur_per_day"])
+    return [_comparison_row(row, strokes[row["strategy"]], row is table[0], decimals) for row in ordered]
 
 
-def _comparison_row(row: Mapping[str, Any], stroke: Stroke, own: bool) -> Row:
+def _comparison_row(row: Mapping[str, Any], stroke: Stroke, own: bool, decimals: int) -> Row:
     role = {PERFECT_FORESIGHT: "ceiling", "idle": "floor"}.get(row["strategy"], "")
     cells = [
-        Cell(number(row["profit_eur_per_day"]), interval(row["profit_eur_per_day_interval"])),
+        Cell(number(row["profit_eur_per_day"], decimals), interval(row["profit_eur_per_day_interval"], decimals)),
         Cell(
-            number(row["difference_eur_per_day"], signed=True),
-            interval(row["difference_eur_per_day_interval"], signed=True),
+            number(row["difference_eur_per_day"], decimals, signed=True),
+            interval(row["difference_eur_per_day_interval"], decimals, signed=True),
         ),
         Cell(percent(row["days_ahead_fraction"], 0)),
         Cell(percent(row["capture_fraction"])),
         Cell(number(row["cycles_per_day"], 2)),
-        Cell(number(row["conditional_value_at_risk_eur"])),
+        Cell(number(row["conditional_value_at_risk_eur"], decimals)),
         Cell(number(row["violations"], 0)),
     ]
     return Row(row["strategy"], "this report" if own else role, stroke, cells)
@@ -174,41 +179,48 @@ def ceiling_ledger(backtest: Backtest) -> pd.DataFrame:
 def worst_days(backtest: Backtest) -> list[list[str]]:
     """Day, profit, ceiling (EUR), lowest and highest price (EUR/MWh), bought and sold (MWh), cycles; worst first."""
     by_day = backtest.ledger.groupby("brussels_day")
-    prices = by_day["imbalance_price_eur_mwh"].agg(["min", "max"])
-    energy = by_day[["charge_mwh", "discharge_mwh"]].sum()
-    best = daily_profit_eur(ceiling_ledger(backtest))
-    cycles = cycles_of_days(backtest.ledger)
-    worst = daily_profit_eur(backtest.ledger).nsmallest(WORST_DAYS)
+    days = pd.DataFrame(
+        {
+            "profit_eur": by_day["profit_eur"].sum(),
+            "ceiling_eur": daily_profit_eur(ceiling_ledger(backtest)),
+            "lowest_eur_mwh": by_day["imbalance_price_eur_mwh"].min(),
+            "highest_eur_mwh": by_day["imbalance_price_eur_mwh"].max(),
+            "bought_mwh": by_day["charge_mwh"].sum(),
+            "sold_mwh": by_day["discharge_mwh"].sum(),
+            "cycles": cycles_of_days(backtest.ledger),
+        }
+    )
+    euros = sensible_decimals(float(days["ceiling_eur"].mean()))
+    energy = max(2, sensible_decimals(backtest.battery.capacity_mwh))
+    decimals = (euros, euros, 1, 1, energy, energy, 2)
+    worst = days.nsmallest(WORST_DAYS, "profit_eur")
     return [
         [
             f"{day:%a} {calendar_date(day)}",
-            number(profit),
-            number(best[day]),
-            number(prices.at[day, "min"]),
-            number(prices.at[day, "max"]),
-            number(energy.at[day, "charge_mwh"], 2),
-            number(energy.at[day, "discharge_mwh"], 2),
-            number(cycles[day], 2),
+            *(number(value, places) for value, places in zip(row, decimals, strict=True)),
         ]
-        for day, profit in worst.items()
+        for day, row in zip(pd.DatetimeIndex(worst.index), worst.to_numpy(np.float64), strict=True)
     ]
 
 
 def other_figures(backtest: Backtest, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the summary holds beside the cards: (name, number with unit)."""
-    shown = [
-        ("Profit, whole period", "profit_eur", 0, "EUR"),
-        ("of which cash", "cash_eur", 0, "EUR"),
-        ("of which wear, as a cost", "wear_eur", 0, "EUR"),
-        ("Profit per MW of rating", "profit_eur_per_mw_per_day", 1, "EUR per MW per day"),
-        ("Profit per MWh discharged", "profit_eur_per_mwh_discharged", 1, "EUR/MWh"),
-        ("Profit per full cycle", "profit_eur_per_cycle", 1, "EUR"),
-        ("Best day", "best_day_eur", 1, "EUR"),
-        ("Largest drawdown of daily totals", "largest_drawdown_eur", 0, "EUR"),
-        ("Cycles by half throughput", "half_throughput_cycles_per_day", 2, "a day"),
-        ("Energy left in store at the end, worth nothing", "end_soc_mwh", 2, "MWh"),
+    shown = (
+        ("Profit, whole period", "profit_eur", "EUR"),
+        ("of which cash", "cash_eur", "EUR"),
+        ("of which wear, as a cost", "wear_eur", "EUR"),
+        ("Profit per MW of rating", "profit_eur_per_mw_per_day", "EUR per MW per day"),
+        ("Profit per MWh discharged", "profit_eur_per_mwh_discharged", "EUR/MWh"),
+        ("Profit per full cycle", "profit_eur_per_cycle", "EUR"),
+        ("Best day", "best_day_eur", "EUR"),
+        ("Largest drawdown of daily totals", "largest_drawdown_eur", "EUR"),
+        ("Cycles by half throughput", "half_throughput_cycles_per_day", "a day"),
+        ("Energy left in store at the end, worth nothing", "end_soc_mwh", "MWh"),
+    )
+    rows = [
+        (label, f"{number(figures[name], sensible_decimals(figures[name] or 0.0))} {unit}")
+        for label, name, unit in shown
     ]
-    rows = [(label, f"{number(figures[name], decimals)} {unit}") for label, name, decimals, unit in shown]
     if "shielded_fraction" in backtest.ledger:
         cut = float(backtest.ledger["shielded_fraction"].mean())
         rows.append(("Time in which the battery law cut the power asked for", percent(cut)))
@@ -253,4 +265,5 @@ def _gap_in_words(start: pd.Timestamp, end: pd.Timestamp, count: int) -> str:
 def incomplete_days(ledger: pd.DataFrame) -> int:
     """Brussels days of which the ledger does not hold every quarter-hour."""
     rows = ledger.groupby("brussels_day").size()
-    return sum(int(held) < quarter_hours_in_day(day_number(day.date())) for day, held in rows.items())
+    whole = [quarter_hours_in_day(day_number(day.date())) for day in pd.DatetimeIndex(rows.index)]
+    return int((rows.to_numpy() < np.array(whole)).sum())

@@ -29,9 +29,17 @@ def percent(fraction: float | None, decimals: int = 1) -> str:
     return NO_FIGURE if fraction is None else f"{number(100.0 * fraction, decimals)}\N{NO-BREAK SPACE}%"
 
 
-def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
+def interval(bounds: Sequence[float] | None, decimals: int = 1, *, signed: bool = False) -> str:
     """Two bounds as "low to high"; nothing if there are none."""
-    return "" if bounds is None else " to ".join(number(bound, signed=signed) for bound in bounds)
+    return "" if bounds is None else " to ".join(number(bound, decimals, signed=signed) for bound in bounds)
+
+
+def sensible_decimals(scale: float) -> int:
+    """Decimals for all numbers of one column whose size is about `scale`: none above 10,000, three below 1."""
+    if scale == 0.0:
+        return 1
+    limits = (10_000.0, 100.0, 1.0)
+    return next((decimals for decimals, limit in enumerate(limits) if abs(scale) >= limit), len(limits))
 
 
 def calendar_date(day: pd.Timestamp) -> str:

@@ -58,7 +58,7 @@ class FundamentalParameters:
     price_level_eur_mwh: float = 228.5
     """Median over the years of what fuel and carbon make a residual load of average size cost."""
     price_level_log_std: float = 0.366
-    price_level_time_days: float = 20.0
+    price_level_time_days: float = 30.0
     residual_load_mean_mw: float = 7_500.0
     residual_load_scale_mw: float = 1_700.0
     price_per_residual_load: float = 0.343
@@ -171,7 +171,7 @@ def _hour(hour: float) -> float:
 def _wind(parameters: FundamentalParameters, times: EpochMinutes, seed: int) -> tuple[Floats, Floats]:
     """Wind output and its day-ahead forecast, in MW."""
     n, step = len(times), MINUTES_PER_QUARTER_HOUR
-    weather = autoregressive(seed, "wind", n, time_min=2_200.0, step_min=step, smooth_min=120.0)
+    weather = autoregressive(seed, "wind", n, time_min=2_800.0, step_min=step, smooth_min=120.0)
     error = autoregressive(seed, "wind error", n, time_min=360.0, step_min=step, smooth_min=30.0)
     forecast = parameters.wind_logit_mean + 0.4 * np.cos(_season(times)) + parameters.wind_logit_std * weather
     actual = forecast + parameters.wind_logit_error_std * error

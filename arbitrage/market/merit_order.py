@@ -29,8 +29,6 @@ GRADUAL_FROM = epoch_minute("2024-05-22T00:00+02:00")
 """First quarter-hour under the rules that came with the Belgian mFRR platform."""
 DEAD_BAND_MW = 25.0
 
-_BID_MW = 10.0
-"""Volume of one bid: prices rise in steps of this size, which is why values repeat."""
 _LEAST_MW = 1e-9
 """A volume that calls the first bid and no other."""
 
@@ -64,9 +62,13 @@ class MeritOrderParameters:
     """Value of avoided activation as a share of the day-ahead price."""
     response_per_minute: float = 0.35
     """Share of the gap between activation and imbalance that reserves close in a minute."""
+    bid_mw: float = 25.0
+    """Volume of one bid: prices rise in steps of this size, which is why values repeat."""
     extreme_from_mw: float = 650.0
     """Volume from which the extreme bids are called."""
-    extreme_eur_mwh_per_100mw: float = 250.0
+    extreme_eur_mwh_per_100mw: float = 100.0
+    available_mw: float = 1_000.0
+    """Volume on offer; beyond it the last bid sets the price."""
 
 
 class MeritOrder(NamedTuple):
@@ -80,8 +82,10 @@ class MeritOrder(NamedTuple):
     upward_growth: Floats
     downward_growth: Floats
     growth_exponent: Floats
+    bid_mw: Floats
     extreme_from_mw: Floats
     extreme_eur_mwh_per_100mw: Floats
+    available_mw: Floats
     response_per_minute: Floats
 
 
@@ -130,8 +134,10 @@ def _bids(parameters: MeritOrderParameters, fundamentals: Fundamentals, seed: in
         upward_growth=np.full(n, parameters.upward_growth),
         downward_growth=np.full(n, parameters.downward_growth),
         growth_exponent=np.full(n, parameters.growth_exponent),
+        bid_mw=np.full(n, parameters.bid_mw),
         extreme_from_mw=np.full(n, parameters.extreme_from_mw),
         extreme_eur_mwh_per_100mw=np.full(n, parameters.extreme_eur_mwh_per_100mw),
+        available_mw=np.full(n, parameters.available_mw),
         response_per_minute=np.full(n, parameters.response_per_minute),
     )
 
@@ -150,27 +156,27 @@ def _premium_path(parameters: MeritOrderParameters, side: str, n: int, seed: int
 
 @numba.njit(cache=True)
 def _rise(volume_mw: float, growth: float, exponent: float) -> float:
-    """Relative premium of the bid in which an activated volume ends."""
-    bids = np.ceil(volume_mw / _BID_MW)
-    return 1.0 + growth * (bids * _BID_MW / 100.0) ** exponent
+    """Relative premium of the bid that ends at a volume."""
+    return float(1.0 + growth * (volume_mw / 100.0) ** exponent)
 
 
 @numba.njit(cache=True)
 def bid_price_eur_mwh(bids: MeritOrder, row: int, activated_mw: float) -> float:
     """Price of the last bid activated in quarter-hour `row`, upward volumes positive."""
-    volume_mw = abs(activated_mw)
+    bid_mw = bids.bid_mw[row]
+    volume_mw = bid_mw * np.ceil(min(abs(activated_mw), bids.available_mw[row]) / bid_mw)
     beyond_mw = max(0.0, volume_mw - bids.extreme_from_mw[row])
     extreme = bids.extreme_eur_mwh_per_100mw[row] * np.ceil(beyond_mw / 100.0)
     if activated_mw >= 0.0:
         rise = _rise(volume_mw, bids.upward_growth[row], bids.growth_exponent[row])
-        return bids.upward_start_eur_mwh[row] + bids.upward_premium_eur_mwh[row] * rise + extreme
+        return float(bids.upward_start_eur_mwh[row] + bids.upward_premium_eur_mwh[row] * rise + extreme)
     fall = _rise(volume_mw, bids.downward_growth[row], bids.growth_exponent[row])
-    return bids.downward_start_eur_mwh[row] - bids.downward_premium_eur_mwh[row] * fall - extreme
+    return float(bids.downward_start_eur_mwh[row] - bids.downward_premium_eur_mwh[row] * fall - extreme)
 
 
 @numba.njit(cache=True)
 def _rounded(value: float, per_unit: float) -> float:
-    return np.rint(value * per_unit) / per_unit
+    return float(np.rint(value * per_unit) / per_unit)
 
 
 @numba.njit(cache=True)

@@ -10,6 +10,7 @@ Law
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def _brussels(index: pd.DatetimeIndex) -> list[str]:
     return [time.isoformat() for time in index.tz_convert(BRUSSELS)]
 
 
-def _elia_csv(table: pd.DataFrame, leading: dict[str, str | list[str]]) -> str:
+def _elia_csv(table: pd.DataFrame, leading: Mapping[str, str | Sequence[str]]) -> str:
     """A table as Elia's portal exports it with labels: semicolons, newest row first."""
     columns: dict[str, object] = {"Datetime": _brussels(pd.DatetimeIndex(table.index)), **leading}
     for label, name in _PRICE_PARTS.items():

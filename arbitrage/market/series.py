@@ -10,7 +10,7 @@ Law
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numba
@@ -63,6 +63,11 @@ class Tape:
     """Shape [n]; epoch minute from which each value may be known."""
     step_min: int = MINUTES_PER_QUARTER_HOUR
 
+    def series(self) -> pd.Series[float]:
+        """The values indexed by UTC start."""
+        starts = self.first_minute + self.step_min * np.arange(len(self.values))
+        return pd.Series(self.values, index=utc_timestamps(starts))
+
 
 @numba.njit(cache=True)
 def _gather(
@@ -80,6 +85,28 @@ def _gather(
             row = (about[i] + offsets_min[j] - first_minute) // step_min
             known = 0 <= row < values.shape[0] and available_at[row] <= times[i]
             out[i, j] = values[row] if known else np.nan
+
+
+@numba.njit(cache=True)
+def _mean_between(
+    times: EpochMinutes,
+    start: EpochMinutes,
+    end: EpochMinutes,
+    first_minute: int,
+    step_min: int,
+    values: Floats,
+    available_at: EpochMinutes,
+    out: Floats,
+) -> None:
+    for i in range(times.shape[0]):
+        known, total = 0, 0.0
+        first = max(0, (start[i] - first_minute) // step_min)
+        last = min((end[i] - first_minute) // step_min, values.shape[0])
+        for row in range(first, last):
+            if available_at[row] <= times[i] and not np.isnan(values[row]):
+                known += 1
+                total += values[row]
+        out[i] = total / known if known else np.nan
 
 
 @numba.njit(cache=True)
@@ -121,6 +148,12 @@ class Knowledge:
         """Whether the market carries that quantity at all."""
         return name in self._tapes
 
+    def only(self, names: Collection[str]) -> Knowledge:
+        """The same, of these quantities alone."""
+        return Knowledge(
+            self.times, self.about, {name: tape for name, tape in self._tapes.items() if name in names}
+        )
+
     def looking_back(self, times: npt.ArrayLike, about: npt.ArrayLike) -> Knowledge:
         """What was known at earlier times, none later than the latest of these, about later ones; shape [m] both."""
         moments, subject = np.asarray(times, dtype=np.int64), np.asarray(about, dtype=np.int64)
@@ -139,6 +172,16 @@ class Knowledge:
             offsets = np.asarray(offsets_min, dtype=np.int64)
             _gather(
                 self.times, self.about, offsets, tape.first_minute, tape.step_min, tape.values, tape.available_at, out
+            )
+        return out
+
+    def mean_between(self, name: str, start: EpochMinutes, end: EpochMinutes) -> Floats:
+        """Mean of what is known of `name` in [start, end) epoch minutes, shape [T] each; NaN where nothing is."""
+        out = np.full(len(self.times), np.nan)
+        tape = self._tapes.get(name)
+        if tape is not None:
+            _mean_between(
+                self.times, start, end, tape.first_minute, tape.step_min, tape.values, tape.available_at, out
             )
         return out
 

@@ -80,7 +80,9 @@ class SimulatorParameters:
 
 
 PRESETS: dict[str, SimulatorParameters] = {
-    "2022": SimulatorParameters(),
+    "2022": SimulatorParameters(
+        system_imbalance=SystemImbalanceParameters(volatility_log_std=0.7),
+    ),
     "2024": SimulatorParameters(
         fundamentals=FundamentalParameters(
             wind_capacity_mw=5_200.0,
@@ -89,7 +91,7 @@ PRESETS: dict[str, SimulatorParameters] = {
             price_level_log_std=0.13,
             price_per_residual_load=0.39,
             price_noise_std=0.146,
-        )
+        ),
     ),
 }
 

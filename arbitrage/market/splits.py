@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
-from arbitrage.quarter_hour import days_of_month
+from arbitrage.quarter_hour import days_of_month as on_days_of_month
+from arbitrage.quarter_hour import epoch_minute
 
 
 class SocReset(StrEnum):
@@ -72,8 +73,34 @@ def select_rows(
     if end is not None:
         chosen &= market.quarter_hours < end
     if days is not None:
-        chosen &= days_of_month(market.day_numbers, days.first, days.last)
+        chosen &= on_days_of_month(market.day_numbers, days.first, days.last)
     return chosen
+
+
+def select(
+    market: MarketSeries,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    days_of_month: str | None = None,
+    soc_reset: SocReset | None = None,
+) -> tuple[Span, ...]:
+    """Spans to test on: times in ISO 8601 with an offset, days such as "26-31". Raises BadInput.
+
+    Unless said otherwise, days of the month stand each on their own and everything else is carried over midnight.
+    """
+    chosen = select_rows(
+        market,
+        start=None if start is None else epoch_minute(start),
+        end=None if end is None else epoch_minute(end),
+        days=None if days_of_month is None else DaysOfMonth.parse(days_of_month),
+    )
+    return spans(market, chosen, soc_reset or default_reset(days_of_month))
+
+
+def default_reset(days_of_month: str | None) -> SocReset:
+    """Days of the month stand each on their own, as in the reference split; a time range is lived through."""
+    return SocReset.NEVER if days_of_month is None else SocReset.DAILY
 
 
 def spans(market: MarketSeries, chosen: npt.NDArray[np.bool_], soc_reset: SocReset) -> tuple[Span, ...]:

@@ -1,0 +1,152 @@
+"""A policy as files without code in them: tensors in safetensors, and a card in JSON that says what it is.
+
+Law
+- The card names the digest of the tensors. A file that is altered, cut short or foreign is refused with the reason.
+- Files appear whole or not at all: they are written beside their place and then moved there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy, Member
+from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.price_chain import PriceChain
+from arbitrage.agents.random_features import RandomFeatures
+from arbitrage.battery import Battery
+from arbitrage.errors import BadInput, Fault
+from arbitrage.observation import MarketFeatures
+
+SCHEMA_VERSION = 1
+TENSORS_FILE = "policy.safetensors"
+CARD_FILE = "card.json"
+
+Card = dict[str, Any]
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
+    """Write the policy into a directory and return its card; `about` adds what the policy itself does not know."""
+    tensors = {
+        f"{number}.{name}": value
+        for number, member in enumerate(policy.members)
+        for name, value in member_tensors(member).items()
+    }
+    content = save(tensors)
+    card = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "counterfactual_closed_form",
+        "name": policy.name,
+        "tensors_sha256": hashlib.sha256(content).hexdigest(),
+        "members": len(policy.members),
+        "battery": asdict(policy.battery),
+        "lattice": asdict(policy.size),
+        "sources": list(policy.sources),
+        "features": list(MarketFeatures.names),
+        **about,
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    write_whole(directory / TENSORS_FILE, content)
+    write_whole(directory / CARD_FILE, json.dumps(card, indent=2, sort_keys=True).encode())
+    return card
+
+
+def load_policy(directory: Path | str) -> ArbitragePolicy:
+    """Read a policy. Raises BadInput if the files are not those of a policy that this version can serve."""
+    where = Path(directory)
+    card = read_card(where)
+    content = _read(where / TENSORS_FILE)
+    if hashlib.sha256(content).hexdigest() != card["tensors_sha256"]:
+        raise BadInput([Fault(str(where / TENSORS_FILE), "does not match the digest in the card: altered or cut short")])
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise BadInput([Fault(str(where / TENSORS_FILE), f"is not a safetensors file: {error}")]) from error
+    members = tuple(member_from_tensors(tensors, f"{number}.", str(where)) for number in range(card["members"]))
+    battery, size = Battery(**card["battery"]), LatticeSize(**card["lattice"])
+    return ArbitragePolicy(battery, size, members, tuple(card["sources"]), card["name"])
+
+
+def read_card(directory: Path) -> Card:
+    """The card of a policy directory. Raises BadInput."""
+    path = directory / CARD_FILE
+    try:
+        card = json.loads(_read(path))
+    except ValueError as error:
+        raise BadInput([Fault(str(path), f"is not JSON: {error}")]) from error
+    needed = {"schema_version", "tensors_sha256", "members", "battery", "lattice", "sources", "features", "name"}
+    missing = sorted(needed - set(card)) if isinstance(card, dict) else sorted(needed)
+    if missing:
+        raise BadInput([Fault(str(path), f"is not the card of a policy: {', '.join(missing)} missing")])
+    if card["schema_version"] != SCHEMA_VERSION:
+        raise BadInput([Fault(str(path), f"has schema version {card['schema_version']}, not {SCHEMA_VERSION}")])
+    if card["features"] != list(MarketFeatures.names):
+        raise BadInput([Fault(str(path), "names other market features than this version encodes; train anew")])
+    return dict(card)
+
+
+def member_tensors(member: Member) -> Tensors:
+    """The arrays of a member by name."""
+    return {
+        **{f"plan_map.{name}": value for name, value in _arrays(member.plan_map).items()},
+        **{f"full_map.{name}": value for name, value in _arrays(member.full_map).items()},
+        **{f"chain.{name}": value for name, value in member.chain._asdict().items()},
+        "plan_coefficients": np.ascontiguousarray(member.plan_coefficients),
+        "forecast_coefficients": np.ascontiguousarray(member.forecast_coefficients),
+        "slow_coefficients": np.ascontiguousarray(member.slow_coefficients),
+        "correction_coefficients": member.correction_coefficients,
+        "end_value_fraction": member.end_value_fraction,
+    }
+
+
+def member_from_tensors(tensors: Tensors, prefix: str, where: str) -> Member:
+    """The inverse of `member_tensors` for names that begin with `prefix`. Raises BadInput naming `where`."""
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    try:
+        return Member(
+            plan_map=RandomFeatures(**_part(own, "plan_map.")),
+            full_map=RandomFeatures(**_part(own, "full_map.")),
+            chain=PriceChain(**_part(own, "chain.")),
+            plan_coefficients=own["plan_coefficients"],
+            forecast_coefficients=own["forecast_coefficients"],
+            slow_coefficients=own["slow_coefficients"],
+            correction_coefficients=own["correction_coefficients"],
+            end_value_fraction=own["end_value_fraction"],
+        )
+    except (KeyError, TypeError) as error:
+        raise BadInput([Fault(where, f"holds other tensors than this version serves: {error}")]) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whatever interrupts."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _arrays(features: RandomFeatures) -> Tensors:
+    return {name: getattr(features, name) for name in RandomFeatures.__dataclass_fields__}
+
+
+def _part(tensors: Tensors, prefix: str) -> Tensors:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput([Fault(str(path), f"cannot be read: {error.strerror}")]) from error

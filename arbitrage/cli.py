@@ -1,0 +1,429 @@
+"""The command line. Results go to standard output and files, progress and complaints to standard error.
+
+Exit codes: 0 done; 1 the job failed; 2 bad input, every fault named.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from arbitrage.agents.checkpoint import CARD_FILE, read_card
+from arbitrage.backtest.comparison import compare_table
+from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
+from arbitrage.backtest.metrics import summary
+from arbitrage.backtest.report import PriceStage, ReportContext, write_report
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.cli_options import (
+    BatteryOptions,
+    Capacity,
+    ChargeEfficiency,
+    DayAhead,
+    DischargeEfficiency,
+    Forecasts,
+    JsonOut,
+    MaxCycles,
+    Power,
+    Prices,
+    PublicationDelay,
+    ReportOut,
+    Reset,
+    StartTime,
+    StopTime,
+    Strategies,
+    TestDays,
+    TuneDays,
+    WearCost,
+    price_stage,
+    selection_of,
+)
+from arbitrage.dispatch import decide as decide_once
+from arbitrage.doctor import examine
+from arbitrage.errors import BadInput, Fault
+from arbitrage.market.elia import read_market, read_table
+from arbitrage.market.sample import sample_files
+from arbitrage.market.series import DAY_AHEAD, MarketSeries
+from arbitrage.market.splits import DaysOfMonth, SocReset
+from arbitrage.quarter_hour import epoch_minute, utc_timestamps
+from arbitrage.strategies import Trial, find_policy, try_strategy
+from arbitrage.training import TrainingPlan, code_revision, train
+
+app = typer.Typer(
+    help="Battery arbitrage in the Belgian imbalance settlement. Positive power is discharge; times are UTC.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Look at market files.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+stderr = Console(stderr=True)
+stdout = Console()
+
+
+@contextmanager
+def _progress(text: str, total: float) -> Iterator[tuple[Progress, Any]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        yield progress, progress.add_task(text, total=total)
+
+
+def _write_json(value: Any, out: str | None) -> None:
+    """To a file, or to standard output for `-`; nowhere for None."""
+    if out is None:
+        return
+    text = json.dumps(value, indent=2, default=str)
+    if out == "-":
+        typer.echo(text)
+    else:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text(text + "\n")
+
+
+@data_app.command("validate")
+def data_validate(files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")]) -> None:
+    """Read files and say what is wrong with them: exit 0 if nothing, 2 with every fault listed."""
+    faults: list[Fault] = []
+    for file in files:
+        try:
+            table = read_table(file)
+        except BadInput as refused:
+            faults.extend(refused.faults)
+            continue
+        stderr.print(f"{file}: {table.kind.value}, {len(table.frame)} rows, {len(table.gaps())} gaps", highlight=False)
+    if faults:
+        raise BadInput(faults)
+
+
+@data_app.command("info")
+def data_info(
+    files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")], json_out: JsonOut = None
+) -> None:
+    """Say what files hold."""
+    rows = []
+    for file in files:
+        table = read_table(file)
+        frame = table.frame
+        rows.append(
+            {
+                "file": str(file),
+                "kind": table.kind.value,
+                "rows": len(frame),
+                "first": frame.index[0].isoformat(),
+                "last": frame.index[-1].isoformat(),
+                "gaps": [[start.isoformat(), end.isoformat()] for start, end in table.gaps()],
+                "columns": list(frame.columns),
+                "unread_columns": list(table.unread_columns),
+            }
+        )
+    _write_json(rows, json_out)
+    if json_out != "-":
+        _print_table(
+            ("file", "kind", "rows", "first", "last", "gaps"), [{**row, "gaps": len(row["gaps"])} for row in rows]
+        )
+
+
+@app.command("backtest")
+def backtest_command(
+    prices: Prices,
+    strategy: Annotated[str, typer.Option(help="idle, threshold, spread, perfect-foresight or a policy directory.")],
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    publication_delay_min: PublicationDelay = None,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    start: StartTime = None,
+    end: StopTime = None,
+    days_of_month: TestDays = None,
+    soc_reset: Reset = None,
+    tune_days: TuneDays = "21-25",
+    json_out: JsonOut = None,
+    report: ReportOut = None,
+) -> None:
+    """Run a strategy over past prices, settle it, and write figures and a report."""
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    card = _card_of(strategy)
+    market = read_market(
+        prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=_delay(publication_delay_min, card)
+    )
+    selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
+    trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days))
+    result = _try(strategy, trial)
+    figures = {**summary(result), **_provenance(trial), "policy": card and card["tensors_sha256"]}
+    if report is not None:
+        rivals = [name for name in ("idle", "threshold", *_spread(market), PERFECT_FORESIGHT) if name != strategy]
+        context = _context(trial, f"Backtest: {result.strategy}", (card["seed"],) if card else ())
+        write_report(report, result, rivals=[_try(name, trial) for name in rivals], context=context)
+        stderr.print(f"report: {report}", highlight=False)
+    _write_json(figures, json_out)
+    if json_out != "-":
+        _print_figures(figures)
+    if len(result.violations):
+        raise RuntimeError(f"the ledger breaks its rules:\n{result.violations}")
+
+
+@app.command("compare")
+def compare_command(
+    prices: Prices,
+    strategy: Strategies,
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    publication_delay_min: PublicationDelay = None,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    start: StartTime = None,
+    end: StopTime = None,
+    days_of_month: TestDays = None,
+    soc_reset: Reset = None,
+    tune_days: TuneDays = "21-25",
+    json_out: JsonOut = None,
+    report: ReportOut = None,
+) -> None:
+    """Run several strategies over the same days, with differences to the first one paired by day."""
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    cards = [card for name in strategy if (card := _card_of(name))]
+    delay = _delay(publication_delay_min, cards[0] if cards else None)
+    market = read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delay)
+    selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
+    battery = options.battery(cards[0] if cards else None)
+    trial = Trial(market, battery, selection, reset, DaysOfMonth.parse(tune_days))
+    results = [_try(name, trial) for name in strategy]
+    rows = compare_table(results)
+    if report is not None:
+        seeds = tuple(card["seed"] for card in cards)
+        write_report(report, results[0], rivals=results[1:], context=_context(trial, "Comparison", seeds))
+        stderr.print(f"report: {report}", highlight=False)
+    _write_json({"strategies": rows, **_provenance(trial)}, json_out)
+    if json_out != "-":
+        _print_table(tuple(rows[0]), rows)
+
+
+@app.command("train")
+def train_command(
+    prices: Prices,
+    out: Annotated[Path, typer.Option(help="Directory of the policy; an interrupted training there is resumed.")],
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    publication_delay_min: PublicationDelay = None,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    start: StartTime = None,
+    end: StopTime = None,
+    train_days: Annotated[str, typer.Option(help="Days of the month to learn from.")] = "1-20",
+    validation_days: Annotated[str, typer.Option(help="Days of the month to choose on.")] = "21-25",
+    soc_reset: Reset = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    members: Annotated[int, typer.Option(min=1, help="Fits to average.")] = 1,
+    json_out: JsonOut = None,
+) -> None:
+    """Learn a policy from past prices."""
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    delay = _delay(publication_delay_min, None)
+    plan = TrainingPlan(
+        market=read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delay),
+        battery=options.battery(None),
+        train_days=DaysOfMonth.parse(train_days),
+        validation_days=DaysOfMonth.parse(validation_days),
+        start=None if start is None else epoch_minute(start),
+        end=None if end is None else epoch_minute(end),
+        soc_reset=soc_reset or SocReset.DAILY,
+        seed=seed,
+        members=members,
+    )
+    with _progress("training", 1.0) as (progress, task):
+        card = train(plan, out, lambda text, share: progress.update(task, description=text, completed=share))
+    _write_json(card, json_out)
+    if json_out != "-":
+        _print_figures({"policy": out, "chosen_pass": card["chosen_pass"], **card["validation"][card["chosen_pass"]]})
+
+
+@app.command("decide")
+def decide_command(
+    prices: Prices,
+    strategy: Annotated[str, typer.Option(help="A policy directory, or the name of a rule.")],
+    soc_fraction: Annotated[float, typer.Option(min=0.0, max=1.0, help="State of charge, share of capacity.")],
+    at: Annotated[str | None, typer.Option(help="Time of deciding, ISO 8601; default: the end of the prices.")] = None,
+    cycles_used: Annotated[float, typer.Option(min=0.0, help="Equivalent full cycles since Brussels midnight.")] = 0.0,
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    publication_delay_min: PublicationDelay = None,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    json_out: JsonOut = None,
+) -> None:
+    """Decide one quarter-hour on what was known at its beginning."""
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    card = _card_of(strategy)
+    delay = _delay(publication_delay_min, card)
+    market = read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delay)
+    battery = options.battery(card)
+    time = epoch_minute(at) if at else int(market.quarter_hours[-1]) + 15
+    trial = Trial(market, battery, selection_of(market, None, None, None, None)[0], SocReset.NEVER, DaysOfMonth(1, 31))
+    policy = find_policy(strategy, trial, _warn)
+    state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
+    decision = decide_once(policy, battery, market, time, state)
+    answer = {
+        "time": utc_timestamps([time])[0].isoformat(),
+        "sign_convention": "discharge_positive",
+        "action": decision.action,
+        "power_mw": decision.power_mw,
+        "requested_mw": decision.intent.power_mw,
+        "shield": decision.shield,
+        "reason": decision.intent.reason,
+        "charge_advantage_eur": _finite(decision.intent.charge_advantage_eur),
+        "discharge_advantage_eur": _finite(decision.intent.discharge_advantage_eur),
+        "soc_fraction_end": decision.flow.after.soc_mwh / battery.capacity_mwh,
+        "cycles_used_end": decision.flow.after.cycles_used,
+    }
+    _write_json(answer, json_out)
+    if json_out != "-":
+        _print_figures(answer)
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Option(help="Directory for policy and report.")] = Path("runs/demo"),
+) -> None:
+    """Train on the embedded simulated market, backtest on its unseen days, and write a report."""
+    files = sample_files()
+    market = read_market(files.prices, day_ahead=files.day_ahead, forecasts=files.forecasts)
+    battery = Battery(max_cycles_per_day=1.1)
+    plan = TrainingPlan(
+        market=market, battery=battery, train_days=DaysOfMonth(1, 20), validation_days=DaysOfMonth(21, 25)
+    )
+    with _progress("training", 1.0) as (progress, task):
+        train(plan, out / "policy", lambda text, share: progress.update(task, description=text, completed=share))
+    selection, reset = selection_of(market, None, None, "26-31", None)
+    trial = Trial(market, battery, selection, reset, plan.validation_days)
+    results = [_try(name, trial) for name in (str(out / "policy"), "idle", "threshold", "spread", PERFECT_FORESIGHT)]
+    context = _context(trial, "Demo on the embedded simulated market", (0,), simulated=True)
+    write_report(out / "report.html", results[0], rivals=results[1:], context=context)
+    _write_json({**summary(results[0]), **_provenance(trial)}, str(out / "summary.json"))
+    rows = compare_table(results)
+    _print_table(tuple(rows[0]), rows)
+    stdout.print(f"report: {out / 'report.html'}", highlight=False)
+
+
+@app.command("doctor")
+def doctor_command(json_out: JsonOut = None) -> None:
+    """Check that this installation can do its work; exit 1 if it cannot."""
+    findings = examine()
+    _write_json([vars(finding) for finding in findings], json_out)
+    if json_out != "-":
+        _print_table(("check", "ok", "detail"), [vars(finding) for finding in findings])
+    if not all(finding.ok for finding in findings):
+        raise RuntimeError("something is not as it should be")
+
+
+def _card_of(strategy: str) -> dict[str, Any] | None:
+    return read_card(Path(strategy)) if (Path(strategy) / CARD_FILE).is_file() else None
+
+
+def _delay(given: int | None, card: dict[str, Any] | None) -> int:
+    """The delay asked for, else the policy's own, else none. Raises BadInput if the two differ."""
+    trained = None if card is None else int(card["publication_delay_min"])
+    if given is not None and trained is not None and given != trained:
+        raise BadInput([Fault("publication_delay_min", f"the policy was trained for {trained}, not {given}")])
+    return given if given is not None else trained or 0
+
+
+def _try(name: str, trial: Trial) -> Backtest:
+    total = sum(len(span) for span in trial.selection)
+    with _progress(f"backtesting {name}", total) as (progress, task):
+        return try_strategy(name, trial, progress=lambda count: progress.advance(task, count), warn=_warn)
+
+
+def _spread(market: MarketSeries) -> tuple[str, ...]:
+    return ("spread",) if DAY_AHEAD in market.tapes else ()
+
+
+def _provenance(trial: Trial) -> dict[str, Any]:
+    return {
+        "data_sha256": trial.market.data_hash,
+        "soc_reset": trial.soc_reset.value,
+        "publication_delay_min": trial.market.publication_delay_min,
+        "code_revision": code_revision(),
+    }
+
+
+def _context(trial: Trial, title: str, seeds: tuple[int, ...], simulated: bool = False) -> ReportContext:
+    frame = trial.market.frame
+    tape = trial.market.tapes.get(DAY_AHEAD)
+    day_ahead = None if tape is None else tape.series().rename(DAY_AHEAD)
+    return ReportContext(
+        title=title,
+        data_hash=trial.market.data_hash,
+        price_stage=price_stage(frame) if "quality" in frame else PriceStage.UNKNOWN,
+        soc_reset=trial.soc_reset,
+        publication_delay_min=trial.market.publication_delay_min,
+        seeds=seeds,
+        code_revision=code_revision(),
+        simulated=simulated,
+        day_ahead_eur_mwh=day_ahead,
+    )
+
+
+def _warn(text: str) -> None:
+    stderr.print(f"[yellow]warning:[/yellow] {text}", highlight=False)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and abs(value) != float("inf") else None
+
+
+def _print_figures(figures: dict[str, Any]) -> None:
+    table = RichTable(show_header=False)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else str(value))
+    stdout.print(table)
+
+
+def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    table = RichTable(*columns)
+    for row in rows:
+        table.add_row(*(f"{row[c]:,.2f}" if isinstance(row[c], float) else str(row[c]) for c in columns))
+    stdout.print(table)
+
+
+def main() -> None:
+    """Run the command line with its promise of exit codes."""
+    try:
+        app()
+    except BadInput as refused:
+        for fault in refused.faults:
+            stderr.print(f"[red]error:[/red] {fault}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except (RuntimeError, OSError) as failed:
+        stderr.print(f"[red]failed:[/red] {failed}", highlight=False, soft_wrap=True)
+        sys.exit(1)

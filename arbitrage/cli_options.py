@@ -1,0 +1,78 @@
+"""Options that several commands share, and what they mean in the terms of the house."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from arbitrage.backtest.report import PriceStage
+from arbitrage.battery import Battery
+from arbitrage.market.dialects import Quality
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import SocReset, Span, default_reset, select
+
+Prices = Annotated[list[Path], typer.Option(help="Quarter-hour imbalance prices; give it again for more files.")]
+DayAhead = Annotated[list[Path] | None, typer.Option(help="Day-ahead prices.")]
+Forecasts = Annotated[list[Path] | None, typer.Option(help="Day-ahead wind and solar forecasts.")]
+PublicationDelay = Annotated[
+    int | None, typer.Option(min=0, help="Minutes from a quarter-hour's end until its price is known. [default: 0]")
+]
+Power = Annotated[float | None, typer.Option(help="Rated power, both directions. [default: 1]")]
+Capacity = Annotated[float | None, typer.Option(help="Nominal capacity. [default: 2]")]
+ChargeEfficiency = Annotated[float | None, typer.Option(help="One way, fraction. [default: 0.9]")]
+DischargeEfficiency = Annotated[float | None, typer.Option(help="One way, fraction. [default: 0.9]")]
+MaxCycles = Annotated[float | None, typer.Option(help="Hard budget of equivalent full cycles a Brussels day.")]
+WearCost = Annotated[float | None, typer.Option(help="Per MWh drawn from the store. [default: 0]")]
+StartTime = Annotated[str | None, typer.Option(help="First time, ISO 8601 with offset.")]
+StopTime = Annotated[str | None, typer.Option(help="Time after the last, ISO 8601 with offset.")]
+TestDays = Annotated[str | None, typer.Option(help="Brussels days of every month, such as 26-31.")]
+Reset = Annotated[
+    SocReset | None,
+    typer.Option(
+        help="daily: each day on its own from an empty battery, the default with days of the month and for training; "
+        "never: energy is carried over midnight, the default otherwise."
+    ),
+]
+TuneDays = Annotated[str, typer.Option(help="Days of the month on which rules are tuned; tested days are left out.")]
+Strategies = Annotated[list[str], typer.Option(help="As for backtest; give it again for each strategy.")]
+JsonOut = Annotated[str | None, typer.Option("--json", help="Write the figures as JSON to this file; - for stdout.")]
+ReportOut = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")]
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryOptions:
+    """The battery as the command line names it; None where the user said nothing."""
+
+    power_mw: float | None
+    capacity_mwh: float | None
+    charge_efficiency: float | None
+    discharge_efficiency: float | None
+    max_cycles_per_day: float | None
+    wear_cost_eur_mwh: float | None
+
+    def battery(self, card: dict[str, Any] | None) -> Battery:
+        """What the user said, else what the policy was trained for, else the defaults. Raises BadInput."""
+        base = asdict(Battery()) if card is None else dict(card["battery"])
+        return Battery(**base | {name: value for name, value in asdict(self).items() if value is not None})
+
+
+def selection_of(
+    market: MarketSeries, start: str | None, end: str | None, days: str | None, soc_reset: SocReset | None
+) -> tuple[tuple[Span, ...], SocReset]:
+    """The spans asked for, and when the battery starts anew. Raises BadInput."""
+    reset = soc_reset or default_reset(days)
+    return select(market, start=start, end=end, days_of_month=days, soc_reset=reset), reset
+
+
+def price_stage(frame: pd.DataFrame) -> PriceStage:
+    """How final the prices of a market are, by the statuses its files give."""
+    stages = set(frame["quality"].dropna())
+    if stages == {Quality.VALIDATED}:
+        return PriceStage.VALIDATED
+    if not stages or Quality.UNKNOWN in stages:
+        return PriceStage.UNKNOWN
+    return PriceStage.MIXED if Quality.VALIDATED in stages else PriceStage.NOT_VALIDATED

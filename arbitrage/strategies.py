@@ -1,0 +1,78 @@
+"""Strategies by name: the floors, the rules, the ceiling, and policies from their directories.
+
+Law: a rule is tuned on days that are not tested. Where there are none it keeps its untuned numbers and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from arbitrage.agents.checkpoint import CARD_FILE, load_policy
+from arbitrage.agents.policy import Policy
+from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule, tune
+from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, Progress, backtest_perfect_foresight, run_backtest
+from arbitrage.battery import Battery
+from arbitrage.errors import BadInput, Fault
+from arbitrage.market.series import DAY_AHEAD, MarketSeries
+from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
+
+RULES = ("idle", "threshold", "spread")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The days a strategy is tried on, and those a rule may be tuned on."""
+
+    market: MarketSeries
+    battery: Battery
+    selection: tuple[Span, ...]
+    soc_reset: SocReset
+    tuning_days: DaysOfMonth
+    """Days of the month for tuning; those that are tested are left out."""
+
+    def tuning_spans(self) -> tuple[Span, ...]:
+        """Tuning days outside the tested ones; empty where there are none."""
+        chosen = select_rows(self.market, days=self.tuning_days)
+        chosen[rows_of(self.selection)] = False
+        return spans(self.market, chosen, self.soc_reset) if chosen.any() else ()
+
+
+def try_strategy(
+    name: str, trial: Trial, *, step_min: int = 15, progress: Progress | None = None, warn: Callable[[str], None]
+) -> Backtest:
+    """Backtest `idle`, `threshold`, `spread`, `perfect-foresight` or a policy directory on a trial's days.
+
+    `warn` is told what the user should know, such as a rule that could not be tuned. Raises BadInput.
+    """
+    if name == PERFECT_FORESIGHT:
+        return backtest_perfect_foresight(trial.market, trial.battery, trial.selection)
+    policy = find_policy(name, trial, warn)
+    return run_backtest(
+        trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress
+    )
+
+
+def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
+    """The policy of that name, rules tuned. Raises BadInput."""
+    if name == "idle":
+        return Idle()
+    if name == "threshold":
+        return _tuned(ThresholdRule(), trial, warn)
+    if name == "spread":
+        if DAY_AHEAD not in trial.market.tapes:
+            raise BadInput([Fault("strategy", "the spread rule needs day-ahead prices; give them with --day-ahead")])
+        return _tuned(SpreadRule(), trial, warn)
+    if (Path(name) / CARD_FILE).is_file():
+        return load_policy(Path(name))
+    known = ", ".join((*RULES, PERFECT_FORESIGHT))
+    raise BadInput([Fault("strategy", f"{name!r} is neither one of {known} nor a policy directory")])
+
+
+def _tuned(rule: ThresholdRule | SpreadRule, trial: Trial, warn: Callable[[str], None]) -> Policy:
+    selection: Sequence[Span] = trial.tuning_spans()
+    if not selection:
+        warn(f"{rule.name} rule: no days {trial.tuning_days} outside the test to tune on; its untuned numbers are used")
+        return rule
+    return tune(rule, trial.market, trial.battery, selection, f"days {trial.tuning_days} of the month, not tested")

@@ -1,0 +1,161 @@
+"""The composition root of training: from a market and a split to a policy directory.
+
+Law
+- Training days are fitted, validation days choose how far the correction goes, test days are nobody's business here.
+- Work is done in steps that are kept as they end, so that an interrupted training resumes where it was and ends with
+  the same policy, bit for bit. What is kept belongs to one data set, split, battery and configuration; anything else
+  in its place is not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import load_file, save
+
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy, Member
+from arbitrage.agents.checkpoint import Card, member_from_tensors, member_tensors, save_policy, write_whole
+from arbitrage.agents.closed_form import ClosedFormConfig, Lesson, fit_closed_form, prepare_lesson
+from arbitrage.backtest.engine import run_backtest
+from arbitrage.backtest.metrics import summary
+from arbitrage.battery import Battery
+from arbitrage.errors import BadInput, Fault
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
+
+Report = Callable[[str, float], None]
+"""Told what is being done, and the share of the whole that is done, 0 to 1."""
+
+_PACKAGES = ("arbitrage", "numpy", "numba", "pandas")
+_WORK_FOLDER = ".work"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """What to train on what. Raises BadInput where training and validation days overlap."""
+
+    market: MarketSeries
+    battery: Battery
+    train_days: DaysOfMonth
+    validation_days: DaysOfMonth
+    start: int | None = None
+    """Epoch minutes [start, end) within which the days lie; None: the whole series."""
+    end: int | None = None
+    soc_reset: SocReset = SocReset.DAILY
+    seed: int = 0
+    members: int = 1
+    """Fits with different random features whose advantages are averaged."""
+    config: ClosedFormConfig = ClosedFormConfig()
+
+    def __post_init__(self) -> None:
+        if self.train_days.first <= self.validation_days.last and self.validation_days.first <= self.train_days.last:
+            raise BadInput([Fault("validation days", f"{self.validation_days} overlap training days {self.train_days}")])
+
+    def selection(self, days: DaysOfMonth) -> tuple[Span, ...]:
+        """The spans of these days of the month."""
+        chosen = select_rows(self.market, start=self.start, end=self.end, days=days)
+        return spans(self.market, chosen, self.soc_reset)
+
+    def split(self) -> dict[str, Any]:
+        """The split in words, for the card."""
+        return {
+            "train_days_of_month": str(self.train_days),
+            "validation_days_of_month": str(self.validation_days),
+            "start_epoch_minute": self.start,
+            "end_epoch_minute": self.end,
+            "soc_reset": self.soc_reset.value,
+        }
+
+    def fingerprint(self) -> str:
+        """Names everything that the fit depends on but the member's number."""
+        facts = {
+            "data": self.market.data_hash,
+            "battery": asdict(self.battery),
+            "split": self.split(),
+            "seed": self.seed,
+            "config": asdict(self.config),
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _share: None) -> Card:
+    """Train a policy into a directory and return its card; call again after an interruption to go on."""
+    began = time.perf_counter()
+    work = directory / _WORK_FOLDER
+    work.mkdir(parents=True, exist_ok=True)
+    steps = plan.members + plan.config.passes + 2
+    report("encoding the training days", 0.0)
+    lesson = prepare_lesson(
+        plan.market, plan.battery, plan.selection(plan.train_days), plan.soc_reset, plan.config.size
+    )
+    fits = []
+    for number in range(plan.members):
+        report(f"fitting member {number + 1} of {plan.members}", (1 + number) / steps)
+        fits.append(_fit_or_resume(plan, lesson, number, work))
+    candidates = [_policy(plan, [fit[done] for fit in fits]) for done in range(plan.config.passes + 1)]
+    validation = []
+    for done, candidate in enumerate(candidates):
+        report(f"validating after pass {done}", (1 + plan.members + done) / steps)
+        selection = plan.selection(plan.validation_days)
+        validation.append(summary(run_backtest(plan.market, plan.battery, candidate, selection)))
+    chosen = max(range(len(candidates)), key=lambda done: float(validation[done]["profit_eur_per_day"]))
+    card = save_policy(directory, candidates[chosen], _about(plan, validation, chosen, time.perf_counter() - began))
+    shutil.rmtree(work)
+    report("done", 1.0)
+    return card
+
+
+def _policy(plan: TrainingPlan, members: list[Member]) -> ArbitragePolicy:
+    return ArbitragePolicy(plan.battery, plan.config.size, tuple(members), tuple(sorted(plan.market.tapes)))
+
+
+def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) -> tuple[Member, ...]:
+    """A member after each pass, from the kept file if it belongs to this plan."""
+    kept = work / f"{plan.fingerprint()[:16]}-{number}.safetensors"
+    if kept.exists():
+        tensors = load_file(kept)
+        return tuple(member_from_tensors(tensors, f"{done}.", str(kept)) for done in range(plan.config.passes + 1))
+    fit = fit_closed_form(lesson, plan.config, seed=plan.seed * plan.members + number)
+    named = {f"{done}.{name}": value for done, member in enumerate(fit) for name, value in member_tensors(member).items()}
+    write_whole(kept, save(named))
+    return fit
+
+
+def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: int, seconds: float) -> Card:
+    figures = ("profit_eur_per_day", "capture_fraction", "cycles_per_day", "conditional_value_at_risk_eur", "violations")
+    return {
+        "data_sha256": plan.market.data_hash,
+        "publication_delay_min": plan.market.publication_delay_min,
+        "split": plan.split(),
+        "seed": plan.seed,
+        "config": asdict(plan.config),
+        "validation": [{name: result[name] for name in figures} for result in validation],
+        "chosen_pass": chosen,
+        "training_seconds": round(seconds, 2),
+        "versions": {name: version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]},
+        "code_revision": code_revision(),
+    }
+
+
+def code_revision() -> str | None:
+    """The git revision of a source checkout, with `+` if files were changed; None in an installed package."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    revision = _git(root, "rev-parse", "--short=12", "HEAD")
+    return revision and revision + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    return result.stdout.strip() if result.returncode == 0 else None

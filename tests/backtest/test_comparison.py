@@ -1,0 +1,103 @@
+"""Strategies are compared day by day, on the same quarter-hours only."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from arbitrage.backtest.comparison import compare_table, daily_profits_eur
+from arbitrage.backtest.engine import Backtest
+from arbitrage.backtest.metrics import summary
+from arbitrage.backtest.perfect_foresight import Foresight
+from arbitrage.battery import Battery
+from arbitrage.errors import BadInput
+
+
+def made_up(strategy: str, first_day: list[float], second_day: list[float]) -> Backtest:
+    """A backtest of two days of two quarter-hours each, with given profits (EUR) and nothing else happening."""
+    index = pd.DatetimeIndex(
+        ["2022-03-01T12:00Z", "2022-03-01T12:15Z", "2022-03-02T12:00Z", "2022-03-02T12:15Z"], name="quarter_hour"
+    )
+    profit, nothing = np.array(first_day + second_day), np.zeros(4)
+    ledger = pd.DataFrame(
+        {
+            "span": [0, 0, 1, 1],
+            "brussels_day": pd.to_datetime(["2022-03-01", "2022-03-01", "2022-03-02", "2022-03-02"]),
+            "imbalance_price_eur_mwh": [100.0, 200.0, 300.0, np.nan],
+            "charge_mwh": nothing,
+            "discharge_mwh": nothing,
+            "soc_end_mwh": nothing,
+            "cash_eur": profit,
+            "wear_eur": nothing,
+            "profit_eur": profit,
+            "settled": [True, True, True, False],
+        },
+        index=index,
+    )
+    broken = pd.DataFrame({"rule": [], "excess": []}, index=index[:0])
+    return Backtest(strategy, Battery(), ledger, broken, Foresight(100.0, nothing, nothing, nothing))
+
+
+def test_a_difference_is_the_mean_over_days_of_the_rows_profit_less_the_references() -> None:
+    # Days of the reference: 10 + 20 = 30 and -5 + 0 = -5; of the rival: 25 and 10.
+    # Rival less reference: -5 and 15, mean 5, ahead on one day of two.
+    reference = made_up("reference", [10.0, 20.0], [-5.0, 0.0])
+    rival = made_up("rival", [25.0, 0.0], [10.0, 0.0])
+    first, second = compare_table([reference, rival])
+    assert first["strategy"] == "reference"
+    assert first["profit_eur_per_day"] == pytest.approx(12.5)
+    assert (first["difference_eur_per_day"], first["difference_eur_per_day_interval"]) == (None, None)
+    assert first["days_ahead_fraction"] is None
+    assert second["profit_eur_per_day"] == pytest.approx(17.5)
+    assert second["difference_eur_per_day"] == pytest.approx(5.0)
+    assert second["days_ahead_fraction"] == 0.5
+    # Two days resampled: both -5 (1 in 4), both 15 (1 in 4), else their mean; the 95 % interval is the whole range.
+    assert second["difference_eur_per_day_interval"] == pytest.approx([-5.0, 15.0])
+
+
+def test_pairing_removes_what_the_strategies_share() -> None:
+    # The rival earns 1 EUR more on each day, so the difference is certain though both profits are not.
+    reference = made_up("reference", [100.0, 0.0], [-100.0, 0.0])
+    rival = made_up("rival", [101.0, 0.0], [-99.0, 0.0])
+    row = compare_table([reference, rival])[1]
+    assert row["difference_eur_per_day_interval"] == pytest.approx([1.0, 1.0])
+    assert row["profit_eur_per_day_interval"] == pytest.approx([-99.0, 101.0])
+
+
+def test_the_same_backtests_give_the_same_intervals() -> None:
+    contenders = [made_up("one", [1.0, 2.0], [3.0, 4.0]), made_up("two", [9.0, 2.0], [0.0, 4.0])]
+    assert compare_table(contenders) == compare_table(contenders)
+
+
+def test_the_other_columns_are_those_of_the_summary() -> None:
+    backtest = made_up("one", [1.0, 2.0], [3.0, 4.0])
+    row, figures = compare_table([backtest])[0], summary(backtest)
+    shared = set(row) & set(figures)
+    assert {"capture_fraction", "cycles_per_day", "conditional_value_at_risk_eur", "violations"} <= shared
+    assert all(row[name] == figures[name] for name in shared)
+
+
+def test_daily_profits_keep_the_order_of_the_strategies() -> None:
+    daily = daily_profits_eur([made_up("b", [1.0, 2.0], [3.0, 4.0]), made_up("a", [0.0, 0.0], [0.0, 1.0])])
+    assert list(daily.columns) == ["b", "a"]
+    assert daily.to_numpy().tolist() == [[3.0, 0.0], [7.0, 1.0]]
+
+
+def test_what_is_not_comparable_is_refused_with_every_fault_named() -> None:
+    reference = made_up("reference", [1.0, 2.0], [3.0, 4.0])
+    shorter = made_up("shorter", [1.0, 2.0], [3.0, 4.0])
+    shorter = dataclasses.replace(shorter, ledger=shorter.ledger.iloc[:2])
+    other_prices = made_up("other prices", [1.0, 2.0], [3.0, 4.0])
+    other_prices.ledger.loc[:, "imbalance_price_eur_mwh"] = 7.0
+    larger = dataclasses.replace(made_up("larger", [1.0, 2.0], [3.0, 4.0]), battery=Battery(capacity_mwh=4.0))
+    with pytest.raises(BadInput) as refusal:
+        compare_table([reference, shorter, other_prices, larger, reference])
+    assert [fault.where for fault in refusal.value.faults] == ["reference", "shorter", "other prices", "larger"]
+
+
+def test_comparing_nothing_is_refused() -> None:
+    with pytest.raises(BadInput, match="none to compare"):
+        compare_table([])
