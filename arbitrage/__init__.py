@@ -1,11 +1,13 @@
 """Battery energy arbitrage in the Belgian imbalance settlement.
 
 The front door: names are loaded when first used, so that importing the package stays fast and loads no torch.
-Nothing inside the package imports it.
+Importing it makes the environment known to Gymnasium. Nothing inside the package imports it.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from arbitrage.env.registration import register
 
 if TYPE_CHECKING:
     from arbitrage.agents.checkpoint import load_policy
@@ -48,6 +50,9 @@ _HOMES = {
     "summary": "backtest.metrics",
     "train": "training",
 }
+
+
+register()
 
 
 def __getattr__(name: str) -> Any:

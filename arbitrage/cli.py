@@ -64,6 +64,16 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at market files.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+_COMPARED = (
+    "strategy",
+    "profit_eur_per_day",
+    "capture_fraction",
+    "cycles_per_day",
+    "conditional_value_at_risk_eur",
+    "difference_eur_per_day",
+    "difference_eur_per_day_interval",
+)
+"""Columns that fit a terminal; the JSON has all."""
 stderr = Console(stderr=True)
 stdout = Console()
 
@@ -214,7 +224,7 @@ def compare_command(
         stderr.print(f"report: {report}", highlight=False)
     _write_json({"strategies": rows, **_provenance(trial)}, json_out)
     if json_out != "-":
-        _print_table(tuple(rows[0]), rows)
+        _print_table(_COMPARED, rows)
 
 
 @app.command("train")
@@ -259,7 +269,10 @@ def train_command(
         card = train(plan, out, lambda text, share: progress.update(task, description=text, completed=share))
     _write_json(card, json_out)
     if json_out != "-":
-        _print_figures({"policy": out, "chosen_pass": card["chosen_pass"], **card["validation"][card["chosen_pass"]]})
+        chosen = card["chosen_stage"]
+        _print_figures(
+            {"policy": out, "seconds": card["training_seconds"], "stage": chosen, **card["validation"][chosen]}
+        )
 
 
 @app.command("decide")
@@ -330,8 +343,7 @@ def demo_command(
     context = _context(trial, "Demo on the embedded simulated market", (0,), simulated=True)
     write_report(out / "report.html", results[0], rivals=results[1:], context=context)
     _write_json({**summary(results[0]), **_provenance(trial)}, str(out / "summary.json"))
-    rows = compare_table(results)
-    _print_table(tuple(rows[0]), rows)
+    _print_table(_COMPARED, compare_table(results))
     stdout.print(f"report: {out / 'report.html'}", highlight=False)
 
 
@@ -410,10 +422,18 @@ def _print_figures(figures: dict[str, Any]) -> None:
 
 
 def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    table = RichTable(*columns)
+    table = RichTable(*(name.replace("_", " ") for name in columns))
     for row in rows:
-        table.add_row(*(f"{row[c]:,.2f}" if isinstance(row[c], float) else str(row[c]) for c in columns))
+        table.add_row(*(_in_words(row[name]) for name in columns))
     stdout.print(table)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, list):
+        return " to ".join(_in_words(part) for part in value)
+    return "" if value is None else str(value)
 
 
 def main() -> None:

@@ -69,6 +69,10 @@ class Dispatcher:
         shield = _shield_rule(self.battery, state, intent.power_mw, flow.power_mw) if cut else None
         return Decision(int(self.times[at]), intent, state, flow, shield)
 
+    def outcomes_eur(self, at: int, state: BatteryState) -> npt.NDArray[np.float64] | None:
+        """How the day may turn out after each action, as far as the policy can tell; see `Outlook`."""
+        return self._outlook.outcomes_eur(at, state)
+
 
 def decide(
     policy: Policy, battery: Battery, market: MarketSeries, time: int, state: BatteryState, duration_min: int = 15
@@ -80,7 +84,7 @@ def decide(
 def _shield_rule(battery: Battery, state: BatteryState, asked_mw: float, power_mw: float) -> ShieldRule:
     """The bound that left `power_mw` of `asked_mw`."""
     law = battery.law
-    if power_mw in (law.discharge_power_mw, -law.charge_power_mw):
+    if power_mw == (law.discharge_power_mw if asked_mw > 0 else -law.charge_power_mw):
         return ShieldRule.RATED_POWER
     budget_left_mwh = (law.max_cycles_per_day - state.cycles_used) * law.capacity_mwh
     if asked_mw > 0 and budget_left_mwh < state.soc_mwh - law.min_soc_mwh:

@@ -135,7 +135,8 @@ class _View:
         offsets = -MINUTES_PER_QUARTER_HOUR * np.asarray(lags, dtype=np.int64)
         if self.priced:
             return self.knowledge.gather(RESIDUAL, offsets)
-        return self.knowledge.gather(PRICE, offsets) - self._weekly_mean[:, None]
+        price = self.knowledge.gather(PRICE, offsets)
+        return np.asarray(price - self._weekly_mean[:, None])
 
     def ahead(self, name: str, quarter_hours: npt.ArrayLike) -> Floats:
         """Published values so many quarter-hours ahead, shape [T, n]; NaN where not known."""
@@ -144,13 +145,13 @@ class _View:
     def within_day(self, values: Floats, first: int, ahead: int) -> Floats:
         """Column `ahead` quarter-hours on, or the day's last; `values` [T, n] begin `first` quarter-hours ahead."""
         columns = np.minimum(ahead, self.rest - 1) - first
-        return values[np.arange(len(values)), columns]
+        return np.asarray(values[np.arange(len(values)), columns])
 
     def _scale(self) -> Floats:
         known, mean, std = self.knowledge.trailing_moments(RESIDUAL if self.priced else PRICE, _SCALE_QUARTER_HOURS)
         square = std**2 + (mean**2 if self.priced else 0.0)
         prior = _PRIOR_SCALE_EUR_MWH**2 * _PRIOR_QUARTER_HOURS
-        return np.sqrt((np.nan_to_num(square) * known + prior) / (known + _PRIOR_QUARTER_HOURS))
+        return np.asarray(np.sqrt((np.nan_to_num(square) * known + prior) / (known + _PRIOR_QUARTER_HOURS)))
 
 
 def _shape(view: _View) -> Floats:
@@ -183,7 +184,7 @@ def _rest_of_day(curve: Floats, rest: npt.NDArray[np.int64], out: Floats) -> Non
 
 
 def _quarter(view: _View) -> Floats:
-    """Imbalance prices step where hourly schedules step: first and last quarter of the hour, and the ramp through it."""
+    """Imbalance prices step where hourly schedules step: the hour's first and last quarter, and its ramp."""
     index = (view.minutes % MINUTES_PER_HOUR) // MINUTES_PER_QUARTER_HOUR
     curve = view.ahead(DAY_AHEAD, np.arange(-7, 5))
     curve = np.where(np.isnan(curve), view.base[:, None], curve)
@@ -201,8 +202,8 @@ def _calendar(view: _View) -> Floats:
     """Harmonics of the Brussels day, week flags, and the season."""
     angle = 2 * np.pi * brussels_minutes_of_day(view.minutes) / (24 * MINUTES_PER_HOUR)
     local = brussels_local(view.minutes)
-    year = 2 * np.pi * (local.dayofyear.to_numpy() - 1) / 365.0
-    weekday = local.weekday.to_numpy()
+    year = 2 * np.pi * (local.day_of_year.to_numpy() - 1) / 365.0
+    weekday = local.day_of_week.to_numpy()
     waves = [wave(k * angle) for k in (1, 2, 3) for wave in (np.cos, np.sin)]
     flags = [(weekday >= 5).astype(np.float64), (weekday == 6).astype(np.float64)]
     return np.stack([*waves, *flags, np.cos(year), np.sin(year)], axis=1)

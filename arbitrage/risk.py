@@ -1,7 +1,7 @@
 """Risk measures of a sample of outcomes. Numpy only; outcomes are profits, so the risk is in the lower tail.
 
-Law: `level` is a share of the lower tail of PROFIT: 0.1 looks at the worst tenth, 1.0 is risk-neutral. Both measures are
-in EUR of profit, not of loss: a negative value is money lost.
+Law: `level` is a share of the lower tail of PROFIT: 0.1 looks at the worst tenth, 1.0 is risk-neutral. Both measures
+are in EUR of profit, not of loss: a negative value is money lost.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def _ordered(profits_eur: npt.ArrayLike, level: float) -> npt.NDArray[np.float64
     outcomes = np.sort(np.asarray(profits_eur, dtype=np.float64).ravel())
     if not len(outcomes):
         raise BadInput([Fault("outcomes", "there are none")])
+    if np.isnan(outcomes[-1]):
+        raise BadInput([Fault("outcomes", "hold something that is not a number")])
     if not 0.0 < level <= 1.0:
         raise BadInput([Fault("level", f"must be above 0 and at most 1, not {level}")])
     return outcomes

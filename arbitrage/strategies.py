@@ -11,7 +11,7 @@ from pathlib import Path
 
 from arbitrage.agents.checkpoint import CARD_FILE, load_policy
 from arbitrage.agents.policy import Policy
-from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule, tune
+from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, Progress, backtest_perfect_foresight, run_backtest
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
@@ -49,9 +49,7 @@ def try_strategy(
     if name == PERFECT_FORESIGHT:
         return backtest_perfect_foresight(trial.market, trial.battery, trial.selection)
     policy = find_policy(name, trial, warn)
-    return run_backtest(
-        trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress
-    )
+    return run_backtest(trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress)
 
 
 def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
@@ -70,7 +68,7 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
     raise BadInput([Fault("strategy", f"{name!r} is neither one of {known} nor a policy directory")])
 
 
-def _tuned(rule: ThresholdRule | SpreadRule, trial: Trial, warn: Callable[[str], None]) -> Policy:
+def _tuned(rule: Rule, trial: Trial, warn: Callable[[str], None]) -> Rule:
     selection: Sequence[Span] = trial.tuning_spans()
     if not selection:
         warn(f"{rule.name} rule: no days {trial.tuning_days} outside the test to tune on; its untuned numbers are used")

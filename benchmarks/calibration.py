@@ -1,6 +1,6 @@
 """How the simulator compares with the real market: figures side by side, with tolerance, hit or miss.
 
-    python benchmarks/calibration.py [--seeds 6] [--data ../shared/data] [--json] [--plot OUT.html]
+    python benchmarks/calibration.py [--seeds 8] [--data ../shared/data] [--json] [--plot OUT.html]
 
 A simulated figure is the mean over seeds of the same span as the real one. The column `between seeds` is the standard
 deviation from seed to seed: how far one real year may lie from another for no reason at all.
@@ -200,7 +200,7 @@ def write_plot(path: Path, comparisons: Sequence[Comparison], blocks: Sequence[s
 def main() -> None:
     """Compare, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=6, help="simulated worlds a block")
+    parser.add_argument("--seeds", type=int, default=8, help="simulated worlds a block")
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data", help="real parquet files")
     parser.add_argument("--json", action="store_true", help="print rows as JSON in place of the table")
     parser.add_argument("--plot", type=Path, help="write an HTML page of curves")

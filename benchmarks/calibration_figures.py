@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.market.merit_order import bid_price_eur_mwh
+from arbitrage.market.merit_order import DEAD_BAND_MW, bid_price_eur_mwh
 from arbitrage.market.series import DAY_AHEAD, PRICE
 from arbitrage.market.simulator import SimulatedMarket, simulate
 from arbitrage.quarter_hour import (
@@ -41,7 +41,6 @@ BLOCKS: Mapping[str, tuple[str, str, str]] = {
 2024-09-06 (the two months around that day), and the ladders of 2018 and 2019 (whose shape alone is compared)."""
 
 LADDER_STEPS_MW = (-600, -500, -400, -300, -200, -100, 100, 200, 300, 400, 500, 600)
-DEAD_BAND_MW = 25.0
 _PERCENTS = (1, 5, 25, 50, 75, 95, 99)
 
 PUBLISHED: Mapping[str, Mapping[str, float]] = {

@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.lattice import CHARGE, DISCHARGE, Lattice, LatticeSize, cell, make_lattice
+from arbitrage.agents.networks import Network, hidden_rows
 from arbitrage.agents.policy import Intent
 from arbitrage.agents.price_chain import DayPlans, PriceChain, Questions, continuation_advantages
+from arbitrage.agents.quantile_critic import outcomes_eur as critic_outcomes_eur
 from arbitrage.agents.random_features import RandomFeatures
 from arbitrage.battery import Battery, BatteryState, clip_power_mw
 from arbitrage.errors import Fault, refuse
@@ -53,10 +55,18 @@ class Member:
     slow_coefficients: Singles
     """Shape [slow regressors]; see `slow_gaps`."""
     chain: PriceChain
+    network: Network | None
+    """Its hidden layer, if there is one, adds learned regressors to the random ones for the correction."""
     correction_coefficients: Singles
-    """Shape [2, nodes, full regressors]; correction of the advantage, in units of the scale."""
+    """Shape [2, nodes, correction regressors]; correction of the advantage, in units of the scale."""
     end_value_fraction: Floats
     """Shape [nodes]; worth of a state at a day's end, in EUR per EUR/MWh of that day's mean expected price."""
+
+    def correction_regressors(self, features: Singles, regressors: Singles) -> Singles:
+        """The full map's regressors [n, full], and the network's hidden layer of the features beside them."""
+        if self.network is None:
+            return regressors
+        return np.concatenate([regressors, hidden_rows(self.network, features)], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ def predict_price(encoded: Encoded, regressors: Singles, coefficients: Singles) 
 
 @numba.njit(cache=True)
 def row_products(rows: Singles, coefficients: Singles) -> Floats:
-    """rows [n, d] times coefficients [d], each row on its own so that its bits do not depend on the others."""
+    """Rows [n, d] times coefficients [d], each row on its own so that its bits do not depend on the others."""
     out = np.empty(rows.shape[0])
     for i in range(rows.shape[0]):
         total = 0.0
@@ -127,9 +137,9 @@ class _MemberView:
     """A member's reading of the market at T times."""
 
     regressors: Singles
-    """Shape [T, full regressors]."""
+    """Shape [T, correction regressors]."""
     correction: Singles
-    """Shape [2, nodes, full regressors]."""
+    """Shape [2, nodes, correction regressors]."""
     forecast_eur_mwh: Floats
     """Shape [T]."""
     continuation_eur: Singles
@@ -137,10 +147,13 @@ class _MemberView:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class PolicyView:
+    """The policy's reading of the market at T times."""
+
     lattice: Lattice
-    scale_eur_mwh: Floats
+    encoded: Encoded
     members: tuple[_MemberView, ...]
+    critic: Network | None
 
     def intent(self, at: int, state: BatteryState) -> Intent:
         """Charge or discharge at rated power, whichever has the larger positive advantage; else idle."""
@@ -162,11 +175,32 @@ class _View:
             member.regressors[at],
             member.correction,
             member.forecast_eur_mwh[at],
-            self.scale_eur_mwh[at],
+            self.encoded.scale_eur_mwh[at],
             member.continuation_eur[at],
             state.soc_mwh,
             state.cycles_used,
         )
+
+    def outcomes_eur(self, at: int, state: BatteryState) -> Floats | None:
+        """Quantiles of the profit to the day's end for charge, idle, discharge; see `quantile_critic`."""
+        if self.critic is None:
+            return None
+        law = self.lattice.law
+        soc_share = (state.soc_mwh - law.min_soc_mwh) / (law.max_soc_mwh - law.min_soc_mwh)
+        cycle_share = state.cycles_used / law.max_cycles_per_day if self.lattice.cycle_nodes > 1 else 0.0
+        scale = float(self.encoded.scale_eur_mwh[at])
+        return critic_outcomes_eur(self.critic, self.encoded.features[at], (soc_share, cycle_share), scale)
+
+    def node_advantages_eur(self) -> Singles:
+        """Advantages of charging and discharging at every node, shape [T, 2, nodes]; for learning, not for deciding."""
+        total = np.zeros((len(self.encoded.scale_eur_mwh), 2, self.lattice.nodes), dtype=np.float32)
+        scale = self.encoded.scale_eur_mwh[:, None, None]
+        for member in self.members:
+            cash = member.forecast_eur_mwh[:, None, None] * self.lattice.energy_mwh - self.lattice.wear_eur
+            flat = member.correction.reshape(-1, member.correction.shape[2])
+            learned = (member.regressors @ flat.T).reshape(total.shape)
+            total += (cash + member.continuation_eur + scale * learned) / len(self.members)
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +212,11 @@ class ArbitragePolicy:
     members: tuple[Member, ...]
     sources: tuple[str, ...]
     """Quantities of the market that it was trained on; it reads these and no others."""
+    critic: Network | None = None
+    """Tells how the day may turn out; see `quantile_critic`."""
     name: str = "learned"
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> _View:
+    def read(self, knowledge: Knowledge, battery: Battery) -> PolicyView:
         """Encode, plan the days and forecast.
 
         Raises BadInput if the battery is not the one trained for, or the market lacks what was trained on.
@@ -189,11 +225,11 @@ class ArbitragePolicy:
         knowledge = knowledge.only(self.sources)
         lattice = make_lattice(battery, MINUTES_PER_QUARTER_HOUR, self.size)
         encoded = MarketFeatures().encode_scaled(knowledge)
-        days, day_of_time = np.unique(brussels_day_numbers(knowledge.times), return_inverse=True)
+        days = np.unique(brussels_day_numbers(knowledge.times))
         outline = outline_days(knowledge, days)
         rows = np.searchsorted(outline.starts, knowledge.times, side="right") - 1
         members = tuple(self._read_member(member, lattice, encoded, outline, rows) for member in self.members)
-        return _View(lattice, encoded.scale_eur_mwh, members)
+        return PolicyView(lattice, encoded, members, self.critic)
 
     def _read_member(
         self, member: Member, lattice: Lattice, encoded: Encoded, outline: DayOutline, rows: Numbers
@@ -204,7 +240,8 @@ class ArbitragePolicy:
         fast = (forecast - plans.expected_price_eur_mwh[rows]) / plans.scale_eur_mwh[rows]
         slow = slow_gaps(encoded, fast, member.slow_coefficients)
         continuation = continuation_advantages(lattice, member.chain, plans, Questions(rows, fast, slow))
-        return _MemberView(regressors, member.correction_coefficients, forecast, continuation)
+        corrected = member.correction_regressors(encoded.features, regressors)
+        return _MemberView(corrected, member.correction_coefficients, forecast, continuation)
 
 
 @numba.njit(cache=True)

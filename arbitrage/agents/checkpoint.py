@@ -21,6 +21,7 @@ from safetensors.numpy import load, save
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy, Member
 from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.networks import Network
 from arbitrage.agents.price_chain import PriceChain
 from arbitrage.agents.random_features import RandomFeatures
 from arbitrage.battery import Battery
@@ -42,6 +43,8 @@ def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
         for number, member in enumerate(policy.members)
         for name, value in member_tensors(member).items()
     }
+    if policy.critic is not None:
+        tensors |= _network_tensors("critic.", policy.critic)
     content = save(tensors)
     card = {
         "schema_version": SCHEMA_VERSION,
@@ -67,14 +70,17 @@ def load_policy(directory: Path | str) -> ArbitragePolicy:
     card = read_card(where)
     content = _read(where / TENSORS_FILE)
     if hashlib.sha256(content).hexdigest() != card["tensors_sha256"]:
-        raise BadInput([Fault(str(where / TENSORS_FILE), "does not match the digest in the card: altered or cut short")])
+        raise BadInput(
+            [Fault(str(where / TENSORS_FILE), "does not match the digest in the card: altered or cut short")]
+        )
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise BadInput([Fault(str(where / TENSORS_FILE), f"is not a safetensors file: {error}")]) from error
     members = tuple(member_from_tensors(tensors, f"{number}.", str(where)) for number in range(card["members"]))
     battery, size = Battery(**card["battery"]), LatticeSize(**card["lattice"])
-    return ArbitragePolicy(battery, size, members, tuple(card["sources"]), card["name"])
+    critic = _network(tensors, "critic.")
+    return ArbitragePolicy(battery, size, members, tuple(card["sources"]), critic, card["name"])
 
 
 def read_card(directory: Path) -> Card:
@@ -101,6 +107,7 @@ def member_tensors(member: Member) -> Tensors:
         **{f"plan_map.{name}": value for name, value in _arrays(member.plan_map).items()},
         **{f"full_map.{name}": value for name, value in _arrays(member.full_map).items()},
         **{f"chain.{name}": value for name, value in member.chain._asdict().items()},
+        **({} if member.network is None else _network_tensors("network.", member.network)),
         "plan_coefficients": np.ascontiguousarray(member.plan_coefficients),
         "forecast_coefficients": np.ascontiguousarray(member.forecast_coefficients),
         "slow_coefficients": np.ascontiguousarray(member.slow_coefficients),
@@ -117,6 +124,7 @@ def member_from_tensors(tensors: Tensors, prefix: str, where: str) -> Member:
             plan_map=RandomFeatures(**_part(own, "plan_map.")),
             full_map=RandomFeatures(**_part(own, "full_map.")),
             chain=PriceChain(**_part(own, "chain.")),
+            network=_network(own, "network."),
             plan_coefficients=own["plan_coefficients"],
             forecast_coefficients=own["forecast_coefficients"],
             slow_coefficients=own["slow_coefficients"],
@@ -139,6 +147,16 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _arrays(features: RandomFeatures) -> Tensors:
     return {name: getattr(features, name) for name in RandomFeatures.__dataclass_fields__}
+
+
+def _network_tensors(prefix: str, network: Network) -> Tensors:
+    return {f"{prefix}{name}": value for name, value in network._asdict().items()}
+
+
+def _network(tensors: Tensors, prefix: str) -> Network | None:
+    """The network stored under a prefix, if any. Raises TypeError if it is not whole."""
+    own = _part(tensors, prefix)
+    return Network(**own) if own else None
 
 
 def _part(tensors: Tensors, prefix: str) -> Tensors:

@@ -3,6 +3,7 @@
 Law
 - Everything is fitted by ridge regression on random features; the only randomness is the features' seed.
 - Whatever a training row is judged by comes from fits that have not seen its fold of days.
+- Above it stands a small network, fitted to the same targets and averaged with the ridge correction half and half.
 - The price chain's exact plan is the prior; realised advantages on the recorded paths, under the policy itself, are
   regressed on what was known to correct it. Each pass follows the corrected policy and averages its targets with those
   of the passes before.
@@ -13,16 +14,25 @@ How many passes to take is left to the validation days: the fit returns the memb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.arbitrage_policy import PLAN_FEATURES, Member, outline_days, row_products, slow_regressors
+from arbitrage.agents.arbitrage_policy import (
+    PLAN_FEATURES,
+    Member,
+    outline_days,
+    predict_price,
+    row_products,
+    slow_regressors,
+)
 from arbitrage.agents.counterfactual import After, Path, lay_path, sweep
 from arbitrage.agents.lattice import Lattice, LatticeSize, make_lattice
+from arbitrage.agents.network_training import NetworkConfig, fit_regression
+from arbitrage.agents.networks import Network
 from arbitrage.agents.price_chain import DayPlans, Questions, continuation_advantages, fit_chain
-from arbitrage.agents.random_features import RandomFeatures, Ridge, draw_random_features
+from arbitrage.agents.random_features import CONSTANT, Ridge, draw_random_features
 from arbitrage.battery import Battery
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
@@ -51,9 +61,10 @@ class ClosedFormConfig:
     slow_penalty: float = 30.0
     correction_penalty: float = 1000.0
     passes: int = 2
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     quarter_gain: float = 2.0
     """How much faster the random features vary with the quarter of the hour."""
-    size: LatticeSize = LatticeSize()
+    size: LatticeSize = field(default_factory=LatticeSize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +123,31 @@ class _Forecasts:
     questions: Questions
 
 
-def fit_closed_form(lesson: Lesson, config: ClosedFormConfig, seed: int) -> tuple[Member, ...]:
-    """Fit one member of an ensemble: the member after each pass of correction, the price chain alone being the first."""
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """One member of an ensemble at each stage of its fit."""
+
+    stages: tuple[Member, ...]
+    """The price chain alone, after each pass of correction, and with the network; in the order of `stage_names`."""
+    advantages_eur: Singles
+    """Shape [n, 2, nodes]; after the last pass, at the lesson's rows, each from a fit that has not seen its fold."""
+    end_value_eur: Floats
+    """Shape [n, nodes]; worth of a state at the end of each row's day."""
+
+
+def stage_names(config: ClosedFormConfig) -> tuple[str, ...]:
+    """What the stages of a fit are called."""
+    return ("price chain", *(f"correction pass {number + 1}" for number in range(config.passes)), "with network")
+
+
+def fit_closed_form(lesson: Lesson, config: ClosedFormConfig, seed: int) -> Fitted:
+    """Fit one member of an ensemble."""
     forecasts = _fit_forecasts(lesson, config, np.random.default_rng(seed))
     end_value = np.zeros(lesson.lattice.nodes)
     if lesson.soc_reset is SocReset.NEVER:
         for _ in range(_END_VALUE_ROUNDS):
             end_value = _learn_end_value(lesson, forecasts, end_value)
-    return _correct(lesson, config, forecasts, end_value)
+    return _correct(lesson, config, forecasts, end_value, seed)
 
 
 def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Generator) -> _Forecasts:
@@ -149,6 +177,7 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
         forecast_coefficients=fit[:, 0],
         slow_coefficients=slow_fit,
         chain=fit_chain(fast, slow, followed),
+        network=None,
         correction_coefficients=np.zeros((2, nodes, full_map.outputs), dtype=np.float32),
         end_value_fraction=np.zeros(nodes),
     )
@@ -211,20 +240,44 @@ def _learn_end_value(lesson: Lesson, forecasts: _Forecasts, end_value_fraction: 
 
 
 def _correct(
-    lesson: Lesson, config: ClosedFormConfig, forecasts: _Forecasts, end_value_fraction: Floats
-) -> tuple[Member, ...]:
+    lesson: Lesson, config: ClosedFormConfig, forecasts: _Forecasts, end_value_fraction: Floats, seed: int
+) -> Fitted:
     plans, continuation = _continuation(lesson, forecasts, end_value_fraction)
     end_value = np.repeat(plans.end_value_eur, np.diff(lesson.day_rows), axis=0)
     model = _model_advantages(lesson, forecasts, continuation)
     scale = lesson.encoded.scale_eur_mwh.astype(np.float32)[:, None, None]
-    members = [replace(forecasts.member, end_value_fraction=end_value_fraction)]
+    stages = [replace(forecasts.member, end_value_fraction=end_value_fraction)]
     advantages, target = model, np.zeros((len(model), model[0].size), dtype=np.float32)
     for done in range(1, config.passes + 1):
         swept = sweep(lesson.path, lesson.lattice, advantages, end_value)
         missed = ((swept.advantage_eur - model) / scale).reshape(len(model), -1)
         target += (missed - target) / done
         fit, out = forecasts.ridge.fit(target, config.correction_penalty)
-        coefficients = np.ascontiguousarray(fit.T).reshape(2, lesson.lattice.nodes, -1)
-        members.append(replace(members[0], correction_coefficients=coefficients))
+        stages.append(replace(stages[0], correction_coefficients=_by_node(fit, lesson.lattice)))
         advantages = model + scale * out.reshape(model.shape)
-    return tuple(members)
+    network = fit_regression(lesson.encoded.features, target, np.flatnonzero(lesson.folds >= 0), config.network, seed)
+    stages.append(_average_with_network(stages[-1], network, lesson.lattice))
+    return Fitted(tuple(stages), advantages, end_value)
+
+
+def day_end_values(member: Member, lesson: Lesson) -> Floats:
+    """Worth of a state at the end of each row's day, by the member's own plan, shape [n, nodes]."""
+    plan = lesson.plan_encoded
+    regressors = member.plan_map(np.ascontiguousarray(plan.features[:, :PLAN_FEATURES]))
+    expected = predict_price(plan, regressors, member.plan_coefficients)
+    lengths = np.diff(lesson.day_rows)
+    levels = np.add.reduceat(expected, lesson.day_rows[:-1]) / lengths
+    return np.repeat(np.maximum(levels, 0.0), lengths)[:, None] * member.end_value_fraction
+
+
+def _by_node(coefficients: Singles, lattice: Lattice) -> Singles:
+    """From [regressors, 2 x nodes] to [2, nodes, regressors]."""
+    return np.ascontiguousarray(coefficients.T).reshape(2, lattice.nodes, -1)
+
+
+def _average_with_network(member: Member, network: Network, lattice: Lattice) -> Member:
+    """Half the ridge correction, half the network's; its bias goes to the constant regressor."""
+    ridge, learned = member.correction_coefficients / 2.0, _by_node(network.output_weight, lattice) / 2.0
+    ridge[:, :, 0] += network.output_bias.reshape(2, lattice.nodes) / 2.0 / CONSTANT
+    both = np.concatenate([ridge, learned], axis=2).astype(np.float32)
+    return replace(member, network=network, correction_coefficients=both)

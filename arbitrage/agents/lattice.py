@@ -90,10 +90,10 @@ def interpolate(values: npt.NDArray[np.floating], cycle_nodes: int, corner: int,
     """Value [nodes] at a position inside a cell."""
     above = corner + cycle_nodes
     if cycle_nodes == 1:
-        return (1.0 - soc) * values[corner] + soc * values[above]
+        return float((1.0 - soc) * values[corner] + soc * values[above])
     low = (1.0 - cycle) * values[corner] + cycle * values[corner + 1]
     high = (1.0 - cycle) * values[above] + cycle * values[above + 1]
-    return (1.0 - soc) * low + soc * high
+    return float((1.0 - soc) * low + soc * high)
 
 
 @numba.njit(cache=True)

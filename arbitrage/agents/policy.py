@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.market.series import Knowledge
 
@@ -32,6 +35,10 @@ class Outlook(Protocol):
 
     def intent(self, at: int, state: BatteryState) -> Intent:
         """What the policy wants at the `at`-th time from this state."""
+        ...
+
+    def outcomes_eur(self, at: int, state: BatteryState) -> npt.NDArray[np.float64] | None:
+        """Quantiles of the profit to the day's end, shape [3 actions, quantiles]; None where the policy has no idea."""
         ...
 
 

@@ -44,7 +44,7 @@ class PriceChain(NamedTuple):
 
 
 def fit_chain(fast: Floats, slow: Floats, followed: Flags) -> PriceChain:
-    """Count transitions between equally filled bins of the gaps [n]; `followed` marks rows whose next row comes next."""
+    """Count moves between equally filled bins of the gaps [n]; `followed` marks rows whose next row comes next."""
     fast_bin, fast_centres = _bins(fast, FAST_STATES)
     slow_bin, slow_centres = _bins(slow, SLOW_STATES)
     state = fast_bin * SLOW_STATES + slow_bin
@@ -177,7 +177,7 @@ def _between(centres: Floats, value: float) -> tuple[int, float]:
 def _gain(lattice: Lattice, values: Floats, action: int, node: int) -> float:
     corner = lattice.corner[action, node]
     soc, cycle = lattice.soc_share[action, node], lattice.cycle_share[action, node]
-    return interpolate(values, lattice.cycle_nodes, corner, soc, cycle) - values[node]
+    return float(interpolate(values, lattice.cycle_nodes, corner, soc, cycle) - values[node])
 
 
 @numba.njit(cache=True)

@@ -20,7 +20,7 @@ Numbers = npt.NDArray[np.int64]
 
 _CLIP = 4.0
 """Standard deviations beyond which a feature is taken as just far."""
-_CONSTANT = 10.0
+CONSTANT = 10.0
 """Size of the constant feature: large, so that the ridge penalty hardly touches the mean."""
 _LINEAR_WEIGHT = 3.0
 _COSINE_WEIGHT = np.sqrt(20.0)
@@ -52,7 +52,7 @@ class RandomFeatures:
 
 
 def draw_random_features(features: Singles, gains: Singles, cosines: int, rng: np.random.Generator) -> RandomFeatures:
-    """Draw a map for training features [n, inputs]; an input with a larger gain [inputs] varies faster in the cosines."""
+    """Draw a map for training features [n, inputs]; inputs with a larger gain [inputs] vary faster in the cosines."""
     spread = gains / np.sqrt((gains**2).sum())
     frequencies = rng.standard_normal((len(gains), cosines)) * spread[:, None]
     phases = rng.uniform(0.0, 2.0 * np.pi, cosines)
@@ -74,7 +74,7 @@ def _map_rows(
     wave = np.float32(_COSINE_WEIGHT / np.sqrt(cosines))
     for row in numba.prange(features.shape[0]):
         angle = phases.copy()
-        out[row, 0] = _CONSTANT
+        out[row, 0] = CONSTANT
         for i in range(inputs):
             scaled = (features[row, i] - mean[i]) / std[i]
             scaled = min(max(scaled, np.float32(-_CLIP)), np.float32(_CLIP))
@@ -86,7 +86,7 @@ def _map_rows(
 
 
 class Ridge:
-    """Ridge regression with rows in folds, so that every training row can be predicted by a fit that has not seen it."""
+    """Ridge regression with rows in folds, so that a training row can be predicted by a fit that has not seen it."""
 
     def __init__(self, regressors: Singles, folds: Numbers, weights: Singles | None = None) -> None:
         """regressors: [n, d]; folds: [n], negative = not used; weights: [n], the inverse size of each row's error."""
@@ -98,7 +98,8 @@ class Ridge:
     def fit(self, targets: Singles, penalty: float) -> tuple[Singles, Singles]:
         """Coefficients [d, outputs] on all used rows, and out-of-fold predictions [n, outputs] (0 in unused rows)."""
         moments = {fold: self._weighted(rows).T @ self._target(targets, rows) for fold, rows in self._rows.items()}
-        gram, moment = sum(self._grams.values()), sum(moments.values())
+        gram = np.sum(list(self._grams.values()), axis=0)
+        moment = np.sum(list(moments.values()), axis=0)
         predicted = np.zeros_like(targets)
         for fold, rows in self._rows.items():
             left_out = _solve(gram - self._grams[fold], moment - moments[fold], penalty)

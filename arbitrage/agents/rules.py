@@ -99,7 +99,7 @@ class _Signal:
     high: Floats
     law: BatteryLaw
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, _state: BatteryState) -> Intent:
         """Compare the signal with its bounds; NaN fails both comparisons and idles."""
         if self.signal[at] < self.low[at]:
             return Intent(-self.law.charge_power_mw, "signal_below_bound")
@@ -107,13 +107,15 @@ class _Signal:
             return Intent(self.law.discharge_power_mw, "signal_above_bound")
         return Intent(0.0, "signal_between_bounds")
 
+    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
+        """A rule has no idea of outcomes."""
+        return None
+
 
 Rule = TypeVar("Rule", ThresholdRule, SpreadRule)
 
 
-def tune(
-    rule: Rule, market: MarketSeries, battery: Battery, selection: Sequence[Span], description: str
-) -> Rule:
+def tune(rule: Rule, market: MarketSeries, battery: Battery, selection: Sequence[Span], description: str) -> Rule:
     """The candidate that earns most on the selected spans; `description` names them in reports.
 
     Ties go to the first candidate. Uses final prices of the selection, so these days must not be tested on.
@@ -122,7 +124,8 @@ def tune(
     knowledge = [market.known_at(market.quarter_hours[span.first : span.last]) for span in selection]
     for candidate in rule.candidates():
         earned = sum(
-            _earn(candidate.read(known, battery), market, span) for known, span in zip(knowledge, selection, strict=True)
+            _earn(candidate.read(known, battery), market, span)
+            for known, span in zip(knowledge, selection, strict=True)
         )
         if earned > best_eur:
             best, best_eur = candidate, earned
@@ -131,9 +134,7 @@ def tune(
 
 def _earn(reading: _Signal, market: MarketSeries, span: Span) -> float:
     prices = market.price_eur_mwh[span.first : span.last]
-    return float(
-        _rollout(reading.law, reading.signal, reading.low, reading.high, prices, new_day_flags(market, span))
-    )
+    return float(_rollout(reading.law, reading.signal, reading.low, reading.high, prices, new_day_flags(market, span)))
 
 
 @numba.njit(cache=True)
@@ -161,4 +162,3 @@ def last_known_price_eur_mwh(knowledge: Knowledge) -> Floats:
     for column in recent.T[1:]:
         newest = np.where(np.isnan(newest), column, newest)
     return newest
-

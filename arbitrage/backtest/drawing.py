@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import plotly.graph_objects as go
 
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -19,9 +20,11 @@ BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8a8f98"
 OWN, CHARGE, DISCHARGE, TAIL, STORE = BLUE, ORANGE, BLUE, VERMILLION, GREEN
 LOSS_TO_GAIN = ((0.0, VERMILLION), (0.25, "#f0b48c"), (0.5, "#f7f7f7"), (0.75, "#8fbbdc"), (1.0, BLUE))
 """A diverging scale around zero."""
-MONTH_TICKS = [{"dtickrange": ["M1", "M6"], "value": "%b\n%Y"}]
+_MONTH_TICKS = [{"dtickrange": ["M1", "M6"], "value": "%b\n%Y"}]
 """Where ticks are months, the year stands once, below the first."""
 INK = "#22272e"
+_FEW_DAYS = pd.Timedelta(days=8)
+_DAY_MS = 86_400_000
 _GRID, _ZERO = "#e3e6ea", "#b9bfc7"
 
 _KNOWN = {"perfect-foresight": (BLACK, "dash"), "idle": (GREY, "dot")}
@@ -107,19 +110,15 @@ def name_vertical_axis(figure: go.Figure, text: str, axis: str = "y") -> None:
     )
 
 
-def colour_bar(title: str, labelled: float) -> dict[str, object]:
-    """A colour bar at the bottom, where it leaves the width to the picture; needs a bottom margin of 112 px.
+def show_days(figure: go.Figure, days: pd.DatetimeIndex) -> None:
+    """A horizontal axis from the first to the last of these days, with ticks no finer than a day."""
+    margin = max(pd.Timedelta(hours=12), 0.01 * (days[-1] - days[0]))
+    figure.update_xaxes(range=[days[0] - margin, days[-1] + margin], tickformatstops=_MONTH_TICKS)
+    if days[-1] - days[0] <= _FEW_DAYS:
+        figure.update_xaxes(dtick=_DAY_MS, tickformat="%d %b", tickformatstops=None)
 
-    Labels stand at zero and at `labelled` to either side of it.
-    """
-    return {
-        "orientation": "h",
-        "y": 0,
-        "yref": "container",
-        "yanchor": "bottom",
-        "thickness": 12,
-        "len": 0.9,
-        "title": {"text": title, "side": "bottom", "font": {"size": 13}},
-        "tickformat": ",",
-        "tickvals": [-labelled, 0.0, labelled],
-    }
+
+def css_scale() -> str:
+    """The diverging scale as a background of CSS."""
+    stops = ", ".join(f"{colour} {100.0 * place:g}%" for place, colour in LOSS_TO_GAIN)
+    return f"linear-gradient(90deg, {stops})"

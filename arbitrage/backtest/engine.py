@@ -114,9 +114,7 @@ class _Books:
         self.row += 1
 
 
-def _run_span(
-    market: MarketSeries, battery: Battery, policy: Policy, span: Span, step_min: int, books: _Books
-) -> None:
+def _run_span(market: MarketSeries, battery: Battery, policy: Policy, span: Span, step_min: int, books: _Books) -> None:
     starts = market.quarter_hours[span.first : span.last]
     steps = MINUTES_PER_QUARTER_HOUR // step_min
     times = (starts[:, None] + step_min * np.arange(steps)).ravel()

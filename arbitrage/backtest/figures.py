@@ -20,20 +20,19 @@ from arbitrage.backtest.drawing import (
     DISCHARGE,
     INK,
     LOSS_TO_GAIN,
-    MONTH_TICKS,
     OWN,
     PURPLE,
     STORE,
     TAIL,
     blank,
-    colour_bar,
     name_vertical_axis,
+    show_days,
     strokes,
     style,
     translucent,
 )
 from arbitrage.backtest.metrics import TAIL_LEVEL
-from arbitrage.backtest.rounding import number
+from arbitrage.backtest.rounding import number, round_edges, round_step
 from arbitrage.battery import Battery
 from arbitrage.quarter_hour import (
     BRUSSELS,
@@ -54,14 +53,14 @@ FAN_OPACITY = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.35))
 
 _HOUR_TICKS = list(range(0, 25, 3))
 _PRICE_GROUPS = 10
-_LABELS = 5
+_LABELS = 6
 _QUARTER_HOUR_MS = MINUTES_PER_QUARTER_HOUR * 60_000
 
 
 def cumulative_profit(daily_eur: pd.DataFrame) -> go.Figure:
     """Running total of daily profits, shape [days, strategies], from zero; steps, so that days left out stay flat."""
     figure = blank(440, "Profit since the first day (EUR)")
-    days = daily_eur.index.insert(0, daily_eur.index[0] - pd.Timedelta(days=1))
+    days = pd.DatetimeIndex(daily_eur.index.insert(0, daily_eur.index[0] - pd.Timedelta(days=1)))
     for name, stroke in strokes([str(name) for name in daily_eur.columns]).items():
         figure.add_scatter(
             x=days,
@@ -72,7 +71,7 @@ def cumulative_profit(daily_eur: pd.DataFrame) -> go.Figure:
             hovertemplate="%{y:,.0f} EUR",
         )
     figure.update_layout(hovermode="x unified", xaxis_hoverformat="%d %b %Y")
-    figure.update_xaxes(tickformatstops=MONTH_TICKS)
+    show_days(figure, days)
     figure.update_yaxes(tickformat=",", zeroline=True)
     return figure
 
@@ -81,13 +80,13 @@ def profit_distribution(daily_eur: pd.Series[float]) -> go.Figure:
     """How many days [days] earned how much, the worst tail in its own colour, with VaR, CVaR and mean marked."""
     values: Floats = np.asarray(daily_eur, dtype=np.float64)
     marks = daily_marks_eur(daily_eur)
-    edges = _round_edges(values)
+    edges = round_edges(values)
     tail = values <= marks["VaR"]
     figure = blank(380, "Days")
     for group, colour in ((values[tail], TAIL), (values[~tail], OWN)):
         figure.add_bar(
             x=(edges[:-1] + edges[1:]) / 2.0,
-            y=np.histogram(group, edges)[0],
+            y=np.histogram(np.clip(group, edges[0], edges[-1]), edges)[0],
             width=np.diff(edges),
             marker={"color": colour, "line": {"color": "white", "width": 1}},
             customdata=np.column_stack([edges[:-1], edges[1:]]),
@@ -96,8 +95,8 @@ def profit_distribution(daily_eur: pd.Series[float]) -> go.Figure:
     for name, value in marks.items():
         figure.add_vline(value, line={"color": INK, "width": 2, "dash": MARKS[name]})
     figure.update_layout(barmode="stack", bargap=0)
-    ticks = {"tick0": 0.0, "dtick": _round_step(float(np.ptp(edges)) / _LABELS)}
-    figure.update_xaxes(title_text="Profit of a day (EUR)", tickformat=",", **ticks)
+    ticks = {"tick0": 0.0, "dtick": round_step(float(np.ptp(edges)) / _LABELS)}
+    figure.update_xaxes(title_text="Profit of a day (EUR)", tickformat=",", range=[edges[0], edges[-1]], **ticks)
     return figure
 
 
@@ -111,13 +110,13 @@ def daily_marks_eur(daily_eur: pd.Series[float]) -> dict[str, float]:
 
 
 def profit_by_month_and_hour(ledger: pd.DataFrame) -> go.Figure:
-    """Profit booked in each Brussels hour, in EUR per day tested, one row a month."""
-    month = ledger["brussels_day"].dt.strftime("%Y-%m").to_numpy()
-    total = ledger.groupby([month, _hours_of_day(ledger).astype(int)])["profit_eur"].sum().unstack()
-    days = ledger.groupby(month)["brussels_day"].nunique()
+    """Profit booked in each Brussels hour, in EUR per day tested, one row a month; the scale is the page's to show."""
+    rows = ledger.assign(month=ledger["brussels_day"].dt.strftime("%Y-%m"), hour=_hours_of_day(ledger).astype(int))
+    total = rows.pivot_table(index="month", columns="hour", values="profit_eur", aggfunc="sum")
+    days = rows.groupby("month")["brussels_day"].nunique()
     mean = total.div(days, axis=0).reindex(columns=range(24))
     reach = float(np.nanmax(np.abs(mean.to_numpy()))) or 1.0
-    figure = blank(160 + 30 * len(mean))
+    figure = blank(100 + 30 * len(mean))
     figure.add_heatmap(
         x=list(range(24)),
         y=[f"{pd.Timestamp(label):%b %Y}" for label in mean.index],
@@ -127,12 +126,12 @@ def profit_by_month_and_hour(ledger: pd.DataFrame) -> go.Figure:
         colorscale=LOSS_TO_GAIN,
         xgap=1,
         ygap=1,
-        colorbar=colour_bar("EUR per day, in that hour", _round_step(0.4 * reach)),
+        showscale=False,
         hovertemplate="%{y}, %{x}:00 to %{x}:59<br>%{z:,.1f} EUR per day<extra></extra>",
     )
     figure.update_xaxes(title_text="Hour of the Brussels day", tickvals=_HOUR_TICKS[:-1], showgrid=False)
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    figure.update_layout(margin={"t": 12, "b": 112})
+    figure.update_layout(margin_t=12)
     return figure
 
 
@@ -150,7 +149,7 @@ def cycles_by_day(ledger: pd.DataFrame, max_cycles_per_day: float | None) -> go.
     if max_cycles_per_day is not None:
         figure.add_hline(max_cycles_per_day, line={"color": TAIL, "dash": "dash", "width": 2})
     top = max(float(cycles.max()), max_cycles_per_day or 0.0) or 1.0
-    figure.update_xaxes(tickformatstops=MONTH_TICKS)
+    show_days(figure, pd.DatetimeIndex(cycles.index))
     figure.update_yaxes(range=[-0.05 * top, 1.1 * top])
     return figure
 
@@ -289,17 +288,3 @@ def _hours_of_day(ledger: pd.DataFrame) -> Floats:
     """Brussels wall-clock hour at which each row starts, shape [n]; 13.25 is 13:15."""
     minutes = brussels_minutes_of_day(epoch_minutes(pd.DatetimeIndex(ledger.index)))
     return np.asarray(minutes / MINUTES_PER_HOUR, dtype=np.float64)
-
-
-def _round_edges(values: Floats) -> Floats:
-    """Edges of at most some sixty bins of one round width; zero is an edge, so gains and losses share no bin."""
-    reach = float(np.ptp(values)) or 1.0
-    width = _round_step(0.7 * reach / min(40.0, max(8.0, 1.5 * np.sqrt(len(values)))))
-    first, last = np.floor(values.min() / width), np.floor(values.max() / width) + 1.0
-    return np.asarray(width * np.arange(first, last + 1.0), dtype=np.float64)
-
-
-def _round_step(at_least: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that is not below."""
-    power = 10.0 ** np.floor(np.log10(at_least))
-    return float(next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= at_least))

@@ -1,7 +1,7 @@
 """The ledger: one row per quarter-hour, and the check that it keeps the rules.
 
-Law: the books are checked by other arithmetic than made them. `violations` recomputes energy, state of charge, cycles and
-cash from the flows alone, with plain array sums, and says which rows break which rule.
+Law: the books are checked by other arithmetic than made them. `violations` recomputes energy, state of charge, cycles
+and cash from the flows alone, with plain array sums, and says which rows break which rule.
 """
 
 from __future__ import annotations
@@ -70,16 +70,18 @@ def make_ledger(
 def violations(ledger: pd.DataFrame, battery: Battery) -> pd.DataFrame:
     """Rows that break a rule: columns `rule` and `excess` (MWh, cycles or EUR), indexed by quarter-hour.
 
-    Rules: power rating, SoC window, SoC balance, daily cycle budget, cash = price x net energy, no energy moved
-    where nothing is settled, and energy carried from row to row within a span.
+    Rules: power rating, SoC window, SoC balance, daily cycle budget, cash = price x net energy, wear, profit, no energy
+    moved where nothing is settled, energy carried from row to row within a span, and none at a span's start. What is
+    not a number breaks the rule.
     """
     law = battery.law
     charge, discharge = ledger["charge_mwh"].to_numpy(), ledger["discharge_mwh"].to_numpy()
     start, end = ledger["soc_start_mwh"].to_numpy(), ledger["soc_end_mwh"].to_numpy()
     drawn = discharge / law.discharge_efficiency
     same_span = ledger["span"].diff().eq(0).to_numpy()
-    carried = np.where(same_span, np.abs(start - np.concatenate((start[:1], end[:-1]))), 0.0)
+    carried = np.where(same_span, np.concatenate((start[:1], end[:-1])), law.min_soc_mwh)
     used = pd.Series(drawn / law.capacity_mwh).groupby([ledger["span"].to_numpy(), ledger["brussels_day"].to_numpy()])
+    cash, wear = ledger["cash_eur"].to_numpy(), ledger["wear_eur"].to_numpy()
     price = np.nan_to_num(ledger["imbalance_price_eur_mwh"].to_numpy())
     moved = np.where(ledger["settled"], 0.0, charge + discharge)
     excess = {
@@ -89,14 +91,17 @@ def violations(ledger: pd.DataFrame, battery: Battery) -> pd.DataFrame:
         "soc_below_window": law.min_soc_mwh - end,
         "soc_above_window": end - law.max_soc_mwh,
         "soc_balance": np.abs(start + charge * law.charge_efficiency - drawn - end),
-        "soc_carried": carried,
+        "soc_carried": np.abs(start - carried),
         "cycle_budget": used.cumsum().to_numpy() - law.max_cycles_per_day,
         "cycle_count": np.abs(used.cumsum().to_numpy() - ledger["cycles_used"].to_numpy()),
-        "cash": np.abs(ledger["cash_eur"].to_numpy() - price * (discharge - charge)),
+        "cash": np.abs(cash - price * (discharge - charge)),
+        "wear": np.abs(wear - drawn * law.wear_cost_eur_mwh),
+        "profit": np.abs(ledger["profit_eur"].to_numpy() - (cash - wear)),
         "moved_without_price": moved,
     }
+    broken = {rule: ~(values <= TOLERANCE) for rule, values in excess.items()}
     found = [
-        pd.DataFrame({"rule": rule, "excess": values[values > TOLERANCE]}, index=ledger.index[values > TOLERANCE])
+        pd.DataFrame({"rule": rule, "excess": values[broken[rule]]}, index=ledger.index[broken[rule]])
         for rule, values in excess.items()
     ]
     return pd.concat(found).sort_index()

@@ -1,7 +1,7 @@
 """The figures of a backtest.
 
-Law: figures are money and energy over whole Brussels days, computed from the ledger alone; an interval is a bootstrap over
-days. No Sharpe ratio on quarter-hours, no growth rate without a capital base.
+Law: figures are money and energy over whole Brussels days, computed from the ledger alone; an interval is a bootstrap
+over days. No Sharpe ratio on quarter-hours, no growth rate without a capital base.
 """
 
 from __future__ import annotations

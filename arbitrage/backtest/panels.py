@@ -18,7 +18,7 @@ from arbitrage.backtest import drawing, figures
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import TAIL_LEVEL, daily_profit_eur
 from arbitrage.backtest.report_text import ceiling_ledger, spread_in_words
-from arbitrage.backtest.rounding import calendar_date, number, percent, sensible_decimals
+from arbitrage.backtest.rounding import calendar_date, interval, number, percent, sensible_decimals
 
 _USUAL_QUARTER_HOURS = 96
 
@@ -33,7 +33,7 @@ class Panel:
     caption: str
     figure: go.Figure
     key: Sequence[tuple[str, str, str]] = ()
-    """What the colours mean: (label, colour, CSS border style or `block`)."""
+    """What the colours mean: (label, colour, `solid`, `dashed`, `dotted`, `block`, `diamond` or `scale`)."""
 
     @property
     def payload(self) -> Markup:
@@ -85,7 +85,11 @@ def _month_and_hour(backtest: Backtest) -> Panel:
         "Mean over the days tested in each month. Energy is paid for in the hour it is bought, so an hour in the "
         "colour of loss may be one of buying well."
     )
-    return Panel("month-hour", "Profit by month and hour", caption, figures.profit_by_month_and_hour(backtest.ledger))
+    figure = figures.profit_by_month_and_hour(backtest.ledger)
+    reach = float(figure.data[0].zmax)
+    bounds = interval((-reach, reach), sensible_decimals(reach), signed=True)
+    key = [(f"{bounds} EUR per day, in that hour", drawing.css_scale(), "scale")]
+    return Panel("month-hour", "Profit by month and hour", caption, figure, key)
 
 
 def _power_by_price(backtest: Backtest) -> Panel:

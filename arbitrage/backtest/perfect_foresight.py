@@ -65,7 +65,7 @@ def perfect_foresight(market: MarketSeries, battery: Battery, selection: Sequenc
     Raises RuntimeError if the solver does not end at an optimum.
     """
     programme = _build_programme(market, battery, selection)
-    solver = highspy.Highs()
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor carries no types
     solver.silent()
     solver.passModel(programme)
     solver.run()
@@ -191,7 +191,7 @@ def _raise_by(
 ) -> None:
     """Best of moving 0 to `reach` segments along `stride`: whole segments by doubling, then the full reach.
 
-    The result is in `value`. Nothing is raised in place: two arrays that never overlap let the loops use wide registers.
+    The result is in `value`. Nothing is raised in place: arrays that never overlap let the loops use wide registers.
     """
     whole = int(reach + 1e-6)
     fraction = max(0.0, reach - whole)
@@ -227,9 +227,7 @@ def _raise_to_other(value: Lattice, other: Lattice) -> None:
 
 
 @numba.njit(cache=True)
-def _blend(
-    value: Lattice, out: Lattice, shift: int, stride: int, fraction: np.float32, gain_eur: np.float32
-) -> None:
+def _blend(value: Lattice, out: Lattice, shift: int, stride: int, fraction: np.float32, gain_eur: np.float32) -> None:
     """out[i] = value between i + shift and i + shift + stride, plus the gain; unreachable where either is outside."""
     rest = np.float32(1.0) - fraction
     first = max(0, -(shift + stride))

@@ -30,14 +30,14 @@ _QUARTER_HOUR = pd.Timedelta(minutes=MINUTES_PER_QUARTER_HOUR)
 class Card:
     """One key figure."""
 
-    label: str
-    figure: str
-    unit: str
-    remark: str
     name: str
     """As in `metrics.summary`."""
     exact: float | None
     """The figure before rounding."""
+    label: str
+    figure: str
+    unit: str
+    remark: str
     tone: str = ""
     """`good`, `bad` or nothing."""
 
@@ -63,11 +63,10 @@ class Row:
 def battery_in_words(battery: Battery) -> list[str]:
     """What the battery is, one property a sentence part."""
     law = battery.law
-    round_trip = battery.charge_efficiency * battery.discharge_efficiency
+    charge, discharge = battery.charge_efficiency, battery.discharge_efficiency
     words = [
         f"{battery.power_mw:g} MW, {battery.capacity_mwh:g} MWh",
-        f"efficiency {battery.charge_efficiency:.4g} charging, {battery.discharge_efficiency:.4g} discharging "
-        f"({round_trip:.4g} round trip)",
+        f"efficiency {charge:.4g} charging, {discharge:.4g} discharging ({charge * discharge:.4g} round trip)",
         f"state of charge {law.min_soc_mwh:g} to {law.max_soc_mwh:g} MWh",
         "no cycle cap"
         if battery.max_cycles_per_day is None
@@ -90,57 +89,49 @@ def period_in_words(ledger: pd.DataFrame) -> str:
 
 def cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
     """The key figures; `figures` is the summary of the backtest."""
-    ledger, cap = backtest.ledger, backtest.battery.max_cycles_per_day
-    worst = calendar_date(pd.DatetimeIndex(daily_profit_eur(ledger).nsmallest(1).index)[0])
+    return [*_result_cards(backtest, figures), *_risk_cards(backtest, figures)]
+
+
+def _result_cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
+    cap = backtest.battery.max_cycles_per_day
+    ceiling = figures["perfect_foresight_eur_per_day"]
+    decimals = sensible_decimals(ceiling)
+    bounds = interval(figures["profit_eur_per_day_interval"], decimals)
+    profit, share = figures["profit_eur_per_day"], figures["capture_fraction"]
+    cycles, broken = figures["cycles_per_day"], figures["violations"]
+    of_ceiling, of_cap = (
+        f"of {number(ceiling, decimals)} EUR per day",
+        "no cap" if cap is None else f"cap {cap:g} a day",
+    )
+    rows, tone = f"in {len(backtest.ledger):,} quarter-hours", "bad" if broken else "good"
+    return [
+        Card(
+            "profit_eur_per_day", profit, "Profit", number(profit, decimals), "EUR per day", f"95 % interval {bounds}"
+        ),
+        Card("capture_fraction", share, "Share of perfect foresight", percent(share), "", of_ceiling),
+        Card("cycles_per_day", cycles, "Cycles", number(cycles, 2), "a day", of_cap),
+        Card("violations", broken, "Rule violations", number(broken, 0), "", rows, tone),
+    ]
+
+
+def _risk_cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
+    ledger = backtest.ledger
     decimals = sensible_decimals(figures["perfect_foresight_eur_per_day"])
     tail = percent(figures["tail_level"], 0)
-    unpriced = int((~ledger["settled"]).sum())
-
-    def card(label: str, name: str, text: str, unit: str, remark: str, tone: str = "") -> Card:
-        return Card(label, text, unit, remark, name, figures[name], tone)
-
-    def euros(name: str, label: str, remark: str, unit: str = "EUR") -> Card:
-        return card(label, name, number(figures[name], decimals), unit, remark)
-
+    worst = calendar_date(pd.DatetimeIndex(daily_profit_eur(ledger).nsmallest(1).index)[0])
+    tails = (
+        ("value_at_risk_eur", f"VaR {tail} of days", f"the worst {tail} of days earn this or less"),
+        ("conditional_value_at_risk_eur", f"CVaR {tail} of days", f"mean of the worst {tail} of days"),
+        ("worst_day_eur", "Worst day", worst),
+    )
+    covered = figures["coverage_fraction"]
+    unpriced = f"{int((~ledger['settled']).sum()):,} quarter-hours without a price"
     return [
-        euros(
-            "profit_eur_per_day",
-            "Profit per day",
-            f"95 % interval {interval(figures['profit_eur_per_day_interval'], decimals)}",
-            "EUR per day",
+        *(
+            Card(name, figures[name], label, number(figures[name], decimals), "EUR", note)
+            for name, label, note in tails
         ),
-        card(
-            "Share of perfect foresight",
-            "capture_fraction",
-            percent(figures["capture_fraction"]),
-            "",
-            f"of {number(figures['perfect_foresight_eur_per_day'], decimals)} EUR per day",
-        ),
-        card(
-            "Cycles",
-            "cycles_per_day",
-            number(figures["cycles_per_day"], 2),
-            "a day",
-            "no cap" if cap is None else f"cap {cap:g} a day",
-        ),
-        card(
-            "Rule violations",
-            "violations",
-            number(figures["violations"], 0),
-            "",
-            f"in {len(ledger):,} quarter-hours",
-            "bad" if figures["violations"] else "good",
-        ),
-        euros("value_at_risk_eur", f"VaR {tail} of days", f"the worst {tail} of days earn this or less"),
-        euros("conditional_value_at_risk_eur", f"CVaR {tail} of days", f"mean of the worst {tail} of days"),
-        euros("worst_day_eur", "Worst day", worst),
-        card(
-            "Coverage",
-            "coverage_fraction",
-            percent(figures["coverage_fraction"]),
-            "",
-            f"{unpriced:,} quarter-hours without a price",
-        ),
+        Card("coverage_fraction", covered, "Coverage", percent(covered), "", unpriced),
     ]
 
 
@@ -205,7 +196,7 @@ def worst_days(backtest: Backtest) -> list[list[str]]:
 
 def other_figures(backtest: Backtest, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the summary holds beside the cards: (name, number with unit)."""
-    shown = (
+    euros = (
         ("Profit, whole period", "profit_eur", "EUR"),
         ("of which cash", "cash_eur", "EUR"),
         ("of which wear, as a cost", "wear_eur", "EUR"),
@@ -214,13 +205,11 @@ def other_figures(backtest: Backtest, figures: Mapping[str, Any]) -> list[tuple[
         ("Profit per full cycle", "profit_eur_per_cycle", "EUR"),
         ("Best day", "best_day_eur", "EUR"),
         ("Largest drawdown of daily totals", "largest_drawdown_eur", "EUR"),
-        ("Cycles by half throughput", "half_throughput_cycles_per_day", "a day"),
-        ("Energy left in store at the end, worth nothing", "end_soc_mwh", "MWh"),
     )
-    rows = [
-        (label, f"{number(figures[name], sensible_decimals(figures[name] or 0.0))} {unit}")
-        for label, name, unit in shown
-    ]
+    values = [(label, figures[name], unit) for label, name, unit in euros]
+    rows = [(label, f"{number(value, sensible_decimals(value or 0.0))} {unit}") for label, value, unit in values]
+    rows.append(("Cycles by half throughput", f"{number(figures['half_throughput_cycles_per_day'], 2)} a day"))
+    rows.append(("Energy left in store at the end, worth nothing", f"{number(figures['end_soc_mwh'], 2)} MWh"))
     if "shielded_fraction" in backtest.ledger:
         cut = float(backtest.ledger["shielded_fraction"].mean())
         rows.append(("Time in which the battery law cut the power asked for", percent(cut)))

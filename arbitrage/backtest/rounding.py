@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+Floats = npt.NDArray[np.float64]
 
 NO_FIGURE = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
@@ -45,3 +48,20 @@ def sensible_decimals(scale: float) -> int:
 def calendar_date(day: pd.Timestamp) -> str:
     """A day such as 3 Mar 2022."""
     return f"{day.day} {day:%b %Y}"
+
+
+def round_edges(values: Floats) -> Floats:
+    """Edges for a histogram of values [n]: at most some sixty bins of one round width.
+
+    Zero is an edge or lies outside, so gains and losses share no bin.
+    """
+    reach = float(np.ptp(values)) or 1.0
+    width = round_step(0.7 * reach / min(40.0, max(8.0, 1.5 * np.sqrt(len(values)))))
+    first, last = np.floor(values.min() / width), np.floor(values.max() / width) + 1.0
+    return np.asarray(width * np.arange(first, last + 1.0), dtype=np.float64)
+
+
+def round_step(at_least: float) -> float:
+    """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below."""
+    power = 10.0 ** np.floor(np.log10(at_least))
+    return float(next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= at_least))

@@ -105,7 +105,10 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
 
     def _asked_mw(self, actions: Any) -> Floats:
         if self.config.actions is ActionKind.DISCRETE:
-            return self._powers_mw[np.asarray(actions, dtype=np.int64)]
+            chosen = np.asarray(actions, dtype=np.int64)
+            if chosen.min() < 0:
+                raise ValueError(f"{chosen.min()} is not an action")
+            return self._powers_mw[chosen]
         shares = np.clip(np.asarray(actions, dtype=np.float64).reshape(self.num_envs), -1.0, 1.0)
         return shares * np.where(shares > 0, self._law.discharge_power_mw, self._law.charge_power_mw)
 
@@ -114,9 +117,7 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         count = len(self._maker.features.names)
         out[:, :count] = self._episode.features[self._at]
         minute_fraction = float(self._episode.minute_fraction[self._at])
-        encode_battery(
-            self.battery, self._soc_mwh, self._cycles, self._committed_mwh, minute_fraction, out[:, count:]
-        )
+        encode_battery(self.battery, self._soc_mwh, self._cycles, self._committed_mwh, minute_fraction, out[:, count:])
         return out
 
     def _info(self, power_mw: Floats) -> Info:

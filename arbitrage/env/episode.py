@@ -126,7 +126,7 @@ class EpisodeMaker:
 def start_soc_mwh(battery: Battery, fraction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """State of charge at a fraction of the SoC window, any shape."""
     low, high = battery.law.min_soc_mwh, battery.law.max_soc_mwh
-    return low + fraction * (high - low)
+    return np.minimum(low + fraction * (high - low), high)
 
 
 def rated_power_mw(battery: Battery) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Makes the environment known to Gymnasium, which calls `register` through the package's entry point."""
+"""Makes the environment known to Gymnasium; importing the package calls it."""
 
 from __future__ import annotations
 

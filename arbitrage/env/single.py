@@ -6,6 +6,7 @@ final price; wear is charged when energy is drawn. The end of an episode is trun
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from typing import Any
 
@@ -15,15 +16,25 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.env.episode import Action, ActionKind, Episode, EpisodeConfig, EpisodeMaker, rated_power_mw, start_soc_mwh
-from arbitrage.errors import BadInput, Fault
+from arbitrage.env.episode import (
+    Action,
+    ActionKind,
+    Episode,
+    EpisodeConfig,
+    EpisodeMaker,
+    rated_power_mw,
+    start_soc_mwh,
+)
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.observation import BATTERY_FEATURES, MarketFeatures, encode_battery
-from arbitrage.quarter_hour import day_number, energy_mwh, utc_timestamps
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, day_number, energy_mwh, utc_timestamps
 
 Observation = npt.NDArray[np.float32]
 Info = dict[str, Any]
+
+_RESET_OPTIONS = {"day", "soc_fraction"}
 
 
 class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
@@ -57,8 +68,8 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
 
     Start: a Brussels day drawn uniformly; `reset(options={"day": date, "soc_fraction": x})` chooses.
     Ends: never terminated; truncated after the last step of the last day.
-    Info: quarter_hour (ISO 8601), power_mw, price_eur_mwh (of the step just settled, else NaN), soc_mwh, cycles_used,
-    profit_eur (since reset), action_mask (int8 [3]).
+    Info: quarter_hour (ISO 8601), power_mw, soc_mwh, cycles_used, profit_eur (since reset), action_mask (int8 [3]),
+    price_eur_mwh (only after a step that settled a quarter-hour).
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium declares it on the instance)
@@ -91,7 +102,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self._episode = self._maker.lay_out(day)
         self._state = BatteryState(float(start_soc_mwh(self.battery, fraction)[0]))
         self._at, self._committed_mwh, self._profit_eur = 0, 0.0, 0.0
-        return self._observe(), self._info(0.0, math.nan)
+        return self._observe(), self._info(0.0)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, Info]:
         """Ask for a power during one step; see the class for what is returned."""
@@ -102,17 +113,18 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self._state = flow.after
         self._committed_mwh += energy_mwh(flow.power_mw, self.config.step_min)
         reward = -flow.wear_eur
-        settled_price = math.nan
+        settled = bool(episode.settles[at]) and not math.isnan(price)
+        if settled:
+            reward += price * self._committed_mwh
         if episode.settles[at]:
-            settled_price = price
-            reward += 0.0 if math.isnan(price) else price * self._committed_mwh
             self._committed_mwh = 0.0
         if episode.ends_day[at]:
             self._state = BatteryState(self._state.soc_mwh)
         self._at += 1
         self._profit_eur += reward
         truncated = self._at == len(episode)
-        return self._observe(), float(reward), False, truncated, self._info(flow.power_mw, settled_price)
+        info = self._info(flow.power_mw) | ({"price_eur_mwh": price} if settled else {})
+        return self._observe(), float(reward), False, truncated, info
 
     def _asked_mw(self, action: Any) -> float:
         if self.config.actions is ActionKind.DISCRETE:
@@ -121,7 +133,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         return share * float(self._powers_mw[Action.DISCHARGE] if share > 0 else -self._powers_mw[Action.CHARGE])
 
     def _observe(self) -> Observation:
-        out = np.empty((1, len(self.observation_names)), dtype=np.float32)
+        out: Observation = np.empty((1, len(self.observation_names)), dtype=np.float32)
         count = len(self._maker.features.names)
         out[0, :count] = self._episode.features[self._at]
         encode_battery(
@@ -132,14 +144,13 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
             float(self._episode.minute_fraction[self._at]),
             out[:, count:],
         )
-        return out[0]
+        return out.reshape(-1)
 
-    def _info(self, power_mw: float, price_eur_mwh: float) -> Info:
-        last = min(self._at, len(self._episode) - 1)
+    def _info(self, power_mw: float) -> Info:
+        time = self._episode.times[min(self._at, len(self._episode) - 1)]
         return {
-            "quarter_hour": utc_timestamps([self._episode.times[last]])[0].isoformat(),
+            "quarter_hour": utc_timestamps([time - time % MINUTES_PER_QUARTER_HOUR])[0].isoformat(),
             "power_mw": power_mw,
-            "price_eur_mwh": price_eur_mwh,
             "soc_mwh": self._state.soc_mwh,
             "cycles_used": self._state.cycles_used,
             "profit_eur": self._profit_eur,
@@ -157,15 +168,15 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
 def episode_config(settings: dict[str, Any]) -> EpisodeConfig:
     """Settings by name; unknown names are refused."""
     unknown = sorted(set(settings) - set(EpisodeConfig.__dataclass_fields__))
-    if unknown:
-        raise BadInput([Fault(name, "is not a setting of the environment") for name in unknown])
-    known = dict(settings)
-    if "actions" in known:
-        known["actions"] = ActionKind(known["actions"])
-    return EpisodeConfig(**known)
+    faults = [Fault(name, "is not a setting of the environment") for name in unknown]
+    actions = settings.get("actions", ActionKind.DISCRETE)
+    if actions not in list(ActionKind):
+        faults.append(Fault("actions", f"must be one of {[str(kind) for kind in ActionKind]}, not {actions!r}"))
+    refuse(faults)
+    return EpisodeConfig(**{**settings, "actions": ActionKind(actions)})
 
 
-def observation_space(size: int) -> spaces.Box:
+def observation_space(size: int) -> spaces.Space[Any]:
     """Unbounded float32 of that size: prices have no bounds."""
     return spaces.Box(-np.inf, np.inf, shape=(size,), dtype=np.float32)
 
@@ -178,13 +189,18 @@ def action_space(kind: ActionKind) -> spaces.Space[Any]:
 
 
 def chosen_day(maker: EpisodeMaker, rng: np.random.Generator, options: dict[str, Any] | None) -> int:
-    """The day named in the options, or one drawn. Raises BadInput for a day on which no episode can begin."""
+    """The day named in the options, or one drawn.
+
+    Raises BadInput for an option that there is not, and for a day on which no episode can begin.
+    """
+    refuse(Fault(name, "is not an option of reset") for name in sorted(set(options or {}) - _RESET_OPTIONS))
     wanted = (options or {}).get("day")
     if wanted is None:
         return int(rng.choice(maker.first_days))
-    import datetime as dt
-
-    day = day_number(wanted if isinstance(wanted, dt.date) else dt.date.fromisoformat(wanted))
+    try:
+        day = day_number(wanted if isinstance(wanted, dt.date) else dt.date.fromisoformat(wanted))
+    except ValueError as error:
+        raise BadInput([Fault("day", f"{wanted!r} is not an ISO 8601 day")]) from error
     if day not in maker.first_days:
         raise BadInput([Fault("day", f"no whole episode begins on {wanted} in this market")])
     return day

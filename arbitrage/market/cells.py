@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.compute as compute  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.compute as compute
 
 from arbitrage.market.dialects import Quality, quality_of
 from arbitrage.market.records import Rows

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from arbitrage.errors import Fault
 from arbitrage.market.cells import Floats, Times, numbers, qualities, texts, times

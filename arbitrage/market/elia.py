@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.compute as compute  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.compute as compute
 
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.checks import read_columns

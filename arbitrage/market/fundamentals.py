@@ -55,15 +55,15 @@ class FundamentalParameters:
     clearness_logit_mean: float = 0.8
     clearness_logit_std: float = 1.2
     clearness_logit_error_std: float = 0.45
-    price_level_eur_mwh: float = 228.5
+    price_level_eur_mwh: float = 225.0
     """Median over the years of what fuel and carbon make a residual load of average size cost."""
-    price_level_log_std: float = 0.366
+    price_level_log_std: float = 0.385
     price_level_time_days: float = 30.0
     residual_load_mean_mw: float = 7_500.0
     residual_load_scale_mw: float = 1_700.0
-    price_per_residual_load: float = 0.343
+    price_per_residual_load: float = 0.335
     """Relative rise of the day-ahead price for one scale of residual load."""
-    price_noise_std: float = 0.122
+    price_noise_std: float = 0.123
     """Of the level; what neighbours and outages do within the day."""
 
 

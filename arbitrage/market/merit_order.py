@@ -55,7 +55,7 @@ class MeritOrderParameters:
     growth_exponent: float = 1.4
     """Above 1: convex."""
     slow_share: float = 0.35
-    """Share of the premiums' log variance that lasts about a day."""
+    """Share of the premiums' log variance that lasts about two days."""
     hourly_share: float = 0.4
     """Share that lasts about two hours; the rest is new each quarter-hour."""
     avoided_activation_share: float = 0.9
@@ -145,7 +145,7 @@ def _bids(parameters: MeritOrderParameters, fundamentals: Fundamentals, seed: in
 def _premium_path(parameters: MeritOrderParameters, side: str, n: int, seed: int) -> Floats:
     """Standard normal path on the quarter-hour grid, shape [n]: a slow, an hourly and a fresh part."""
     step = MINUTES_PER_QUARTER_HOUR
-    slow = autoregressive(seed, f"{side} slow", n, time_min=1_800.0, step_min=step)
+    slow = autoregressive(seed, f"{side} slow", n, time_min=2_880.0, step_min=step)
     hourly = autoregressive(seed, f"{side} hourly", n, time_min=120.0, step_min=step)
     fresh = normals(seed, f"{side} fresh", n)
     fresh_share = 1.0 - parameters.slow_share - parameters.hourly_share

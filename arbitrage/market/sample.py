@@ -20,7 +20,8 @@ from arbitrage.market.series import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FOREC
 from arbitrage.market.simulator import SimulatedMarket, simulate
 from arbitrage.quarter_hour import BRUSSELS, epoch_minute
 
-SEED = 2025
+SEED = 22
+"""Chosen among forty for price statistics close to those of the year 2022."""
 PRESET = "2022"
 """The price level and volatility of 2022, put under the settlement rules of 2025."""
 START = epoch_minute("2025-03-01T00:00+01:00")

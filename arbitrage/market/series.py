@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.errors import BadInput, Fault
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,
@@ -37,6 +37,9 @@ WIND_FORECAST = "wind_forecast_day_ahead_mw"
 SOLAR_FORECAST = "solar_forecast_day_ahead_mw"
 RESIDUAL = "imbalance_residual_eur_mwh"
 """Final imbalance price less the day-ahead price of the same quarter-hour; known when the former is."""
+
+DURATION = "duration_min"
+"""Optional column of day-ahead prices and forecasts: minutes that a row covers, 15 or 60."""
 
 DAY_AHEAD_PUBLISHED_H = 13
 """Day-ahead prices of day D are taken as known from 13:00 Brussels time on D-1."""
@@ -150,9 +153,7 @@ class Knowledge:
 
     def only(self, names: Collection[str]) -> Knowledge:
         """The same, of these quantities alone."""
-        return Knowledge(
-            self.times, self.about, {name: tape for name, tape in self._tapes.items() if name in names}
-        )
+        return Knowledge(self.times, self.about, {name: tape for name, tape in self._tapes.items() if name in names})
 
     def looking_back(self, times: npt.ArrayLike, about: npt.ArrayLike) -> Knowledge:
         """What was known at earlier times, none later than the latest of these, about later ones; shape [m] both."""
@@ -180,9 +181,7 @@ class Knowledge:
         out = np.full(len(self.times), np.nan)
         tape = self._tapes.get(name)
         if tape is not None:
-            _mean_between(
-                self.times, start, end, tape.first_minute, tape.step_min, tape.values, tape.available_at, out
-            )
+            _mean_between(self.times, start, end, tape.first_minute, tape.step_min, tape.values, tape.available_at, out)
         return out
 
     def trailing_moments(self, name: str, count: int) -> Floats:
@@ -263,9 +262,11 @@ def build_market(
     """Put validated tables together.
 
     prices: UTC quarter-hour index, unique, any order; `imbalance_price_eur_mwh` and any other columns.
-    day_ahead: UTC index, hourly or quarter-hourly, unique; `day_ahead_price_eur_mwh`.
-    forecasts: UTC quarter-hour index, unique; `wind_forecast_day_ahead_mw` and/or `solar_forecast_day_ahead_mw`.
-    Raises BadInput if there is not a single price or the delay is negative.
+    day_ahead: UTC index, hourly, quarter-hourly or mixed, unique; `day_ahead_price_eur_mwh`, perhaps `duration_min`.
+    forecasts: the same; `wind_forecast_day_ahead_mw` and/or `solar_forecast_day_ahead_mw`.
+    A row's value covers its own hour or quarter-hour and nothing beyond.
+    Raises BadInput if there is not a single price, a start is off the quarter-hour or repeated, or the delay is
+    negative.
     """
     if len(prices) == 0 or not prices[PRICE].notna().any():
         raise BadInput([Fault("prices", "holds no imbalance price")])
@@ -280,11 +281,11 @@ def build_market(
     )
     tapes = {PRICE: settled}
     if day_ahead is not None:
-        tapes[DAY_AHEAD] = _published_the_day_before(day_ahead[DAY_AHEAD], DAY_AHEAD_PUBLISHED_H)
+        tapes[DAY_AHEAD] = _published_the_day_before(day_ahead, DAY_AHEAD, DAY_AHEAD_PUBLISHED_H)
         tapes[RESIDUAL] = _residual(settled, tapes[DAY_AHEAD])
     for name in (WIND_FORECAST, SOLAR_FORECAST):
         if forecasts is not None and name in forecasts:
-            tapes[name] = _published_the_day_before(forecasts[name], FORECAST_PUBLISHED_H)
+            tapes[name] = _published_the_day_before(forecasts, name, FORECAST_PUBLISHED_H)
     return MarketSeries(
         frame=frame,
         quarter_hours=quarter_hours,
@@ -297,25 +298,62 @@ def build_market(
 
 def _on_grid(table: pd.DataFrame) -> pd.DataFrame:
     """The table on the complete quarter-hour grid from its first to its last row."""
-    starts = epoch_minutes(pd.DatetimeIndex(table.index))
+    starts = _unique_starts(table, "prices")
     grid = quarter_hour_grid(int(starts.min()), int(starts.max()) + 1)
     by_start = table.set_index(utc_timestamps(starts))
     return by_start.reindex(utc_timestamps(grid)).rename_axis("quarter_hour")
 
 
-def _published_the_day_before(values: pd.Series[float], hour: int) -> Tape:
+def _unique_starts(table: pd.DataFrame, where: str) -> EpochMinutes:
+    """Starts of the rows [n] as they stand. Raises BadInput if one is off the quarter-hour or given more than once."""
+    starts = epoch_minutes(pd.DatetimeIndex(table.index))
+    off = starts[starts % MINUTES_PER_QUARTER_HOUR != 0]
+    unique, counts = np.unique(starts, return_counts=True)
+    repeated = unique[counts > 1]
+    refuse(
+        Fault(where, f"{len(found)} starts {wrong}, the first being {utc_timestamps(found[:1])[0].isoformat()}")
+        for found, wrong in ((off, "not on a quarter-hour"), (repeated, "given more than once"))
+        if len(found)
+    )
+    return starts
+
+
+def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> Tape:
     """A tape whose values for Brussels day D become known at `hour` o'clock Brussels time on D-1."""
-    series = values.sort_index()
-    starts = epoch_minutes(pd.DatetimeIndex(series.index))
-    step = int(np.diff(starts).min()) if len(starts) > 1 else MINUTES_PER_HOUR
-    quarters = step // MINUTES_PER_QUARTER_HOUR
-    fine_starts = (starts[:, None] + MINUTES_PER_QUARTER_HOUR * np.arange(quarters)).ravel()
-    grid = quarter_hour_grid(int(fine_starts[0]), int(fine_starts[-1]) + 1)
+    if not len(table):
+        raise BadInput([Fault(name, "holds no rows")])
+    order = np.argsort(_unique_starts(table, name), kind="stable")
+    rows = table.iloc[order]
+    starts = epoch_minutes(pd.DatetimeIndex(rows.index))
+    minutes = rows[DURATION].to_numpy(np.int64) if DURATION in rows else _durations_min(starts)
+    if not np.isin(minutes, (MINUTES_PER_QUARTER_HOUR, MINUTES_PER_HOUR)).all():
+        raise BadInput([Fault(name, f"{DURATION} must be 15 or 60")])
+    quarters = minutes // MINUTES_PER_QUARTER_HOUR
+    number_in_row = np.arange(quarters.sum()) - np.repeat(np.cumsum(quarters) - quarters, quarters)
+    fine_starts = np.repeat(starts, quarters) + MINUTES_PER_QUARTER_HOUR * number_in_row
+    grid = quarter_hour_grid(int(fine_starts[0]), int(fine_starts.max()) + 1)
     on_grid = np.full(len(grid), np.nan)
-    on_grid[np.searchsorted(grid, fine_starts)] = np.repeat(series.to_numpy(np.float64), quarters)
+    on_grid[np.searchsorted(grid, fine_starts)] = np.repeat(rows[name].to_numpy(np.float64), quarters)
     days, inverse = np.unique(brussels_day_numbers(grid), return_inverse=True)
     published = np.array([_brussels_hour(int(day) - 1, hour) for day in days], dtype=np.int64)
     return Tape(int(grid[0]), on_grid, published[inverse])
+
+
+def _durations_min(starts: EpochMinutes) -> EpochMinutes:
+    """Minutes that each row covers, an hour or a quarter of it, from ascending starts [n].
+
+    An hour begins on the hour and nothing else begins in it. A quarter-hour before a gap looks the same, so another
+    hour has to stand beside it; for a row alone between gaps, the most common step of the table says.
+    """
+    steps = np.diff(starts)
+    mostly_hours = 2 * np.count_nonzero(steps < MINUTES_PER_HOUR) <= len(steps)
+    far = 2 * MINUTES_PER_HOUR
+    before, after = np.concatenate(([far], steps)), np.append(steps, far)
+    alone = (before > MINUTES_PER_HOUR) & (after > MINUTES_PER_HOUR)
+    hours_follow = (after == MINUTES_PER_HOUR) & (np.append(after[1:], 0) == MINUTES_PER_HOUR)
+    hourly = np.where(alone, mostly_hours, (before >= MINUTES_PER_HOUR) | hours_follow)
+    hourly &= (starts % MINUTES_PER_HOUR == 0) & (after >= MINUTES_PER_HOUR)
+    return np.where(hourly, MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR)
 
 
 def _residual(settled: Tape, day_ahead: Tape) -> Tape:

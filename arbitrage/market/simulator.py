@@ -50,7 +50,7 @@ from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, E
 class SystemImbalanceParameters:
     """The imbalance of each minute, in MW; surplus positive."""
 
-    mean_mw: float = -37.5
+    mean_mw: float = -34.0
     slow_std_mw: float = 75.0
     slow_time_min: float = 101.0
     fast_std_mw: float = 97.0
@@ -61,7 +61,9 @@ class SystemImbalanceParameters:
     wind_error_share: float = 0.025
     """Share of the day-ahead wind error that nobody has traded away in time."""
     solar_error_share: float = 0.15
-    solar_surplus_share: float = 0.02
+    load_shortfall_share: float = 0.015
+    """Share of load above its mean that is not bought: evenings tend to shortage, nights to surplus."""
+    solar_surplus_share: float = 0.025
     """Share of expected solar output that comes on top of what was sold: noon tends to surplus."""
     hour_ramp_share: float = 0.17
     """Share of the gap between residual load and its mean over the hour, which is what was traded."""
@@ -82,18 +84,87 @@ class SimulatorParameters:
 PRESETS: dict[str, SimulatorParameters] = {
     "2022": SimulatorParameters(
         system_imbalance=SystemImbalanceParameters(volatility_log_std=0.7),
+        merit_order=MeritOrderParameters(
+            upward_day_ahead_share=0.9,
+            upward_level_share=0.18,
+            downward_day_ahead_share=0.7,
+            downward_level_share=0.08,
+            upward_premium_eur_mwh=61.0,
+            upward_premium_log_std=0.63,
+            upward_growth=0.13,
+            downward_premium_eur_mwh=66.0,
+            downward_premium_log_std=0.7,
+            downward_growth=0.18,
+            growth_exponent=1.35,
+            slow_share=0.54,
+            hourly_share=0.26,
+            avoided_activation_share=0.85,
+            response_per_minute=0.22,
+        ),
+        gradual_merit_order=MeritOrderParameters(
+            upward_day_ahead_share=1.0,
+            upward_level_share=0.13,
+            downward_day_ahead_share=0.65,
+            downward_level_share=0.085,
+            upward_premium_eur_mwh=48.0,
+            upward_premium_log_std=0.58,
+            upward_growth=0.49,
+            downward_premium_eur_mwh=56.0,
+            downward_premium_log_std=0.62,
+            downward_growth=0.5,
+            growth_exponent=1.14,
+            slow_share=0.48,
+            hourly_share=0.24,
+            avoided_activation_share=0.89,
+            response_per_minute=0.45,
+        ),
     ),
     "2024": SimulatorParameters(
         fundamentals=FundamentalParameters(
             wind_capacity_mw=5_200.0,
             solar_capacity_mw=8_500.0,
-            price_level_eur_mwh=56.0,
-            price_level_log_std=0.13,
-            price_per_residual_load=0.39,
-            price_noise_std=0.146,
+            price_level_eur_mwh=55.0,
+            price_level_log_std=0.136,
+            price_per_residual_load=0.4,
+            price_noise_std=0.168,
+        ),
+        merit_order=MeritOrderParameters(
+            upward_day_ahead_share=0.79,
+            upward_level_share=0.24,
+            downward_day_ahead_share=0.745,
+            downward_level_share=-0.082,
+            upward_premium_eur_mwh=63.0,
+            upward_premium_log_std=0.512,
+            upward_growth=0.08,
+            downward_premium_eur_mwh=90.5,
+            downward_premium_log_std=0.782,
+            downward_growth=0.03,
+            growth_exponent=1.35,
+            slow_share=0.4,
+            hourly_share=0.055,
+            response_per_minute=0.16,
+        ),
+        gradual_merit_order=MeritOrderParameters(
+            upward_day_ahead_share=0.63,
+            upward_level_share=0.51,
+            downward_day_ahead_share=0.52,
+            downward_level_share=0.07,
+            upward_premium_eur_mwh=87.0,
+            upward_premium_log_std=0.58,
+            upward_growth=0.33,
+            downward_premium_eur_mwh=202.0,
+            downward_premium_log_std=0.86,
+            downward_growth=0.59,
+            growth_exponent=1.14,
+            slow_share=0.43,
+            hourly_share=0.1,
+            response_per_minute=0.585,
         ),
     ),
 }
+"""Level and volatility of 2022 and of 2024, fitted to summary figures. No system imbalance of 2022 is at hand, nor
+more than a day of prices since 2024-05-22: the imbalance of 2022 is that of 2024 with fewer extremes, and the newer
+rules of the preset 2022 are fitted to the same prices as its older ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +219,7 @@ def draw_scenario(start: int, end: int, *, seed: int, parameters: SimulatorParam
         start=start,
         end=end,
         fundamentals=fundamentals,
-        minute_imbalance_mw=_minute_imbalance(chosen.system_imbalance, fundamentals, seed),
+        minute_imbalance_mw=_minute_imbalance(chosen, fundamentals, seed),
         bids=draw_merit_order(chosen.merit_order, chosen.gradual_merit_order, fundamentals, seed),
     )
 
@@ -190,8 +261,9 @@ def _checked(start: int, end: int, seed: int, parameters: SimulatorParameters | 
     return PRESETS[parameters]
 
 
-def _minute_imbalance(parameters: SystemImbalanceParameters, fundamentals: Fundamentals, seed: int) -> Floats:
+def _minute_imbalance(chosen: SimulatorParameters, fundamentals: Fundamentals, seed: int) -> Floats:
     """Imbalance of each minute, shape [15 n], in MW."""
+    parameters = chosen.system_imbalance
     times = fundamentals.quarter_hours
     minutes = np.arange(times[0], times[-1], dtype=np.int64)
     memory = _own_memory(parameters, len(minutes), seed)
@@ -201,6 +273,7 @@ def _minute_imbalance(parameters: SystemImbalanceParameters, fundamentals: Funda
         parameters.wind_error_share * wind_error
         + parameters.solar_error_share * solar_error
         + parameters.solar_surplus_share * fundamentals.solar_forecast_mw
+        - parameters.load_shortfall_share * (fundamentals.load_mw - chosen.fundamentals.load_mean_mw)
     )
     ramp = parameters.hour_ramp_share * _schedule_gap(fundamentals, minutes)
     return np.asarray(parameters.mean_mw + memory + np.interp(minutes, times, tied) + ramp)

@@ -6,6 +6,7 @@ its energy on; each span begins anew. The cycle count starts anew at every Bruss
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -54,10 +55,11 @@ class DaysOfMonth:
     @classmethod
     def parse(cls, text: str) -> DaysOfMonth:
         """Read "26-31" or "26". Raises BadInput."""
-        first, _, last = text.partition("-")
-        if not (first.isdigit() and (last or first).isdigit() and 1 <= int(first) <= int(last or first) <= 31):
+        first, dash, last = text.partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) <= 31):
             raise BadInput([Fault("days of month", f"{text!r} is not a range such as 26-31")])
-        return cls(int(first), int(last or first))
+        return cls(int(first), int(last))
 
     def __str__(self) -> str:
         return f"{self.first}-{self.last}"
@@ -112,7 +114,7 @@ def spans(market: MarketSeries, chosen: npt.NDArray[np.bool_], soc_reset: SocRes
     if soc_reset is SocReset.DAILY:
         breaks |= np.diff(market.day_numbers[rows]) != 0
     edges = np.concatenate(([0], np.flatnonzero(breaks) + 1, [len(rows)]))
-    return tuple(Span(int(rows[a]), int(rows[b - 1]) + 1) for a, b in zip(edges[:-1], edges[1:], strict=True))
+    return tuple(Span(int(rows[a]), int(rows[b - 1]) + 1) for a, b in itertools.pairwise(edges))
 
 
 def rows_of(selection: Sequence[Span]) -> npt.NDArray[np.int64]:

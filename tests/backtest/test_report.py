@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 
 from arbitrage.agents.policy import Intent
+from arbitrage.backtest.comparison import daily_profits_eur
 from arbitrage.backtest.drawing import strokes
 from arbitrage.backtest.engine import Backtest, backtest_perfect_foresight, run_backtest
-from arbitrage.backtest.metrics import summary
+from arbitrage.backtest.figures import cumulative_profit, profit_by_month_and_hour, profit_distribution
+from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.backtest.panels import median_day
 from arbitrage.backtest.report import PriceStage, ReportContext, render_report, write_report
-from arbitrage.backtest.report_text import gaps, incomplete_days
+from arbitrage.backtest.report_text import ceiling_ledger, gaps, incomplete_days
 from arbitrage.backtest.rounding import number, percent, sensible_decimals
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.market.series import Knowledge, MarketSeries, build_market
@@ -35,10 +37,10 @@ class Clockwork:
 
     name: str = "clockwork"
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> Clockwork:
+    def read(self, knowledge: Knowledge, battery: Battery) -> Clockwork:  # noqa: ARG002 - it needs no prices
         return self
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState) -> Intent:  # noqa: ARG002 - it looks at the clock only
         return Intent(-1.0 if at % 96 < 20 else 1.0 if at % 96 > 70 else 0.0, "clock")
 
 
@@ -48,7 +50,7 @@ class Still(Clockwork):
 
     name: str = "idle"
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState) -> Intent:  # noqa: ARG002 - it looks at nothing
         return Intent(0.0, "still")
 
 
@@ -135,14 +137,15 @@ def test_the_page_loads_nothing(page: Page) -> None:
         assert tag not in {"link", "img", "iframe", "object", "embed", "base"}
         assert not {"src", "href", "srcset", "action"} & set(attributes)
     policies = [attributes["content"] for _, attributes in page.elements if "http-equiv" in attributes]
-    assert policies[0] is not None and policies[0].startswith("default-src 'none'")
+    assert str(policies[0]).startswith("default-src 'none'")
 
 
 def test_the_style_sheet_loads_nothing(contenders: list[Backtest], context: ReportContext) -> None:
     html = render_report(contenders[0], rivals=contenders[1:], context=context)
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
     assert style is not None
-    assert "url(" not in style.group(1) and "@import" not in style.group(1)
+    assert "url(" not in style.group(1)
+    assert "@import" not in style.group(1)
 
 
 def test_plotly_is_inlined_once(contenders: list[Backtest], context: ReportContext) -> None:
@@ -165,6 +168,30 @@ def test_the_cards_show_the_summary(page: Page, contenders: list[Backtest]) -> N
     assert page.shown["profit_eur_per_day"] == number(figures["profit_eur_per_day"], decimals)
     assert page.shown["capture_fraction"] == percent(figures["capture_fraction"])
     assert page.shown["violations"] == "0"
+
+
+def test_the_distribution_counts_every_day_once(contenders: list[Backtest]) -> None:
+    daily = daily_profit_eur(contenders[0].ledger)
+    bars = [trace for trace in profit_distribution(daily).data if trace.type == "bar"]
+    assert [int(np.sum(bar.y)) for bar in bars] == [1, 7]  # the worst tenth of eight days is one day
+
+
+def test_cumulative_profit_starts_at_zero_and_ends_at_the_total(contenders: list[Backtest]) -> None:
+    daily = daily_profits_eur(contenders)
+    for backtest, line in zip(contenders, cumulative_profit(daily).data, strict=True):
+        assert line.y[0] == 0.0
+        assert line.y[-1] == pytest.approx(summary(backtest)["profit_eur"])
+
+
+def test_the_heat_map_adds_up_to_the_profit(contenders: list[Backtest]) -> None:
+    ledger = contenders[0].ledger
+    cells = np.asarray(profit_by_month_and_hour(ledger).data[0].z)  # January: 4 days, February: 4 days
+    assert np.nansum(cells, axis=1) @ np.array([4.0, 4.0]) == pytest.approx(ledger["profit_eur"].sum())
+
+
+def test_the_ceiling_drawn_is_the_optimum_of_the_summary(contenders: list[Backtest]) -> None:
+    drawn = ceiling_ledger(contenders[0])["profit_eur"].sum()
+    assert drawn == pytest.approx(contenders[0].foresight.profit_eur)
 
 
 def test_the_header_says_what_was_run(page: Page, context: ReportContext) -> None:
@@ -234,7 +261,7 @@ def test_the_example_day_is_a_complete_one_near_the_median(contenders: list[Back
     ledger = contenders[0].ledger
     day = median_day(ledger)
     rows = ledger[ledger["brussels_day"] == day]
-    assert len(rows) == 96 and rows["settled"].all()
+    assert rows["settled"].tolist() == [True] * 96
     daily = ledger.groupby("brussels_day")["profit_eur"].sum()
     complete = daily.drop(pd.Timestamp("2022-01-29"))
     assert abs(daily[day] - daily.median()) == (complete - daily.median()).abs().min()

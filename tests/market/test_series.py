@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
-from arbitrage.market.series import DAY_AHEAD, PRICE, WIND_FORECAST, MarketSeries, build_market
+from arbitrage.market.series import DAY_AHEAD, DURATION, PRICE, WIND_FORECAST, MarketSeries, build_market
 from arbitrage.quarter_hour import BRUSSELS, brussels_midnight, epoch_minute, epoch_minutes, utc_timestamps
 
 START = epoch_minute("2024-03-30T23:00Z")
@@ -90,6 +90,73 @@ def test_the_quarter_hours_of_an_hour_share_its_day_ahead_price() -> None:
     market = build_market(prices([0.0]), day_ahead=hourly([50.0, 60.0]))
     known = market.known_at(START).gather(DAY_AHEAD, [0, 15, 30, 45, 60, 105, 120])
     np.testing.assert_array_equal(known, [[50.0, 50.0, 50.0, 50.0, 60.0, 60.0, np.nan]])
+
+
+def day_ahead_by_quarter_hour(rows: dict[int, float], quarter_hours: int, **columns: list[int]) -> list[float]:
+    """What a day-ahead table with these rows, keyed by minutes from START, says of the first quarter-hours."""
+    index = utc_timestamps(START + np.array(list(rows)))
+    table = pd.DataFrame({DAY_AHEAD: list(rows.values()), **columns}, index=index)
+    known = build_market(prices([0.0]), day_ahead=table).known_at(START)
+    return known.gather(DAY_AHEAD, 15 * np.arange(quarter_hours))[0].tolist()
+
+
+NAN = float("nan")
+
+
+def test_an_hourly_price_covers_its_hour_only_when_hours_are_missing_after_it() -> None:
+    np.testing.assert_array_equal(
+        day_ahead_by_quarter_hour({0: 50.0, 360: 60.0}, 29), [50.0] * 4 + [NAN] * 20 + [60.0] * 4 + [NAN]
+    )
+    np.testing.assert_array_equal(
+        day_ahead_by_quarter_hour({0: 50.0, 60: 55.0, 180: 60.0}, 17),
+        [50.0] * 4 + [55.0] * 4 + [NAN] * 4 + [60.0] * 4 + [NAN],
+    )
+
+
+def test_a_quarter_hourly_price_covers_its_quarter_hour_only_when_rows_are_missing_after_it() -> None:
+    # Missing: 15 and 30; then the three after 60, which an hourly row would have covered; then a longer gap.
+    rows = {0: 1.0, 45: 2.0, 60: 3.0, 120: 4.0, 135: 5.0, 300: 6.0}
+    expected = [1.0, NAN, NAN, 2.0, 3.0, NAN, NAN, NAN, 4.0, 5.0, *[NAN] * 10, 6.0, NAN]
+    np.testing.assert_array_equal(day_ahead_by_quarter_hour(rows, 22), expected)
+
+
+def test_hours_and_quarter_hours_may_follow_each_other_in_one_table() -> None:
+    hours, quarters = {0: 1.0, 60: 2.0}, {120: 3.0, 135: 4.0, 150: 5.0, 165: 6.0}
+    expected = [1.0] * 4 + [2.0] * 4 + [3.0, 4.0, 5.0, 6.0]
+    np.testing.assert_array_equal(day_ahead_by_quarter_hour(hours | quarters, 13), [*expected, NAN])
+    later = {180: 7.0, 240: 8.0, 300: 9.0}
+    every = expected + [7.0] * 4 + [8.0] * 4 + [9.0] * 4
+    np.testing.assert_array_equal(day_ahead_by_quarter_hour(hours | quarters | later, 25), [*every, NAN])
+
+
+def test_a_duration_given_with_each_row_is_taken_at_its_word() -> None:
+    rows = {0: 1.0, 60: 2.0, 120: 3.0}
+    np.testing.assert_array_equal(
+        day_ahead_by_quarter_hour(rows, 9, **{DURATION: [15, 60, 15]}), [1.0, NAN, NAN, NAN, *[2.0] * 4, 3.0]
+    )
+    with pytest.raises(BadInput, match="duration_min must be 15 or 60"):
+        day_ahead_by_quarter_hour(rows, 9, **{DURATION: [15, 30, 15]})
+
+
+def test_a_single_row_is_an_hour_and_a_table_without_rows_is_refused() -> None:
+    np.testing.assert_array_equal(day_ahead_by_quarter_hour({0: 50.0}, 5), [50.0] * 4 + [NAN])
+    with pytest.raises(BadInput, match="holds no rows"):
+        day_ahead_by_quarter_hour({}, 1)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "fault"), [((0, 7), "1 starts not on a quarter-hour"), ((0, 15, 15), "1 starts given")]
+)
+def test_starts_off_the_quarter_hour_or_given_twice_are_refused(minutes: tuple[int, ...], fault: str) -> None:
+    index = utc_timestamps(START + np.array(minutes))
+    table = pd.DataFrame({PRICE: 1.0, DAY_AHEAD: 2.0, WIND_FORECAST: 3.0}, index=index)
+    good = prices([1.0])
+    with pytest.raises(BadInput, match=f"prices: {fault}"):
+        build_market(table)
+    with pytest.raises(BadInput, match=f"{DAY_AHEAD}: {fault}"):
+        build_market(good, day_ahead=table)
+    with pytest.raises(BadInput, match=f"{WIND_FORECAST}: {fault}"):
+        build_market(good, forecasts=table)
 
 
 def test_a_gap_stays_a_gap() -> None:

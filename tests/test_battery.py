@@ -1,0 +1,206 @@
+"""The battery law: worked by hand, and unbreakable by any sequence of requests."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from arbitrage.battery import Battery, BatteryState, clip_power_mw, step_fleet
+from arbitrage.errors import BadInput
+from tests.worlds import MIDNIGHTS, batteries
+
+PLAIN = Battery()
+"""1 MW, 2 MWh, 0.9 each way."""
+
+
+def test_charging_one_mw_for_a_quarter_hour_stores_what_the_charge_efficiency_leaves() -> None:
+    # 1 MW x 0.25 h x 0.9 = 0.225 MWh; no cycles, no wear.
+    step = PLAIN.step(PLAIN.empty, -1.0, 15)
+    assert step.power_mw == -1.0
+    assert step.after.soc_mwh == pytest.approx(0.225, abs=1e-15)
+    assert (step.after.cycles_used, step.wear_eur) == (0.0, 0.0)
+
+
+def test_discharging_draws_more_from_the_store_than_it_injects_and_counts_cycles_there() -> None:
+    # 1 MW x 0.25 h / 0.9 = 0.2777... MWh drawn; / 2 MWh = 0.13888... cycles; x 18 EUR/MWh = 5 EUR of wear.
+    battery = Battery(wear_cost_eur_mwh=18.0)
+    step = battery.step(BatteryState(1.0, 0.5), 1.0, 15)
+    assert step.power_mw == 1.0
+    assert step.after.soc_mwh == pytest.approx(1.0 - 0.25 / 0.9, abs=1e-15)
+    assert step.after.cycles_used == pytest.approx(0.5 + 0.125 / 0.9, abs=1e-15)
+    assert step.wear_eur == pytest.approx(5.0, abs=1e-12)
+
+
+def test_efficiencies_of_the_two_ways_are_separate() -> None:
+    # Stores 0.25 x 0.8 = 0.2; draws 0.25 / 0.5 = 0.5.
+    battery = Battery(charge_efficiency=0.8, discharge_efficiency=0.5)
+    assert battery.step(battery.empty, -1.0, 15).after.soc_mwh == pytest.approx(0.2, abs=1e-15)
+    assert battery.step(BatteryState(1.0), 1.0, 15).after.soc_mwh == pytest.approx(0.5, abs=1e-15)
+
+
+def test_a_minute_moves_a_fifteenth_of_a_quarter_hour() -> None:
+    assert PLAIN.step(PLAIN.empty, -1.0, 1).after.soc_mwh == pytest.approx(0.225 / 15, abs=1e-15)
+
+
+def test_idling_changes_nothing() -> None:
+    state = BatteryState(0.7, 0.3)
+    step = PLAIN.step(state, 0.0, 15)
+    assert (step.power_mw, step.after, step.wear_eur) == (0.0, state, 0.0)
+
+
+def test_a_full_store_takes_no_more_than_its_room() -> None:
+    # Room 0.09 MWh / 0.9 = 0.1 MWh from the grid in 0.25 h = 0.4 MW.
+    step = PLAIN.step(BatteryState(1.91), -1.0, 15)
+    assert step.power_mw == pytest.approx(-0.4, abs=1e-12)
+    assert step.after.soc_mwh == pytest.approx(2.0, abs=1e-15)
+    assert step.after.soc_mwh <= 2.0
+
+
+def test_a_store_gives_no_more_than_it_holds() -> None:
+    # 0.1 MWh held x 0.9 / 0.25 h = 0.36 MW.
+    step = PLAIN.step(BatteryState(0.1), 1.0, 15)
+    assert step.power_mw == pytest.approx(0.36, abs=1e-12)
+    assert step.after.soc_mwh == pytest.approx(0.0, abs=1e-15)
+
+
+def test_the_soc_window_bounds_both_ways() -> None:
+    # Window 0.2 to 1.8 MWh. From 0.29: 0.09 drawable x 0.9 / 0.25 h = 0.324 MW. From 1.71: 0.09 / 0.9 / 0.25 = 0.4 MW.
+    battery = Battery(min_soc_fraction=0.1, max_soc_fraction=0.9)
+    assert battery.empty == BatteryState(0.2)
+    assert battery.step(BatteryState(0.29), 1.0, 15).power_mw == pytest.approx(0.324, abs=1e-12)
+    assert battery.step(BatteryState(1.71), -1.0, 15).power_mw == pytest.approx(-0.4, abs=1e-12)
+
+
+def test_a_state_outside_the_window_is_not_moved_into_it_for_free() -> None:
+    battery = Battery(min_soc_fraction=0.1, max_soc_fraction=0.9)
+    for outside, wrong_way in ((0.1, 1.0), (1.9, -1.0)):
+        step = battery.step(BatteryState(outside), wrong_way, 15)
+        assert abs(step.power_mw) == 0.0
+        assert step.after.soc_mwh == outside
+    assert battery.step(BatteryState(0.1), -1.0, 15).after.soc_mwh == pytest.approx(0.325, abs=1e-15)
+
+
+def test_power_beyond_the_rating_is_cut_to_it() -> None:
+    assert PLAIN.step(BatteryState(1.0), 7.0, 15).power_mw == 1.0
+    assert PLAIN.step(BatteryState(1.0), -math.inf, 15).power_mw == -1.0
+
+
+def test_grid_limits_bound_each_direction_apart_and_never_exceed_the_rating() -> None:
+    battery = Battery(import_limit_mw=0.4, export_limit_mw=5.0)
+    assert battery.step(BatteryState(1.0), -1.0, 15).power_mw == -0.4
+    assert battery.step(BatteryState(1.0), 1.0, 15).power_mw == 1.0
+    assert abs(Battery(export_limit_mw=0.0).step(BatteryState(1.0), 1.0, 15).power_mw) == 0.0
+
+
+def test_the_daily_budget_leaves_what_is_left_of_it_and_then_nothing() -> None:
+    # 0.05 cycles left x 2 MWh = 0.1 MWh to draw x 0.9 / 0.25 h = 0.36 MW.
+    battery = Battery(max_cycles_per_day=1.1)
+    step = battery.step(BatteryState(2.0, 1.05), 1.0, 15)
+    assert step.power_mw == pytest.approx(0.36, abs=1e-12)
+    assert step.after.cycles_used == pytest.approx(1.1, abs=1e-12)
+    assert step.after.cycles_used <= 1.1
+    again = battery.step(BatteryState(2.0, 1.1), 1.0, 15)
+    assert (again.power_mw, again.after.cycles_used) == (0.0, 1.1)
+    assert battery.step(BatteryState(1.0, 1.1), -1.0, 15).power_mw == -1.0
+
+
+def test_a_request_that_is_not_a_number_moves_nothing() -> None:
+    assert PLAIN.step(BatteryState(1.0), math.nan, 15).after == BatteryState(1.0)
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(BadInput) as caught:
+        Battery(
+            power_mw=0.0,
+            capacity_mwh=-1.0,
+            charge_efficiency=1.1,
+            discharge_efficiency=math.nan,
+            max_cycles_per_day=-0.1,
+            min_soc_fraction=1.0,
+            max_soc_fraction=1.5,
+            wear_cost_eur_mwh=-1.0,
+            import_limit_mw=-1.0,
+            export_limit_mw=math.nan,
+        )
+    named = {fault.where for fault in caught.value.faults}
+    assert named == set(Battery.__dataclass_fields__) - {"min_soc_fraction"}
+    assert "charge_efficiency: must be above 0 and at most 1, not 1.1" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(Battery.__dataclass_fields__))
+def test_nothing_of_a_battery_may_be_not_a_number(name: str) -> None:
+    with pytest.raises(BadInput, match=name):
+        Battery(**{name: math.nan})
+
+
+def test_an_empty_soc_window_is_refused() -> None:
+    with pytest.raises(BadInput, match="min_soc_fraction: must be at least 0 and below max_soc_fraction"):
+        Battery(min_soc_fraction=0.5, max_soc_fraction=0.5)
+
+
+REQUESTS = hnp.arrays(np.float64, 24, elements=st.floats(-4.0, 4.0) | st.sampled_from([-math.inf, math.inf]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    battery=batteries(),
+    requests=REQUESTS,
+    day=st.sampled_from(sorted(MIDNIGHTS)),
+    step_min=st.sampled_from([1, 3, 5, 15]),
+    start=st.floats(0.0, 1.0),
+)
+def test_no_sequence_of_requests_breaks_window_rating_or_daily_budget(
+    battery: Battery, requests: np.ndarray, day: str, step_min: int, start: float
+) -> None:
+    law, steps = battery.law, MIDNIGHTS[day][1] * 15 // step_min
+    low, high = battery.min_soc_fraction * battery.capacity_mwh, battery.max_soc_fraction * battery.capacity_mwh
+    state = BatteryState(min(low + start * (high - low), high))
+    budget = math.inf if battery.max_cycles_per_day is None else battery.max_cycles_per_day
+    drawn_mwh = 0.0
+    for at in range(steps):
+        before, step = state, battery.step(state, requests[at % len(requests)], step_min)
+        state = step.after
+        assert low <= state.soc_mwh <= high
+        assert -law.charge_power_mw <= step.power_mw <= law.discharge_power_mw
+        assert abs(step.power_mw) <= battery.power_mw
+        assert np.sign(step.power_mw) in (0.0, np.sign(requests[at % len(requests)]))
+        assert before.cycles_used <= state.cycles_used <= budget
+        drawn_mwh += max(0.0, step.power_mw) * step_min / 60 / battery.discharge_efficiency
+    assert drawn_mwh / battery.capacity_mwh <= budget + 1e-9
+    assert drawn_mwh / battery.capacity_mwh == pytest.approx(state.cycles_used, abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(battery=batteries(), soc=st.floats(0.0, 1.0), cycles=st.floats(0.0, 3.0), asked=st.floats(-4.0, 4.0))
+def test_what_the_law_lets_flow_flows_again_unchanged(
+    battery: Battery, soc: float, cycles: float, asked: float
+) -> None:
+    soc_mwh = soc * battery.capacity_mwh
+    flow = clip_power_mw(battery.law, soc_mwh, cycles, asked, 0.25)
+    assert clip_power_mw(battery.law, soc_mwh, cycles, flow, 0.25) == flow
+    assert abs(flow) <= abs(asked)
+
+
+@settings(max_examples=40, deadline=None)
+@given(battery=batteries(), requests=REQUESTS, seed=st.integers(0, 2**32 - 1), step_min=st.sampled_from([1, 15]))
+def test_a_fleet_does_to_the_last_bit_what_each_battery_does_alone(
+    battery: Battery, requests: np.ndarray, seed: int, step_min: int
+) -> None:
+    random = np.random.default_rng(seed)
+    soc_mwh, cycles = random.random(24) * battery.capacity_mwh, random.random(24) * 1.5
+    alone = [BatteryState(*pair) for pair in zip(soc_mwh.tolist(), cycles.tolist(), strict=True)]
+    wear_eur = np.full(24, np.nan)
+    for shift in range(4):
+        power_mw = np.roll(requests, shift)
+        steps = [battery.step(state, power, step_min) for state, power in zip(alone, power_mw, strict=True)]
+        step_fleet(battery.law, soc_mwh, cycles, power_mw, step_min / 60, wear_eur)
+        alone = [step.after for step in steps]
+        np.testing.assert_array_equal(power_mw, [step.power_mw for step in steps])
+        np.testing.assert_array_equal(wear_eur, [step.wear_eur for step in steps])
+        np.testing.assert_array_equal(soc_mwh, [state.soc_mwh for state in alone])
+        np.testing.assert_array_equal(cycles, [state.cycles_used for state in alone])
