@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from arbitrage.agents.policy import Intent
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.series import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST, Knowledge, MarketSeries, build_market
+from arbitrage.market.series import (
+    DAY_AHEAD,
+    PRICE,
+    SOLAR_FORECAST,
+    WIND_FORECAST,
+    Knowledge,
+    MarketSeries,
+    build_market,
+)
 from arbitrage.market.splits import SocReset, Span, spans
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 

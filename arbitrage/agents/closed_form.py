@@ -55,7 +55,7 @@ _END_VALUE_ROUNDS = 3
 class ClosedFormConfig:
     """Settings of the fit; the defaults were chosen by cross-validation on days 1-25 of each month of 2022."""
 
-    cosines: int = 500
+    cosines: int = 1500
     plan_penalty: float = 300.0
     forecast_penalty: float = 100.0
     slow_penalty: float = 30.0

@@ -37,10 +37,10 @@ class Clockwork:
 
     name: str = "clockwork"
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> Clockwork:  # noqa: ARG002 - it needs no prices
+    def read(self, knowledge: Knowledge, battery: Battery) -> Clockwork:
         return self
 
-    def intent(self, at: int, state: BatteryState) -> Intent:  # noqa: ARG002 - it looks at the clock only
+    def intent(self, at: int, state: BatteryState) -> Intent:
         return Intent(-1.0 if at % 96 < 20 else 1.0 if at % 96 > 70 else 0.0, "clock")
 
 
@@ -50,7 +50,7 @@ class Still(Clockwork):
 
     name: str = "idle"
 
-    def intent(self, at: int, state: BatteryState) -> Intent:  # noqa: ARG002 - it looks at nothing
+    def intent(self, at: int, state: BatteryState) -> Intent:
         return Intent(0.0, "still")
 
 
