@@ -1,7 +1,6 @@
 """What the calibration measures: figures and curves of a market, the same for a real and for a simulated one.
 
-Real evidence is read from the parquet files beside the project where they are present; where they are not, the
-published table below stands in for the figures, and there are no real curves.
+Real evidence is read from parquet files, where they are present.
 """
 
 from __future__ import annotations
@@ -42,53 +41,6 @@ BLOCKS: Mapping[str, tuple[str, str, str]] = {
 
 LADDER_STEPS_MW = (-600, -500, -400, -300, -200, -100, 100, 200, 300, 400, 500, 600)
 _PERCENTS = (1, 5, 25, 50, 75, 95, 99)
-
-PUBLISHED: Mapping[str, Mapping[str, float]] = {
-    "2022": {
-        "price mean": 233.6,
-        "price std": 222.4,
-        "price 1 %": -195.0,
-        "price 5 %": -93.0,
-        "price 25 %": 80.0,
-        "price 50 %": 221.0,
-        "price 75 %": 360.0,
-        "price 95 %": 640.0,
-        "price 99 %": 850.0,
-        "negative share": 0.129,
-        "price autocorrelation 1": 0.71,
-        "price autocorrelation 4": 0.57,
-        "price autocorrelation 96": 0.36,
-        "median daily max - min": 693.0,
-        "correlation with day-ahead": 0.57,
-    },
-    "2024 Q1": {
-        "SI mean": -27.0,
-        "SI std": 173.0,
-        "SI autocorrelation 1": 0.74,
-        "SI autocorrelation 4": 0.43,
-        "correlation SI, price": -0.69,
-        "rank correlation SI, price": -0.82,
-        "alpha > 0": 0.22,
-    },
-    "minutes": {
-        "mean |indicative - final| after minute 0": 175.0,
-        "mean |indicative - final| after minute 4": 136.0,
-        "mean |indicative - final| after minute 9": 74.0,
-        "mean |indicative - final| after minute 13": 11.0,
-        "sign agreement after minute 0": 0.76,
-        "sign agreement after minute 4": 0.83,
-        "sign agreement after minute 9": 0.83,
-        "sign agreement after minute 12": 0.92,
-        "sign agreement after minute 13": 0.97,
-        "mean |change of mean SI| at minute 1": 19.5,
-        "mean |change of mean SI| at minute 14": 5.4,
-    },
-}
-"""Figures published with the data."""
-
-PUBLISHED_MINUTE_MEDIANS: Mapping[int, float] = {0: 82.0, 4: 24.0, 9: 8.0, 13: 0.9}
-"""Medians of |indicative - final| as published, EUR/MWh by minute. What the file of that day yields differs (see the
-report); both are shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,7 @@ def _marginal_prices(
     for row in range(quarter_hours.shape[0]):
         gradual = quarter_hours[row] >= gradual_from
         imbalance_sum = regulation_sum = up_mw = up_eur = down_mw = down_eur = 0.0
-        first_up = highest = bid_price_eur_mwh(bids, row, 0.0)
+        first_up = highest = bid_price_eur_mwh(bids, row, _LEAST_MW)
         first_down = lowest = bid_price_eur_mwh(bids, row, -_LEAST_MW)
         for k in range(MINUTES_PER_QUARTER_HOUR):
             i = row * MINUTES_PER_QUARTER_HOUR + k

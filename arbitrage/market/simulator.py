@@ -5,8 +5,6 @@ Law
   beyond summary figures (see `benchmarks/calibration.py`).
 - `system_imbalance_mw` by the minute is drawn first; prices follow from it by the merit order and the price rule
   (`merit_order`), so an injection can be added and the same world cleared again: that is price impact.
-- The imbalance is tied to what one can know: forecast errors of wind and sun that fade over hours, schedules that
-  are flat within the hour while load and sun are not, and a memory of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ from arbitrage.market.fundamentals import (
     Floats,
     FundamentalParameters,
     Fundamentals,
-    autoregressive,
     draw_fundamentals,
 )
 from arbitrage.market.merit_order import (
@@ -43,30 +40,8 @@ from arbitrage.market.series import (
     build_market,
 )
 from arbitrage.market.settlement import SINGLE_PRICE_SINCE
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, EpochMinutes, utc_timestamps
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SystemImbalanceParameters:
-    """The imbalance of each minute, in MW; surplus positive."""
-
-    mean_mw: float = -34.0
-    slow_std_mw: float = 75.0
-    slow_time_min: float = 101.0
-    fast_std_mw: float = 97.0
-    fast_time_min: float = 7.3
-    volatility_log_std: float = 0.877
-    """Of the factor on the slow part, that makes some hours eventful and others calm."""
-    volatility_time_min: float = 206.0
-    wind_error_share: float = 0.025
-    """Share of the day-ahead wind error that nobody has traded away in time."""
-    solar_error_share: float = 0.15
-    load_shortfall_share: float = 0.015
-    """Share of load above its mean that is not bought: evenings tend to shortage, nights to surplus."""
-    solar_surplus_share: float = 0.025
-    """Share of expected solar output that comes on top of what was sold: noon tends to surplus."""
-    hour_ramp_share: float = 0.17
-    """Share of the gap between residual load and its mean over the hour, which is what was traded."""
+from arbitrage.market.system_imbalance import SystemImbalanceParameters, draw_minute_imbalance
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, utc_timestamps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +194,9 @@ def draw_scenario(start: int, end: int, *, seed: int, parameters: SimulatorParam
         start=start,
         end=end,
         fundamentals=fundamentals,
-        minute_imbalance_mw=_minute_imbalance(chosen, fundamentals, seed),
+        minute_imbalance_mw=draw_minute_imbalance(
+            chosen.system_imbalance, chosen.fundamentals.load_mean_mw, fundamentals, seed
+        ),
         bids=draw_merit_order(chosen.merit_order, chosen.gradual_merit_order, fundamentals, seed),
     )
 
@@ -259,40 +236,6 @@ def _checked(start: int, end: int, seed: int, parameters: SimulatorParameters | 
     if parameters not in PRESETS:
         raise BadInput([Fault("parameters", f"no preset is called {parameters}; there are {', '.join(PRESETS)}")])
     return PRESETS[parameters]
-
-
-def _minute_imbalance(chosen: SimulatorParameters, fundamentals: Fundamentals, seed: int) -> Floats:
-    """Imbalance of each minute, shape [15 n], in MW."""
-    parameters = chosen.system_imbalance
-    times = fundamentals.quarter_hours
-    minutes = np.arange(times[0], times[-1], dtype=np.int64)
-    memory = _own_memory(parameters, len(minutes), seed)
-    wind_error = fundamentals.wind_mw - fundamentals.wind_forecast_mw
-    solar_error = fundamentals.solar_mw - fundamentals.solar_forecast_mw
-    tied = (
-        parameters.wind_error_share * wind_error
-        + parameters.solar_error_share * solar_error
-        + parameters.solar_surplus_share * fundamentals.solar_forecast_mw
-        - parameters.load_shortfall_share * (fundamentals.load_mw - chosen.fundamentals.load_mean_mw)
-    )
-    ramp = parameters.hour_ramp_share * _schedule_gap(fundamentals, minutes)
-    return np.asarray(parameters.mean_mw + memory + np.interp(minutes, times, tied) + ramp)
-
-
-def _own_memory(parameters: SystemImbalanceParameters, n: int, seed: int) -> Floats:
-    """Slow and fast parts of the imbalance that nothing else explains, shape [n] minutes, in MW."""
-    slow = autoregressive(seed, "imbalance slow", n, time_min=parameters.slow_time_min, step_min=1.0)
-    fast = autoregressive(seed, "imbalance fast", n, time_min=parameters.fast_time_min, step_min=1.0)
-    restless = autoregressive(seed, "volatility", n, time_min=parameters.volatility_time_min, step_min=1.0)
-    factor = np.exp(parameters.volatility_log_std * restless)
-    return np.asarray(parameters.slow_std_mw * factor * slow + parameters.fast_std_mw * fast)
-
-
-def _schedule_gap(fundamentals: Fundamentals, minutes: EpochMinutes) -> Floats:
-    """What was traded for the hour (mean residual load) less the residual load of each minute [15 n], in MW."""
-    residual = np.interp(minutes, fundamentals.quarter_hours, fundamentals.residual_load_mw)
-    by_hour = residual.reshape(-1, MINUTES_PER_HOUR)
-    return np.asarray((by_hour.mean(axis=1, keepdims=True) - by_hour).ravel())
 
 
 def _minute_table(cleared: ClearedMinutes, scenario: Scenario, first_minute: int) -> pd.DataFrame:

@@ -1,0 +1,183 @@
+"""Nothing that is not yet available changes a decision or an observation; and a leak is caught by the same means."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.closed_form import ClosedFormConfig, fit_closed_form, prepare_lesson
+from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.policy import Intent, Policy
+from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
+from arbitrage.backtest.engine import run_backtest
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.dispatch import Decision, Dispatcher, decide
+from arbitrage.env.single import BelgianImbalanceEnv
+from arbitrage.market.embedded import sample_market
+from arbitrage.market.series import PRICE, Knowledge, MarketSeries, Tape
+from arbitrage.market.splits import SocReset, Span, spans
+from arbitrage.quarter_hour import brussels_midnight
+
+BATTERY = Battery(max_cycles_per_day=1.1)
+STATES = (BatteryState(0.0), BatteryState(0.9, 0.4), BatteryState(1.3, 1.1), BatteryState(2.0))
+SEEDS = st.integers(0, 2**32 - 1)
+MOMENTS = st.integers(0, 3 * 24 * 60)
+"""Minutes into the three days that are decided, which include the one on which clocks go forward."""
+
+
+@pytest.fixture(scope="module")
+def market() -> MarketSeries:
+    """The embedded sample, which is simulated."""
+    return sample_market()
+
+
+@pytest.fixture(scope="module")
+def policies(market: MarketSeries) -> dict[str, Policy]:
+    """Every rule, and a small learned policy taught on the two weeks before."""
+    size = LatticeSize(soc_nodes=5, cycle_nodes=4)
+    config = ClosedFormConfig(cosines=12, passes=1, size=size)
+    lesson = prepare_lesson(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
+    fitted = fit_closed_form(lesson, config, seed=0)
+    learned = ArbitragePolicy(BATTERY, size, fitted.stages[-1:], tuple(market.tapes))
+    return {policy.name: policy for policy in (Idle(), ThresholdRule(), SpreadRule(), learned)}
+
+
+def decided_times(market: MarketSeries) -> np.ndarray:
+    start = int(market.quarter_hours[29 * 96])
+    return np.arange(start, start + 3 * 24 * 60, 15)
+
+
+def scramble(market: MarketSeries, now: int, seed: int, *, gaps: bool = True) -> MarketSeries:
+    """The same market with everything that becomes available after `now` replaced by noise, and by gaps if asked."""
+    random = np.random.default_rng(seed)
+
+    def noise(tape: Tape) -> Tape:
+        values = random.normal(50.0, 300.0, len(tape.values))
+        values[random.random(len(values)) < (0.2 if gaps else 0.0)] = np.nan
+        return dataclasses.replace(tape, values=np.where(tape.available_at > now, values, tape.values))
+
+    tapes = {name: noise(tape) for name, tape in market.tapes.items()}
+    price = tapes[PRICE].values
+    return dataclasses.replace(market, frame=market.frame.assign(**{PRICE: price}), price_eur_mwh=price, tapes=tapes)
+
+
+def decisions(policy: Policy, market: MarketSeries, now: int) -> list[Decision]:
+    """What is decided up to `now` in several states, all three days being read at once."""
+    times = decided_times(market)
+    dispatcher = Dispatcher(policy, BATTERY, market, times, 15)
+    return [dispatcher.decide(at, state) for at in range(int((times <= now).sum())) for state in STATES]
+
+
+def leaks(policy: Policy, market: MarketSeries, now: int, seed: int) -> bool:
+    """Whether what is published after `now` has changed any decision up to `now`."""
+    return decisions(policy, market, now) != decisions(policy, scramble(market, now, seed), now)
+
+
+@pytest.mark.parametrize("name", ["idle", "threshold", "spread", "learned"])
+@settings(max_examples=12, deadline=None)
+@given(minute=MOMENTS, seed=SEEDS)
+def test_no_decision_rests_on_what_is_published_later(
+    policies: dict[str, Policy], market: MarketSeries, name: str, minute: int, seed: int
+) -> None:
+    assert not leaks(policies[name], market, int(decided_times(market)[0]) + minute, seed)
+
+
+@pytest.mark.parametrize("name", ["threshold", "spread", "learned"])
+def test_the_policies_that_are_tried_do_move_energy_both_ways(
+    policies: dict[str, Policy], market: MarketSeries, name: str
+) -> None:
+    actions = {decision.action for decision in decisions(policies[name], market, 10**9)}
+    assert actions == {"charge", "idle", "discharge"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Peeking:
+    """Reads final prices past what is known: those of the quarter-hours `ahead` of now."""
+
+    ahead: int
+    name: str = "peeking"
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> Peeked:
+        tape = knowledge._tapes[PRICE]
+        rows = (knowledge.times - tape.first_minute) // 15 + self.ahead
+        return Peeked(tape.values[rows].tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class Peeked:
+    price_eur_mwh: Sequence[float]
+
+    def intent(self, at: int, state: BatteryState) -> Intent:
+        return Intent(1.0 if self.price_eur_mwh[at] > 100.0 else -1.0, "peeked")
+
+
+@dataclasses.dataclass(frozen=True)
+class Standardising:
+    """Compares the newest price with the mean over ALL times it is asked about: a leak by batch."""
+
+    name: str = "standardising"
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> Peeked:
+        newest = knowledge.gather(PRICE, [-15])[:, 0]
+        return Peeked((100.0 + newest - np.nanmean(newest)).tolist())
+
+
+def test_a_planted_leak_is_caught(market: MarketSeries) -> None:
+    now = int(decided_times(market)[200]) + 7
+    for leaking in (Peeking(ahead=0), Peeking(ahead=1), Standardising()):
+        assert any(leaks(leaking, market, now, seed) for seed in range(5))
+    assert not any(leaks(Peeking(ahead=-1), market, now, seed) for seed in range(5))
+
+
+@pytest.mark.parametrize("name", ["idle", "threshold", "spread", "learned"])
+def test_a_time_read_alone_is_decided_to_the_last_bit_as_in_a_batch(
+    policies: dict[str, Policy], market: MarketSeries, name: str
+) -> None:
+    batch = decisions(policies[name], market, 10**9)
+    times = decided_times(market)
+    for at in range(0, len(times), 23):
+        for number, state in enumerate(STATES):
+            alone = decide(policies[name], BATTERY, market, int(times[at]), state)
+            assert alone == batch[at * len(STATES) + number]
+
+
+@settings(max_examples=6, deadline=None)
+@given(minute=MOMENTS, seed=SEEDS)
+@pytest.mark.parametrize("name", ["threshold", "learned"])
+def test_no_power_asked_for_in_a_backtest_rests_on_what_is_published_later(
+    policies: dict[str, Policy], market: MarketSeries, name: str, minute: int, seed: int
+) -> None:
+    # Where a price is missing the engine holds the battery, which is settlement and not deciding: no gaps here.
+    times = decided_times(market)
+    chosen = np.isin(market.quarter_hours, times)
+    now = int(times[0]) + minute
+
+    def asked(of: MarketSeries) -> list[float]:
+        ledger = run_backtest(of, BATTERY, policies[name], spans(of, chosen, SocReset.NEVER)).ledger
+        return ledger["asked_mw"].to_numpy()[times <= now].tolist()
+
+    assert asked(market) == asked(scramble(market, now, seed, gaps=False))
+
+
+@settings(max_examples=8, deadline=None)
+@given(minute=st.integers(0, 2 * 23 * 60), seed=SEEDS, step_min=st.sampled_from([5, 15]))
+def test_no_observation_of_the_environment_rests_on_what_is_published_later(
+    market: MarketSeries, minute: int, seed: int, step_min: int
+) -> None:
+    day = int(market.day_numbers[29 * 96])
+    now = brussels_midnight(day) + minute
+
+    def observed(of: MarketSeries) -> list[bytes]:
+        env = BelgianImbalanceEnv(of, BATTERY, step_min=step_min, episode_days=2)
+        first, _ = env.reset(seed=0, options={"day": "2025-03-30", "soc_fraction": 0.5})
+        actions = np.random.default_rng(seed).integers(0, 3, minute // step_min)
+        return [first.tobytes(), *(env.step(int(action))[0].tobytes() for action in actions)]
+
+    assert market.quarter_hours[market.day_numbers == day][0] == brussels_midnight(day)
+    assert observed(market) == observed(scramble(market, now, seed, gaps=False))
