@@ -87,14 +87,14 @@ def scripted(market: MarketSeries, asked_mw: npt.ArrayLike) -> Scripted:
 def batteries(*, least_capacity_mwh: float = 0.5) -> st.SearchStrategy[Battery]:
     """Batteries of every sort: with and without a cycle budget, wear, a SoC window and grid limits."""
     fraction = st.floats(0.6, 1.0)
-    limit = st.none() | st.floats(0.0, 3.0)
+    limit = st.none() | st.just(0.0) | st.floats(0.05, 3.0)
     return st.builds(
         Battery,
         power_mw=st.floats(0.1, 3.0),
         capacity_mwh=st.floats(least_capacity_mwh, 5.0),
         charge_efficiency=fraction,
         discharge_efficiency=fraction,
-        max_cycles_per_day=st.none() | st.sampled_from([0.0, 0.3, 1.1]) | st.floats(0.0, 3.0),
+        max_cycles_per_day=st.none() | st.sampled_from([0.0, 0.3, 1.1]) | st.floats(0.05, 3.0),
         min_soc_fraction=st.sampled_from([0.0, 0.1, 0.3]),
         max_soc_fraction=st.sampled_from([0.7, 0.9, 1.0]),
         wear_cost_eur_mwh=st.sampled_from([0.0, 12.5]),

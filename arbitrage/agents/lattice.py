@@ -25,7 +25,8 @@ Indices = npt.NDArray[np.int64]
 CHARGE, DISCHARGE = 0, 1
 """Positions of the two actions that move energy; idling is what they are compared with."""
 SOC_NODES = 17
-CYCLE_NODES = 12
+CYCLE_NODES = 9
+"""About one full-power discharge apart for the usual budget of a two-hour battery."""
 
 
 class Lattice(NamedTuple):

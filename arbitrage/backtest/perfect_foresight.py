@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import highspy
 import numba
@@ -152,68 +153,84 @@ def _lattice_shape(law: BatteryLaw, window_mwh: float) -> tuple[int, int]:
     return segments, int(budget_mwh * segments / window_mwh + 1e-9) + 1
 
 
+class _Board(NamedTuple):
+    """Working arrays of the dynamic programme, each of shape [margin + rows x stride + margin].
+
+    A row per node of the budget (full first), each followed by unreachable cells, and unreachable margins around: so
+    charging (next cell) and discharging (next row, previous cell) are constant strides with no bounds to test.
+    """
+
+    value: Lattice
+    spare: Lattice
+    full_step: Lattice
+    first: int
+    last: int
+
+
 @numba.njit(cache=True)
 def _span_value(
     law: BatteryLaw, prices: Floats, new_day: Flags, segments: int, budget_nodes: int, segment_mwh: float
 ) -> float:
-    """Value of an empty battery at the start of the prices [n].
-
-    The lattice is one flat array: a row per node of the budget (full first), each row followed by unreachable cells,
-    so that charging (next cell) and discharging (next row, previous cell) are constant strides with no bounds to test.
-    """
+    """Value of an empty battery at the start of the prices [n]."""
     charge_reach = law.charge_power_mw * QUARTER_HOUR_H * law.charge_efficiency / segment_mwh
     discharge_reach = law.discharge_power_mw * QUARTER_HOUR_H / law.discharge_efficiency / segment_mwh
     stride = segments + 1 + int(max(charge_reach, discharge_reach)) + 2
     rows = max(1, budget_nodes)
-    value = np.zeros((rows, stride), dtype=np.float32)
-    flat, spare, full_step = value.ravel(), np.empty(rows * stride, np.float32), np.empty(rows * stride, np.float32)
     towards_empty = stride - 1 if budget_nodes > 0 else -1
+    margin = (int(max(charge_reach, discharge_reach)) + 2) * stride
+    arrays = np.full((3, rows * stride + 2 * margin), _UNREACHABLE, dtype=np.float32)
+    board = _Board(arrays[0], arrays[1], arrays[2], margin, margin + rows * stride)
+    board.value[margin : margin + rows * stride] = 0.0
     total_eur = 0.0
     for t in range(prices.shape[0] - 1, -1, -1):
         price = prices[t]
         if not np.isnan(price):
-            value[:, segments + 1 :] = _UNREACHABLE
-            _raise_by(flat, spare, full_step, charge_reach, 1, -price / law.charge_efficiency * segment_mwh)
-            value[:, segments + 1 :] = _UNREACHABLE
+            _forbid_pads(board, segments + 1, stride)
+            board = _raise_by(board, charge_reach, 1, -price / law.charge_efficiency * segment_mwh)
+            _forbid_pads(board, segments + 1, stride)
             gain_eur = (price * law.discharge_efficiency - law.wear_cost_eur_mwh) * segment_mwh
-            _raise_by(flat, spare, full_step, discharge_reach, towards_empty, gain_eur)
+            board = _raise_by(board, discharge_reach, towards_empty, gain_eur)
         if new_day[t]:
-            base = value[0, 0]
+            base = board.value[margin]
             total_eur += base
-            value[0, : segments + 1] -= base
-            value[1:] = value[0]
+            for cell in range(segments + 1):
+                board.value[margin + cell] -= base
+                for row in range(1, rows):
+                    board.value[margin + row * stride + cell] = board.value[margin + cell]
     return total_eur
 
 
 @numba.njit(cache=True)
-def _raise_by(
-    value: Lattice, spare: Lattice, full_step: Lattice, reach: float, stride: int, gain_per_segment_eur: float
-) -> None:
-    """Best of moving 0 to `reach` segments along `stride`: whole segments by doubling, then the full reach.
-
-    The result is in `value`. Nothing is raised in place: arrays that never overlap let the loops use wide registers.
-    """
-    whole = int(reach + 1e-6)
-    fraction = max(0.0, reach - whole)
-    if fraction > 1e-6:
-        gain_eur = np.float32(gain_per_segment_eur * reach)
-        _blend(value, full_step, whole * stride, stride, np.float32(fraction), gain_eur)
-    covered = 0
-    while covered < whole:
-        hop = min(covered + 1, whole - covered)
-        _raise_to_shifted(value, spare, hop * stride, np.float32(gain_per_segment_eur * hop))
-        value[:] = spare
-        covered += hop
-    if fraction > 1e-6:
-        _raise_to_other(value, full_step)
+def _forbid_pads(board: _Board, used: int, stride: int) -> None:
+    for row in range(board.first, board.last, stride):
+        for cell in range(row + used, row + stride):
+            board.value[cell] = _UNREACHABLE
 
 
 @numba.njit(cache=True)
-def _raise_to_shifted(value: Lattice, out: Lattice, shift: int, gain_eur: np.float32) -> None:
+def _raise_by(board: _Board, reach: float, stride: int, gain_per_segment_eur: float) -> _Board:
+    """Best of moving 0 to `reach` segments along `stride`: whole segments by doubling, then the full reach.
+
+    Nothing is raised in place: arrays that never overlap let the loops use wide registers.
+    """
+    value, spare, full_step, first, last = board
+    whole = int(reach + 1e-6)
+    fraction = max(0.0, reach - whole)
+    full_gain_eur = np.float32(gain_per_segment_eur * reach)
+    _blend(value, full_step, first, last, whole * stride, stride, np.float32(fraction), full_gain_eur)
+    covered = 0
+    while covered < whole:
+        hop = min(covered + 1, whole - covered)
+        _raise_to_shifted(value, spare, first, last, hop * stride, np.float32(gain_per_segment_eur * hop))
+        value, spare = spare, value
+        covered += hop
+    _raise_to_other(value, full_step, first, last)
+    return _Board(value, spare, full_step, first, last)
+
+
+@numba.njit(cache=True)
+def _raise_to_shifted(value: Lattice, out: Lattice, first: int, last: int, shift: int, gain_eur: np.float32) -> None:
     """out[i] = the better of value[i] and value[i + shift] + gain."""
-    first, last = max(0, -shift), value.shape[0] - max(0, shift)
-    out[:first] = value[:first]
-    out[last:] = value[last:]
     here, there, target = value[first:last], value[first + shift : last + shift], out[first:last]
     for i in range(target.shape[0]):
         moved = there[i] + gain_eur
@@ -221,19 +238,25 @@ def _raise_to_shifted(value: Lattice, out: Lattice, shift: int, gain_eur: np.flo
 
 
 @numba.njit(cache=True)
-def _raise_to_other(value: Lattice, other: Lattice) -> None:
-    for i in range(value.shape[0]):
-        value[i] = other[i] if other[i] > value[i] else value[i]
+def _raise_to_other(value: Lattice, other: Lattice, first: int, last: int) -> None:
+    here, there = value[first:last], other[first:last]
+    for i in range(here.shape[0]):
+        here[i] = there[i] if there[i] > here[i] else here[i]
 
 
 @numba.njit(cache=True)
-def _blend(value: Lattice, out: Lattice, shift: int, stride: int, fraction: np.float32, gain_eur: np.float32) -> None:
-    """out[i] = value between i + shift and i + shift + stride, plus the gain; unreachable where either is outside."""
+def _blend(
+    value: Lattice,
+    out: Lattice,
+    first: int,
+    last: int,
+    shift: int,
+    stride: int,
+    fraction: np.float32,
+    gain_eur: np.float32,
+) -> None:
+    """out[i] = value between i + shift and i + shift + stride, plus the gain."""
     rest = np.float32(1.0) - fraction
-    first = max(0, -(shift + stride))
-    last = value.shape[0] - max(0, shift + stride)
-    out[:first] = _UNREACHABLE
-    out[last:] = _UNREACHABLE
     near = value[first + shift : last + shift]
     far = value[first + shift + stride : last + shift + stride]
     target = out[first:last]

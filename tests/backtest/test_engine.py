@@ -51,8 +51,9 @@ def test_the_ledger_of_three_quarter_hours_is_the_one_kept_by_hand() -> None:
         "2024-06-30T22:15:00+00:00",
     ]
     assert backtest.violations.empty
-    # Hindsight does the same here, having nothing better.
-    assert backtest.foresight.profit_eur == pytest.approx(8.45, abs=1e-6)
+    # Hindsight tops up at 70 to sell the whole 0.25 MWh: 0.0475 MWh more for 4.75, less 0.0475 / 0.81 x 70 for
+    # buying it and 0.0475 / 0.9 x 8 of wear.
+    assert backtest.foresight.profit_eur == pytest.approx(8.45 + 4.75 - 0.0475 * (70 / 0.81 + 8 / 0.9), abs=1e-6)
 
 
 def test_within_a_quarter_hour_both_ways_are_written_down_and_the_net_is_settled() -> None:

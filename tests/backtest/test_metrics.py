@@ -74,10 +74,10 @@ def test_each_figure_is_that_of_the_hand(figures: dict[str, Any], name: str, val
 def test_the_capture_is_the_share_of_the_ceiling_of_the_same_days(
     backtest: Backtest, figures: dict[str, Any]
 ) -> None:
-    ceiling = backtest.foresight.profit_eur
-    assert ceiling > 26.0  # What the two good days give, at least.
-    assert figures["perfect_foresight_eur_per_day"] == pytest.approx(ceiling / 4, abs=1e-9)
-    assert figures["capture_fraction"] == pytest.approx(-8.0 / ceiling, abs=1e-9)
+    # Hindsight trades on the two good days and rests on the bad ones: 11 + 15.
+    assert backtest.foresight.profit_eur == pytest.approx(26.0, abs=1e-6)
+    assert figures["perfect_foresight_eur_per_day"] == pytest.approx(6.5, abs=1e-6)
+    assert figures["capture_fraction"] == pytest.approx(-8.0 / 26.0, abs=1e-6)
 
 
 def test_a_drawdown_counts_from_zero_when_money_is_lost_from_the_start() -> None:
