@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
 from arbitrage.agents.checkpoint import CARD_FILE, read_card
+from arbitrage.agents.quantile_critic import ACTIONS, at_fraction
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
@@ -46,14 +47,14 @@ from arbitrage.cli_options import (
     price_stage,
     selection_of,
 )
-from arbitrage.dispatch import decide as decide_once
+from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.elia import read_market, read_table
 from arbitrage.market.sample import sample_files
 from arbitrage.market.series import DAY_AHEAD, MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
-from arbitrage.quarter_hour import epoch_minute, utc_timestamps
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 from arbitrage.strategies import Trial, find_policy, try_strategy
 from arbitrage.training import TrainingPlan, code_revision, train
 
@@ -301,13 +302,21 @@ def decide_command(
     delay = _delay(publication_delay_min, card)
     market = read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delay)
     battery = options.battery(card)
-    time = epoch_minute(at) if at else int(market.quarter_hours[-1]) + 15
+    time = epoch_minute(at) if at else int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
     trial = Trial(market, battery, selection_of(market, None, None, None, None)[0], SocReset.NEVER, DaysOfMonth(1, 31))
     policy = find_policy(strategy, trial, _warn)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
-    decision = decide_once(policy, battery, market, time, state)
+    answer = _decision_in_words(Dispatcher(policy, battery, market, time, MINUTES_PER_QUARTER_HOUR), state)
+    _write_json(answer, json_out)
+    if json_out != "-":
+        _print_figures(answer)
+
+
+def _decision_in_words(dispatcher: Dispatcher, state: BatteryState) -> dict[str, Any]:
+    """One decision, with what may come of each action where the policy can tell."""
+    decision, outcomes = dispatcher.decide(0, state), dispatcher.outcomes_eur(0, state)
     answer = {
-        "time": utc_timestamps([time])[0].isoformat(),
+        "time": utc_timestamps([decision.time])[0].isoformat(),
         "sign_convention": "discharge_positive",
         "action": decision.action,
         "power_mw": decision.power_mw,
@@ -316,12 +325,14 @@ def decide_command(
         "reason": decision.intent.reason,
         "charge_advantage_eur": _finite(decision.intent.charge_advantage_eur),
         "discharge_advantage_eur": _finite(decision.intent.discharge_advantage_eur),
-        "soc_fraction_end": decision.flow.after.soc_mwh / battery.capacity_mwh,
+        "soc_fraction_end": decision.flow.after.soc_mwh / dispatcher.battery.capacity_mwh,
         "cycles_used_end": decision.flow.after.cycles_used,
     }
-    _write_json(answer, json_out)
-    if json_out != "-":
-        _print_figures(answer)
+    if outcomes is not None:
+        for action, levels in zip(ACTIONS, outcomes, strict=True):
+            for name, fraction in (("p05", 0.05), ("p50", 0.5), ("p95", 0.95)):
+                answer[f"{action}_profit_eur_to_midnight_{name}"] = float(at_fraction(levels, fraction))
+    return answer
 
 
 @app.command("demo")

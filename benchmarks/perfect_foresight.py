@@ -24,9 +24,9 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 ROUNDS = 5
 
 
-def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+def timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     began = time.perf_counter()
-    result = work()
+    result = work(*arguments)
     return result, time.perf_counter() - began
 
 
@@ -42,10 +42,11 @@ def main() -> None:
         foresight_value_eur(market, battery, (Span(0, 96),))
         exact_s, lattice_s = [], []
         for _ in range(ROUNDS):
-            exact, seconds = timed(lambda: perfect_foresight(market, battery, year).profit_eur)
+            exact, seconds = timed(perfect_foresight, market, battery, year)
             exact_s.append(seconds)
-            lattice, seconds = timed(lambda: float(foresight_value_eur(market, battery, year).sum()))
+            lattice, seconds = timed(foresight_value_eur, market, battery, year)
             lattice_s.append(seconds)
+        exact, lattice = exact.profit_eur, float(lattice.sum())
         linear, dynamic = statistics.median(exact_s), statistics.median(lattice_s)
         row = {
             "linear_programme_eur": exact,

@@ -29,7 +29,7 @@ LAYERS = (
 the command line's excepted."""
 COMMAND_LINE = LAYERS[-1]
 FRONT_DOOR = {"arbitrage", "arbitrage.__main__"}
-BANNED = {"alpha", "tau", "mdp", "mip", "si", "isp", "eta", "soc", "done", "capacity", "var", "quarter"}
+BANNED = {"alpha", "tau", "mdp", "mip", "si", "isp", "eta", "soc", "done", "capacity", "var"}
 """Letters that mean two things here, and words that lack a unit: never the bare name of an argument."""
 
 Import = tuple[str, int]
@@ -159,7 +159,9 @@ def test_no_argument_or_field_has_a_name_that_means_two_things(module: str) -> N
     assert arguments + fields == []
 
 
-@pytest.mark.parametrize("module", ["arbitrage", "arbitrage.dispatch", "arbitrage.backtest.engine", "arbitrage.env.batched"])
+@pytest.mark.parametrize(
+    "module", ["arbitrage", "arbitrage.dispatch", "arbitrage.backtest.engine", "arbitrage.env.batched"]
+)
 def test_deciding_and_testing_need_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=False).returncode == 0

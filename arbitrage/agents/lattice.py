@@ -87,14 +87,16 @@ def cell(lattice: Lattice, soc_mwh: float, cycles_used: float) -> tuple[int, flo
 
 
 @numba.njit(cache=True)
-def interpolate(values: npt.NDArray[np.floating], cycle_nodes: int, corner: int, soc: float, cycle: float) -> float:
+def interpolate(
+    values: npt.NDArray[np.floating], cycle_nodes: int, corner: int, soc_share: float, cycle_share: float
+) -> float:
     """Value [nodes] at a position inside a cell."""
     above = corner + cycle_nodes
     if cycle_nodes == 1:
-        return float((1.0 - soc) * values[corner] + soc * values[above])
-    low = (1.0 - cycle) * values[corner] + cycle * values[corner + 1]
-    high = (1.0 - cycle) * values[above] + cycle * values[above + 1]
-    return float((1.0 - soc) * low + soc * high)
+        return float((1.0 - soc_share) * values[corner] + soc_share * values[above])
+    low = (1.0 - cycle_share) * values[corner] + cycle_share * values[corner + 1]
+    high = (1.0 - cycle_share) * values[above] + cycle_share * values[above + 1]
+    return float((1.0 - soc_share) * low + soc_share * high)
 
 
 @numba.njit(cache=True)

@@ -67,7 +67,7 @@ def summary(backtest: Backtest) -> dict[str, Any]:
         "worst_day_eur": float(daily.min()),
         "best_day_eur": float(daily.max()),
         "largest_drawdown_eur": float((cumulative.cummax().clip(lower=0.0) - cumulative).max()),
-        "end_soc_mwh": float(ledger["soc_end_mwh"].iloc[-1]),
+        "end_soc_mwh": float(ledger.groupby("span")["soc_end_mwh"].last().mean()),
         "coverage_fraction": float(ledger["settled"].mean()),
         "violations": len(backtest.violations),
     }

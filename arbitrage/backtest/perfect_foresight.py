@@ -38,6 +38,9 @@ SOC_SEGMENTS = 160
 """Segments of the SoC lattice without a budget."""
 SOC_SEGMENTS_WITH_BUDGET = range(48, 65)
 """With a budget the lattice has two dimensions; the number that fits the budget best is taken."""
+SOC_SEGMENTS_OF_SHORT_SPANS = range(80, 121)
+"""The same for spans of up to a week, where fewer nights average the error and time does not matter."""
+_WEEK_QUARTER_HOURS = 7 * 96
 _UNREACHABLE = np.float32(-1e30)
 
 
@@ -135,20 +138,21 @@ def foresight_value_eur(market: MarketSeries, battery: Battery, selection: Seque
     """The optimum of each span by dynamic programming on a lattice, shape [spans]; about 0.1 % low."""
     law = battery.law
     window_mwh = law.max_soc_mwh - law.min_soc_mwh
-    segments, budget_nodes = _lattice_shape(law, window_mwh)
     values = np.empty(len(selection))
     for i, span in enumerate(selection):
+        choices = SOC_SEGMENTS_OF_SHORT_SPANS if len(span) <= _WEEK_QUARTER_HOURS else SOC_SEGMENTS_WITH_BUDGET
+        segments, budget_nodes = _lattice_shape(law, window_mwh, choices)
         prices = market.price_eur_mwh[span.first : span.last]
         values[i] = _span_value(law, prices, new_day_flags(market, span), segments, budget_nodes, window_mwh / segments)
     return values
 
 
-def _lattice_shape(law: BatteryLaw, window_mwh: float) -> tuple[int, int]:
+def _lattice_shape(law: BatteryLaw, window_mwh: float, choices: range) -> tuple[int, int]:
     """SoC segments, and nodes of the budget (0: none), in units of one SoC segment."""
     budget_mwh = law.max_cycles_per_day * law.capacity_mwh
     if math.isinf(budget_mwh):
         return SOC_SEGMENTS, 0
-    lost = {n: math.fmod(budget_mwh * n / window_mwh + 1e-9, 1.0) / n for n in SOC_SEGMENTS_WITH_BUDGET}
+    lost = {n: math.fmod(budget_mwh * n / window_mwh + 1e-9, 1.0) / n for n in choices}
     segments = min(lost, key=lambda n: (round(lost[n], 9), n))
     return segments, int(budget_mwh * segments / window_mwh + 1e-9) + 1
 
@@ -221,27 +225,28 @@ def _raise_by(board: _Board, reach: float, stride: int, gain_per_segment_eur: fl
     covered = 0
     while covered < whole:
         hop = min(covered + 1, whole - covered)
-        _raise_to_shifted(value, spare, first, last, hop * stride, np.float32(gain_per_segment_eur * hop))
+        gain_eur = np.float32(gain_per_segment_eur * hop)
+        other = full_step if covered + hop == whole else value
+        _raise_to_shifted(value, other, spare, first, last, hop * stride, gain_eur)
         value, spare = spare, value
         covered += hop
-    _raise_to_other(value, full_step, first, last)
+    if whole == 0:
+        _raise_to_shifted(value, full_step, spare, first, last, 0, np.float32(0.0))
+        value, spare = spare, value
     return _Board(value, spare, full_step, first, last)
 
 
 @numba.njit(cache=True)
-def _raise_to_shifted(value: Lattice, out: Lattice, first: int, last: int, shift: int, gain_eur: np.float32) -> None:
-    """out[i] = the better of value[i] and value[i + shift] + gain."""
+def _raise_to_shifted(
+    value: Lattice, other: Lattice, out: Lattice, first: int, last: int, shift: int, gain_eur: np.float32
+) -> None:
+    """out[i] = the best of value[i], other[i] and value[i + shift] + gain."""
     here, there, target = value[first:last], value[first + shift : last + shift], out[first:last]
+    elsewhere = other[first:last]
     for i in range(target.shape[0]):
         moved = there[i] + gain_eur
-        target[i] = moved if moved > here[i] else here[i]
-
-
-@numba.njit(cache=True)
-def _raise_to_other(value: Lattice, other: Lattice, first: int, last: int) -> None:
-    here, there = value[first:last], other[first:last]
-    for i in range(here.shape[0]):
-        here[i] = there[i] if there[i] > here[i] else here[i]
+        kept = elsewhere[i] if elsewhere[i] > here[i] else here[i]
+        target[i] = moved if moved > kept else kept
 
 
 @numba.njit(cache=True)

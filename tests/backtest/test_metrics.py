@@ -71,9 +71,7 @@ def test_each_figure_is_that_of_the_hand(figures: dict[str, Any], name: str, val
     assert figures[name] == pytest.approx(value, abs=1e-9)
 
 
-def test_the_capture_is_the_share_of_the_ceiling_of_the_same_days(
-    backtest: Backtest, figures: dict[str, Any]
-) -> None:
+def test_the_capture_is_the_share_of_the_ceiling_of_the_same_days(backtest: Backtest, figures: dict[str, Any]) -> None:
     # Hindsight trades on the two good days and rests on the bad ones: 11 + 15.
     assert backtest.foresight.profit_eur == pytest.approx(26.0, abs=1e-6)
     assert figures["perfect_foresight_eur_per_day"] == pytest.approx(6.5, abs=1e-6)
