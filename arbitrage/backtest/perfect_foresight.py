@@ -35,7 +35,9 @@ Flags = npt.NDArray[np.bool_]
 Lattice = npt.NDArray[np.float32]
 
 SOC_SEGMENTS = 160
-"""Segments of the SoC lattice without a budget."""
+"""Segments of the SoC lattice without a budget; slow batteries get more, so that a quarter-hour spans several."""
+_SEGMENTS_PER_HOUR = 16
+_MOST_SEGMENTS = 4096
 SOC_SEGMENTS_WITH_BUDGET = range(48, 65)
 """With a budget the lattice has two dimensions; the number that fits the budget best is taken."""
 SOC_SEGMENTS_OF_SHORT_SPANS = range(80, 121)
@@ -151,7 +153,9 @@ def _lattice_shape(law: BatteryLaw, window_mwh: float, choices: range) -> tuple[
     """SoC segments, and nodes of the budget (0: none), in units of one SoC segment."""
     budget_mwh = law.max_cycles_per_day * law.capacity_mwh
     if math.isinf(budget_mwh):
-        return SOC_SEGMENTS, 0
+        slower_mw = min(law.charge_power_mw, law.discharge_power_mw)
+        hours = window_mwh / slower_mw if slower_mw > 0.0 else 0.0
+        return min(max(SOC_SEGMENTS, int(_SEGMENTS_PER_HOUR * hours)), _MOST_SEGMENTS), 0
     lost = {n: math.fmod(budget_mwh * n / window_mwh + 1e-9, 1.0) / n for n in choices}
     segments = min(lost, key=lambda n: (round(lost[n], 9), n))
     return segments, int(budget_mwh * segments / window_mwh + 1e-9) + 1
@@ -166,7 +170,9 @@ class _Board(NamedTuple):
 
     value: Lattice
     spare: Lattice
-    full_step: Lattice
+    other_spare: Lattice
+    forbidden: Lattice
+    """Shape [rows x stride]; added after each move, so that what leaks into the unreachable cells stays unreachable."""
     first: int
     last: int
 
@@ -183,15 +189,15 @@ def _span_value(
     towards_empty = stride - 1 if budget_nodes > 0 else -1
     margin = (int(max(charge_reach, discharge_reach)) + 2) * stride
     arrays = np.full((3, rows * stride + 2 * margin), _UNREACHABLE, dtype=np.float32)
-    board = _Board(arrays[0], arrays[1], arrays[2], margin, margin + rows * stride)
-    board.value[margin : margin + rows * stride] = 0.0
+    forbidden = np.zeros((rows, stride), dtype=np.float32)
+    forbidden[:, segments + 1 :] = _UNREACHABLE
+    board = _Board(arrays[0], arrays[1], arrays[2], forbidden.ravel(), margin, margin + rows * stride)
+    board.value[board.first : board.last] = board.forbidden
     total_eur = 0.0
     for t in range(prices.shape[0] - 1, -1, -1):
         price = prices[t]
         if not np.isnan(price):
-            _forbid_pads(board, segments + 1, stride)
             board = _raise_by(board, charge_reach, 1, -price / law.charge_efficiency * segment_mwh)
-            _forbid_pads(board, segments + 1, stride)
             gain_eur = (price * law.discharge_efficiency - law.wear_cost_eur_mwh) * segment_mwh
             board = _raise_by(board, discharge_reach, towards_empty, gain_eur)
         if new_day[t]:
@@ -205,65 +211,55 @@ def _span_value(
 
 
 @numba.njit(cache=True)
-def _forbid_pads(board: _Board, used: int, stride: int) -> None:
-    for row in range(board.first, board.last, stride):
-        for cell in range(row + used, row + stride):
-            board.value[cell] = _UNREACHABLE
-
-
-@numba.njit(cache=True)
 def _raise_by(board: _Board, reach: float, stride: int, gain_per_segment_eur: float) -> _Board:
-    """Best of moving 0 to `reach` segments along `stride`: whole segments by doubling, then the full reach.
+    """Best of moving 0 to `reach` segments along `stride`: whole segments by doubling, with the full reach at the end.
 
     Nothing is raised in place: arrays that never overlap let the loops use wide registers.
     """
-    value, spare, full_step, first, last = board
+    before, out, other, forbidden, first, last = board
     whole = int(reach + 1e-6)
-    fraction = max(0.0, reach - whole)
-    full_gain_eur = np.float32(gain_per_segment_eur * reach)
-    _blend(value, full_step, first, last, whole * stride, stride, np.float32(fraction), full_gain_eur)
-    covered = 0
-    while covered < whole:
-        hop = min(covered + 1, whole - covered)
-        gain_eur = np.float32(gain_per_segment_eur * hop)
-        other = full_step if covered + hop == whole else value
-        _raise_to_shifted(value, other, spare, first, last, hop * stride, gain_eur)
-        value, spare = spare, value
+    value, covered = before, 0
+    while covered + (covered + 1) < whole:
+        hop = covered + 1
+        _raise_to_shifted(value, out, first, last, hop * stride, np.float32(gain_per_segment_eur * hop))
+        value, out, other = out, other, out
         covered += hop
-    if whole == 0:
-        _raise_to_shifted(value, full_step, spare, first, last, 0, np.float32(0.0))
-        value, spare = spare, value
-    return _Board(value, spare, full_step, first, last)
+    hop = whole - covered
+    full = (whole * stride, stride, np.float32(max(0.0, reach - whole)), np.float32(gain_per_segment_eur * reach))
+    _raise_to_full(board, value, out, hop * stride, np.float32(gain_per_segment_eur * hop), full)
+    return _Board(out, before, other, forbidden, first, last)
 
 
 @numba.njit(cache=True)
-def _raise_to_shifted(
-    value: Lattice, other: Lattice, out: Lattice, first: int, last: int, shift: int, gain_eur: np.float32
-) -> None:
-    """out[i] = the best of value[i], other[i] and value[i + shift] + gain."""
+def _raise_to_shifted(value: Lattice, out: Lattice, first: int, last: int, shift: int, gain_eur: np.float32) -> None:
+    """out[i] = the better of value[i] and value[i + shift] + gain."""
     here, there, target = value[first:last], value[first + shift : last + shift], out[first:last]
-    elsewhere = other[first:last]
     for i in range(target.shape[0]):
         moved = there[i] + gain_eur
-        kept = elsewhere[i] if elsewhere[i] > here[i] else here[i]
-        target[i] = moved if moved > kept else kept
+        target[i] = moved if moved > here[i] else here[i]
 
 
 @numba.njit(cache=True)
-def _blend(
+def _raise_to_full(
+    board: _Board,
     value: Lattice,
     out: Lattice,
-    first: int,
-    last: int,
     shift: int,
-    stride: int,
-    fraction: np.float32,
     gain_eur: np.float32,
+    full: tuple[int, int, np.float32, np.float32],
 ) -> None:
-    """out[i] = value between i + shift and i + shift + stride, plus the gain."""
+    """out[i] = the best of value[i], value[i + shift] + gain, and the board's value at the full reach plus its gain.
+
+    full: shift of the whole segments, stride of one more, the fraction of it that is reached, and the gain in EUR.
+    """
+    whole_shift, stride, fraction, full_gain_eur = full
+    before, first, last, forbidden = board.value, board.first, board.last, board.forbidden
     rest = np.float32(1.0) - fraction
-    near = value[first + shift : last + shift]
-    far = value[first + shift + stride : last + shift + stride]
-    target = out[first:last]
+    here, there, target = value[first:last], value[first + shift : last + shift], out[first:last]
+    near = before[first + whole_shift : last + whole_shift]
+    far = before[first + whole_shift + stride : last + whole_shift + stride]
     for i in range(target.shape[0]):
-        target[i] = rest * near[i] + fraction * far[i] + gain_eur
+        moved = there[i] + gain_eur
+        kept = moved if moved > here[i] else here[i]
+        reached = rest * near[i] + fraction * far[i] + full_gain_eur
+        target[i] = (reached if reached > kept else kept) + forbidden[i]

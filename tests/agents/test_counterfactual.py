@@ -61,14 +61,18 @@ def test_values_are_those_of_the_policy_followed_not_of_the_best() -> None:
     assert seen.value_eur.tolist() == [[0.0, 0.0]] * 3
     assert seen.advantage_eur[:, CHARGE, EMPTY].tolist() == [-2.5, -12.5, -7.5]
     # A policy that sells at 30 makes losing ones of earlier sales at less; a bad one's losses show.
-    bad = swept(path_of([10.0, 50.0, 30.0]), two_states(), [(0, CHARGE, EMPTY), (2, DISCHARGE, FULL), (1, CHARGE, EMPTY)])
+    bad = swept(
+        path_of([10.0, 50.0, 30.0]), two_states(), [(0, CHARGE, EMPTY), (2, DISCHARGE, FULL), (1, CHARGE, EMPTY)]
+    )
     # 30: V = 0, 7.5. 50, charging: -12.5 + 7.5 = -5 -> V = -5, 7.5. 10, charging: -2.5 + 7.5 + 5 = 10 -> V = 5, 7.5.
     assert bad.value_eur.tolist() == [[5.0, 7.5], [-5.0, 7.5], [0.0, 7.5]]
     assert bad.advantage_eur[0, CHARGE, EMPTY] == 10.0
 
 
 def test_a_gap_holds_the_battery_and_teaches_nothing() -> None:
-    seen = swept(path_of([10.0, NAN, 30.0]), two_states(), [(0, CHARGE, EMPTY), (1, CHARGE, EMPTY), (2, DISCHARGE, FULL)])
+    seen = swept(
+        path_of([10.0, NAN, 30.0]), two_states(), [(0, CHARGE, EMPTY), (1, CHARGE, EMPTY), (2, DISCHARGE, FULL)]
+    )
     assert seen.value_eur.tolist() == [[5.0, 7.5], [0.0, 7.5], [0.0, 7.5]]
     assert (seen.advantage_eur[1] == 0.0).all()
 

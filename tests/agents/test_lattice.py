@@ -108,6 +108,8 @@ def test_a_lattice_follows_the_battery_law_and_is_exact_for_values_linear_in_the
 
 
 def test_a_state_outside_the_lattice_is_taken_to_its_edge() -> None:
-    lattice = make_lattice(Battery(min_soc_fraction=0.2, max_soc_fraction=0.8, max_cycles_per_day=1.0), 15, LatticeSize(4, 3))
+    lattice = make_lattice(
+        Battery(min_soc_fraction=0.2, max_soc_fraction=0.8, max_cycles_per_day=1.0), 15, LatticeSize(4, 3)
+    )
     assert cell(lattice, 0.0, -1.0) == (0, 0.0, 0.0)
     assert cell(lattice, 2.0, 9.0) == (2 * 3 + 1, 1.0, 1.0)

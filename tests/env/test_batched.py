@@ -40,7 +40,7 @@ def test_each_battery_of_the_twin_does_to_the_last_bit_what_the_single_environme
         alone, alone_info = single.reset(seed=0, options=options)
         np.testing.assert_array_equal(observed[i], alone)
         assert info["soc_mwh"][i] == alone_info["soc_mwh"]
-    # The day's change, with what leads up to it and what follows, at least.
+    # Two whole days in quarter-hours, midnight included; the first hours in finer steps.
     for _ in range(2 * 24 * 60 // step_min if step_min == 15 else 150):
         shape = (count,) if kind == "discrete" else (count, 1)
         actions = random.integers(0, 3, shape) if kind == "discrete" else random.uniform(-1.2, 1.2, shape)
