@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,9 @@ def test_a_naive_time_is_refused(naive: str | dt.datetime) -> None:
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_naive_timestamps_are_refused_and_aware_ones_read_in_every_resolution(unit: str) -> None:
+def test_naive_timestamps_are_refused_and_aware_ones_read_in_every_resolution(
+    unit: Literal["s", "ms", "us", "ns"],
+) -> None:
     naive = pd.DatetimeIndex(["2024-07-01T00:00", "2024-07-01T00:15"]).as_unit(unit)
     with pytest.raises(BadInput, match="have no time zone"):
         epoch_minutes(naive)

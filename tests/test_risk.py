@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -48,11 +50,9 @@ def test_a_normal_sample_has_the_tail_of_the_normal_distribution(level: float) -
 
 
 def _normal_quantiles(shares: np.ndarray) -> np.ndarray:
-    from statistics import NormalDist
-
     grid = np.linspace(-6.0, 6.0, 4001)
     cumulative = np.array([NormalDist().cdf(x) for x in grid])
-    return np.interp(shares, cumulative, grid)
+    return np.asarray(np.interp(shares, cumulative, grid))
 
 
 def test_of_a_single_outcome_every_measure_is_that_outcome() -> None:
@@ -60,7 +60,9 @@ def test_of_a_single_outcome_every_measure_is_that_outcome() -> None:
 
 
 @pytest.mark.parametrize("measure", [value_at_risk_eur, conditional_value_at_risk_eur])
-def test_no_outcomes_a_level_outside_0_to_1_and_what_is_no_number_are_refused(measure: type) -> None:
+def test_no_outcomes_a_level_outside_0_to_1_and_what_is_no_number_are_refused(
+    measure: Callable[[list[float], float], float],
+) -> None:
     with pytest.raises(BadInput, match="there are none"):
         measure([], 0.1)
     with pytest.raises(BadInput, match="not a number"):

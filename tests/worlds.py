@@ -59,6 +59,13 @@ def whole(market: MarketSeries, soc_reset: SocReset = SocReset.NEVER) -> tuple[S
     return spans(market, np.ones(len(market), dtype=np.bool_), soc_reset)
 
 
+class Clueless:
+    """A reading that says nothing of how the day may turn out."""
+
+    def outcomes_eur(self, at: int, state: BatteryState) -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True)
 class Scripted:
     """Asks for the power written down for each time; `script` maps epoch minutes to MW."""
@@ -71,7 +78,7 @@ class Scripted:
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _Reading(Clueless):
     asked_mw: list[float]
 
     def intent(self, at: int, state: BatteryState) -> Intent:

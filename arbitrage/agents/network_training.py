@@ -73,7 +73,9 @@ def fit_network(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _fit(sample, outputs, scaling, loss, config, seed, held_out)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return _fit(sample, outputs, scaling, loss, config, seed, held_out)
     finally:
         torch.set_num_threads(threads)
 
@@ -88,7 +90,7 @@ def _fit(
     held_out: Batch | None,
 ) -> Network:
     rng = np.random.default_rng(seed)
-    net = _build(len(scaling.mean), outputs, config, seed)
+    net = _build(len(scaling.mean), outputs, config)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps)
     best_loss, best = np.inf, _export(net, scaling)
@@ -108,19 +110,17 @@ def _fit(
     return best if held_out is not None else _export(net, scaling)
 
 
-def _build(inputs: int, outputs: int, config: NetworkConfig, seed: int) -> nn.Sequential:
+def _build(inputs: int, outputs: int, config: NetworkConfig) -> nn.Sequential:
     """The last layer starts small, so that training starts from predicting nothing."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        net = nn.Sequential(
-            nn.Linear(inputs, config.width),
-            nn.SiLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.width, config.width),
-            nn.SiLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.width, outputs),
-        )
+    net = nn.Sequential(
+        nn.Linear(inputs, config.width),
+        nn.SiLU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.width, config.width),
+        nn.SiLU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.width, outputs),
+    )
     last = _linear_layers(net)[-1]
     with torch.no_grad():
         last.weight.mul_(0.1)

@@ -60,11 +60,13 @@ def fit_chain(fast: Floats, slow: Floats, followed: Flags) -> PriceChain:
 
 
 def _bins(values: Floats, count: int) -> tuple[Numbers, Floats]:
-    """Equally filled bins of values [n]: the bin of each, and the mean of each bin."""
-    bins = np.digitize(values, np.quantile(values, np.linspace(0.0, 1.0, count + 1)[1:-1]))
+    """Equally filled bins of values [n]: the bin of each, and the mean of each bin; an empty bin has its lower edge."""
+    edges = np.quantile(values, np.linspace(0.0, 1.0, count + 1)[1:-1])
+    bins = np.digitize(values, edges)
     filled = np.bincount(bins, minlength=count)
     means = np.bincount(bins, weights=values, minlength=count) / np.maximum(filled, 1)
-    return bins.astype(np.int64), np.maximum.accumulate(np.where(filled > 0, means, -np.inf))
+    lower_edges = np.concatenate((edges[:1], edges))
+    return bins.astype(np.int64), np.maximum.accumulate(np.where(filled > 0, means, lower_edges))
 
 
 class DayPlans(NamedTuple):

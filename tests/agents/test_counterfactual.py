@@ -122,7 +122,7 @@ def test_a_path_tells_the_ends_of_days_from_the_ends_of_spans() -> None:
 def test_following_its_own_realised_advantages_a_sweep_ends_at_hindsight(
     prices: list[float], cycles: float | None
 ) -> None:
-    # Nodes lie where full quarter-hours lead, so the lattice is exact; each sweep mends the policy one step further back.
+    # Nodes lie where full quarter-hours lead, so the lattice is exact; each sweep mends the policy one step back.
     battery = Battery(capacity_mwh=0.5, charge_efficiency=1.0, discharge_efficiency=1.0, max_cycles_per_day=cycles)
     lattice, market = make_lattice(battery, 15, LatticeSize(3, 3)), market_of(prices)
     path = lay_path(market, whole(market))

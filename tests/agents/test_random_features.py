@@ -43,8 +43,8 @@ def regressors(data: Arrays) -> np.ndarray:
 def test_what_a_row_maps_to_does_not_depend_on_the_other_rows(data: Arrays) -> None:
     mapped = draw_random_features(data[0], np.ones(7, dtype=np.float32), 20, np.random.default_rng(1))
     together = mapped(data[0])
-    alone = np.concatenate([mapped(row[None]) for row in data[0]])
-    np.testing.assert_array_equal(together, alone)
+    alone = np.concatenate([mapped(row[None]) for row in data[0][:40]])
+    np.testing.assert_array_equal(together[:40], alone)
     np.testing.assert_array_equal(mapped(np.asfortranarray(data[0])), together)
 
 

@@ -83,7 +83,8 @@ def test_the_last_known_price_is_the_newest_of_the_last_hour() -> None:
 @pytest.mark.parametrize("rule", [ThresholdRule(), SpreadRule()])
 @pytest.mark.parametrize("soc_reset", SocReset)
 def test_tuning_takes_the_candidate_that_earns_most_in_the_backtest(
-    rule: ThresholdRule | SpreadRule, soc_reset: SocReset
+    rule: ThresholdRule,  # Or a SpreadRule, which is tuned alike.
+    soc_reset: SocReset,
 ) -> None:
     market = noisy_market(seed=5, days=3, gaps=10)
     battery = Battery(max_cycles_per_day=1.1, wear_cost_eur_mwh=5.0)

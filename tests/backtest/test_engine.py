@@ -16,14 +16,24 @@ from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher, ShieldRule, decide
 from arbitrage.market.series import Knowledge
 from arbitrage.market.splits import SocReset
-from tests.worlds import MIDNIGHTS, SUMMER_MIDNIGHT, Scripted, batteries, market_of, noisy_market, scripted, whole
+from tests.worlds import (
+    MIDNIGHTS,
+    SUMMER_MIDNIGHT,
+    Clueless,
+    Scripted,
+    batteries,
+    market_of,
+    noisy_market,
+    scripted,
+    whole,
+)
 
 LOSSLESS = Battery(charge_efficiency=1.0, discharge_efficiency=1.0)
 NAN = math.nan
 
 
 def test_the_ledger_of_three_quarter_hours_is_the_one_kept_by_hand() -> None:
-    # Charge 0.25 MWh at 40: -10; stores 0.225. Idle. Discharge all: 0.2025 MWh at 100 = 20.25, asked for 1 MW, got 0.81.
+    # Charge 0.25 MWh at 40: -10; stores 0.225. Idle. Discharge all: 0.2025 MWh at 100 = 20.25; asked 1 MW, got 0.81.
     # Drawn 0.225 MWh: 0.1125 cycles of 2 MWh, wear at 8 = 1.8.
     market = market_of([40.0, 70.0, 100.0])
     battery = Battery(wear_cost_eur_mwh=8.0)
@@ -113,7 +123,7 @@ def test_the_cycle_budget_is_one_for_each_brussels_day_also_when_energy_is_carri
 
 
 @dataclass
-class Remembering:
+class Remembering(Clueless):
     """Keeps what it was shown, and asks for nothing."""
 
     name: str = "remembering"
@@ -131,7 +141,8 @@ class Remembering:
 
 @pytest.mark.parametrize("step_min", [1, 3, 5, 15])
 def test_a_policy_is_asked_once_a_step_with_the_state_of_that_time(step_min: int) -> None:
-    market, policy, told = market_of([10.0, 10.0]), Remembering(), []
+    market, policy = market_of([10.0, 10.0]), Remembering()
+    told: list[int] = []
     run_backtest(market, LOSSLESS, policy, whole(market), step_min=step_min, progress=told.append)
     assert policy.times == list(range(SUMMER_MIDNIGHT, SUMMER_MIDNIGHT + 30, step_min))
     expected = np.arange(30 // step_min) * step_min / 60

@@ -38,10 +38,16 @@ def test_honest_books_break_no_rule(ledger: pd.DataFrame) -> None:
     assert ledger["discharge_mwh"].sum() > 0.5
 
 
+def raise_column(ledger: pd.DataFrame, name: str, rows: slice, amount: float) -> None:
+    column = ledger[name].to_numpy(np.float64, copy=True)
+    column[rows] += amount
+    ledger[name] = column
+
+
 def add(row: int, **amounts: float) -> Cook:
     def cook(ledger: pd.DataFrame) -> None:
         for name, amount in amounts.items():
-            ledger.iloc[row, ledger.columns.get_loc(name)] += amount
+            raise_column(ledger, name, slice(row, row + 1), amount)
 
     return cook
 
@@ -49,13 +55,13 @@ def add(row: int, **amounts: float) -> Cook:
 def energy_from_nowhere(ledger: pd.DataFrame) -> None:
     """The second day begins with 0.3 MWh that nobody bought, and keeps them."""
     for name in ("soc_start_mwh", "soc_end_mwh"):
-        ledger.iloc[96:, ledger.columns.get_loc(name)] += 0.3
+        raise_column(ledger, name, slice(96, None), 0.3)
 
 
 def energy_in_between(ledger: pd.DataFrame) -> None:
     """From the third quarter-hour on there are 0.05 MWh more than the second left."""
     for name in ("soc_start_mwh", "soc_end_mwh"):
-        ledger.iloc[2:96, ledger.columns.get_loc(name)] += 0.05
+        raise_column(ledger, name, slice(2, 96), 0.05)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def test_each_battery_of_the_twin_does_to_the_last_bit_what_the_single_environme
 ) -> None:
     random, count = np.random.default_rng(seed), 3
     options = {"day": day, "soc_fraction": soc_fraction}
-    setting = {"actions": kind, "step_min": step_min, "episode_days": 2}
+    setting: dict[str, Any] = {"actions": kind, "step_min": step_min, "episode_days": 2}
     twin = BatchedImbalanceEnv(count, WORLD, battery, **setting)
     singles = [BelgianImbalanceEnv(WORLD, battery, **setting) for _ in range(count)]
     observed, info = twin.reset(seed=0, options=options)

@@ -33,7 +33,9 @@ def test_the_rewards_of_the_environment_are_the_euros_of_the_ledger(
     env = BelgianImbalanceEnv(market, battery, step_min=step_min, episode_days=2, actions="continuous")
     env.reset(options={"day": day, "soc_fraction": 0.0})
     limits = battery.law.discharge_power_mw, battery.law.charge_power_mw
-    script, rewards, truncated = {}, [], False
+    script: dict[int, float] = {}
+    rewards: list[float] = []
+    truncated = False
     while not truncated:
         share = shares[len(rewards) % len(shares)]
         script[midnight + step_min * len(rewards)] = share * limits[0 if share > 0 else 1]

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.closed_form import ClosedFormConfig, fit_closed_form, prepare_lesson
 from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.network_training import NetworkConfig
+from arbitrage.agents.networks import Network
 from arbitrage.agents.policy import Intent, Policy
+from arbitrage.agents.quantile_critic import QUANTILES
 from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery, BatteryState
@@ -22,7 +25,9 @@ from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import PRICE, Knowledge, MarketSeries, Tape
 from arbitrage.market.splits import SocReset, Span, spans
+from arbitrage.observation import MarketFeatures
 from arbitrage.quarter_hour import brussels_midnight
+from tests.worlds import Clueless
 
 BATTERY = Battery(max_cycles_per_day=1.1)
 STATES = (BatteryState(0.0), BatteryState(0.9, 0.4), BatteryState(1.3, 1.1), BatteryState(2.0))
@@ -41,11 +46,20 @@ def market() -> MarketSeries:
 def policies(market: MarketSeries) -> dict[str, Policy]:
     """Every rule, and a small learned policy taught on the two weeks before."""
     size = LatticeSize(soc_nodes=5, cycle_nodes=4)
-    config = ClosedFormConfig(cosines=12, passes=1, size=size)
+    config = ClosedFormConfig(cosines=12, passes=1, network=NetworkConfig(width=8, steps=60), size=size)
     lesson = prepare_lesson(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
     fitted = fit_closed_form(lesson, config, seed=0)
-    learned = ArbitragePolicy(BATTERY, size, fitted.stages[-1:], tuple(market.tapes))
+    learned = ArbitragePolicy(BATTERY, size, fitted.stages[-1:], tuple(market.tapes), random_critic())
     return {policy.name: policy for policy in (Idle(), ThresholdRule(), SpreadRule(), learned)}
+
+
+def random_critic() -> Network:
+    """A critic that knows nothing, but says something else of every state of the market."""
+    random = np.random.default_rng(0)
+    inputs, width, outputs = len(MarketFeatures.names) + 2, 8, 3 * QUANTILES
+    shapes = ((inputs, width), width, (width, width), width, (width, outputs), outputs)
+    weights = [random.normal(size=shape).astype(np.float32) for shape in shapes]
+    return Network(np.zeros(inputs, dtype=np.float32), np.ones(inputs, dtype=np.float32), *weights)
 
 
 def decided_times(market: MarketSeries) -> np.ndarray:
@@ -67,11 +81,20 @@ def scramble(market: MarketSeries, now: int, seed: int, *, gaps: bool = True) ->
     return dataclasses.replace(market, frame=market.frame.assign(**{PRICE: price}), price_eur_mwh=price, tapes=tapes)
 
 
-def decisions(policy: Policy, market: MarketSeries, now: int) -> list[Decision]:
+Answer = tuple[Decision, bytes]
+
+
+def answer(dispatcher: Dispatcher, at: int, state: BatteryState) -> Answer:
+    """The decision, and what is said of how the day may turn out."""
+    outcomes = dispatcher.outcomes_eur(at, state)
+    return dispatcher.decide(at, state), b"" if outcomes is None else outcomes.tobytes()
+
+
+def decisions(policy: Policy, market: MarketSeries, now: int) -> list[Answer]:
     """What is decided up to `now` in several states, all three days being read at once."""
     times = decided_times(market)
     dispatcher = Dispatcher(policy, BATTERY, market, times, 15)
-    return [dispatcher.decide(at, state) for at in range(int((times <= now).sum())) for state in STATES]
+    return [answer(dispatcher, at, state) for at in range(int((times <= now).sum())) for state in STATES]
 
 
 def leaks(policy: Policy, market: MarketSeries, now: int, seed: int) -> bool:
@@ -92,8 +115,9 @@ def test_no_decision_rests_on_what_is_published_later(
 def test_the_policies_that_are_tried_do_move_energy_both_ways(
     policies: dict[str, Policy], market: MarketSeries, name: str
 ) -> None:
-    actions = {decision.action for decision in decisions(policies[name], market, 10**9)}
-    assert actions == {"charge", "idle", "discharge"}
+    answers = decisions(policies[name], market, 10**9)
+    assert {decision.action for decision, _ in answers} == {"charge", "idle", "discharge"}
+    assert len({outcomes for _, outcomes in answers}) == (len(answers) if name == "learned" else 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +134,7 @@ class Peeking:
 
 
 @dataclasses.dataclass(frozen=True)
-class Peeked:
+class Peeked(Clueless):
     price_eur_mwh: Sequence[float]
 
     def intent(self, at: int, state: BatteryState) -> Intent:
@@ -130,7 +154,8 @@ class Standardising:
 
 def test_a_planted_leak_is_caught(market: MarketSeries) -> None:
     now = int(decided_times(market)[200]) + 7
-    for leaking in (Peeking(ahead=0), Peeking(ahead=1), Standardising()):
+    planted: tuple[Policy, ...] = (Peeking(ahead=0), Peeking(ahead=1), Standardising())
+    for leaking in planted:
         assert any(leaks(leaking, market, now, seed) for seed in range(5))
     assert not any(leaks(Peeking(ahead=-1), market, now, seed) for seed in range(5))
 
@@ -143,8 +168,9 @@ def test_a_time_read_alone_is_decided_to_the_last_bit_as_in_a_batch(
     times = decided_times(market)
     for at in range(0, len(times), 23):
         for number, state in enumerate(STATES):
-            alone = decide(policies[name], BATTERY, market, int(times[at]), state)
-            assert alone == batch[at * len(STATES) + number]
+            alone = Dispatcher(policies[name], BATTERY, market, times[at], 15)
+            assert answer(alone, 0, state) == batch[at * len(STATES) + number]
+            assert decide(policies[name], BATTERY, market, int(times[at]), state) == answer(alone, 0, state)[0]
 
 
 @settings(max_examples=6, deadline=None)
@@ -160,7 +186,7 @@ def test_no_power_asked_for_in_a_backtest_rests_on_what_is_published_later(
 
     def asked(of: MarketSeries) -> list[float]:
         ledger = run_backtest(of, BATTERY, policies[name], spans(of, chosen, SocReset.NEVER)).ledger
-        return ledger["asked_mw"].to_numpy()[times <= now].tolist()
+        return [float(power) for power in ledger["asked_mw"].to_numpy()[times <= now]]
 
     assert asked(market) == asked(scramble(market, now, seed, gaps=False))
 

@@ -1,0 +1,110 @@
+"""The command line as a user meets it: exit codes, figures, and what goes where."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arbitrage.market.sample import sample_files
+from tests.shared_data import shared_file
+
+PROMISED = {
+    "profit_eur",
+    "profit_eur_per_day",
+    "cycles_per_day",
+    "capture_fraction",
+    "value_at_risk_eur",
+    "conditional_value_at_risk_eur",
+    "days",
+    "violations",
+}
+FILES = sample_files()
+MARKET = ("--prices", str(FILES.prices), "--day-ahead", str(FILES.day_ahead))
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "arbitrage", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("strategy", ["idle", "threshold", "spread", "perfect-foresight"])
+def test_a_backtest_writes_the_promised_figures(strategy: str, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    options = ("--days-of-month", "26-31", "--max-cycles-per-day", "1.1", "--json", str(out))
+    done = run("backtest", *MARKET, "--strategy", strategy, *options)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())
+    assert set(figures) >= PROMISED
+    assert figures["violations"] == 0
+    assert figures["days"] == 17
+    assert figures["cycles_per_day"] <= 1.1 + 1e-9
+
+
+def test_json_to_standard_output_stands_there_alone() -> None:
+    done = run("backtest", *MARKET, "--strategy", "idle", "--json", "-")
+    assert json.loads(done.stdout)["profit_eur"] == 0.0
+
+
+def test_comparison_and_report_are_written(tmp_path: Path) -> None:
+    out, report = tmp_path / "figures.json", tmp_path / "report.html"
+    options = ("--days-of-month", "26-31", "--json", str(out), "--report", str(report))
+    done = run("compare", *MARKET, "--strategy", "threshold", "--strategy", "idle", *options)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())["strategies"]
+    assert rows[1]["difference_eur_per_day"] == pytest.approx(-rows[0]["profit_eur_per_day"])
+    assert "threshold" in report.read_text()
+
+
+def test_a_rule_decides_and_says_why() -> None:
+    done = run("decide", *MARKET, "--strategy", "threshold", "--soc-fraction", "0.5", "--json", "-")
+    answer = json.loads(done.stdout)
+    assert answer["sign_convention"] == "discharge_positive"
+    assert answer["action"] in {"charge", "idle", "discharge"}
+    assert answer["reason"].startswith("signal_")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("backtest", *MARKET, "--strategy", "guess"), "neither one of"),
+        (("backtest", *MARKET, "--strategy", "idle", "--days-of-month", "31-26"), "not a range"),
+        (("backtest", *MARKET, "--strategy", "idle", "--start", "2025-03-01"), "no time zone"),
+        (("backtest", *MARKET, "--strategy", "idle", "--power-mw", "-1", "--capacity-mwh", "0"), "capacity_mwh"),
+        (("backtest", "--prices", "nowhere.csv", "--strategy", "idle"), "nowhere.csv"),
+        (("backtest", "--prices", str(FILES.prices), "--strategy", "spread"), "--day-ahead"),
+        (("train", *MARKET, "--train-days", "1-20", "--validation-days", "20-25", "--out", "x"), "overlap"),
+        (("backtest", "--strategy", "idle"), "--prices"),
+    ],
+)
+def test_bad_input_ends_with_2_and_the_reason(arguments: tuple[str, ...], says: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_validation_lists_the_faults_of_every_file(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("datetime,imbalanceprice\n2025-01-01T00:00,5\n")
+    second.write_text("something,else\n1,2\n")
+    done = run("data", "validate", str(first), str(FILES.prices), str(second))
+    assert done.returncode == 2
+    assert "first.csv:2" in done.stderr
+    assert "second.csv:1" in done.stderr
+
+
+def test_the_mangled_export_is_refused_and_a_genuine_one_is_not() -> None:
+    genuine = shared_file("formats/ods047_portal_csv_labels_bom_crlf.csv")
+    mangled = shared_file("formats/old_website_ImbalanceNrvPrices_mangled.csv")
+    assert run("data", "validate", str(genuine)).returncode == 0
+    assert run("data", "validate", str(genuine), str(mangled)).returncode == 2
+
+
+def test_the_doctor_finds_this_installation_well() -> None:
+    done = run("doctor", "--json", "-")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(finding["ok"] for finding in json.loads(done.stdout))

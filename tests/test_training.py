@@ -1,0 +1,141 @@
+"""Training: what it refuses, what it chooses, and that an interruption changes nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import arbitrage.training
+from arbitrage.agents.checkpoint import CARD_FILE, TENSORS_FILE, load_policy
+from arbitrage.agents.closed_form import ClosedFormConfig, stage_names
+from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.network_training import NetworkConfig
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.dispatch import Dispatcher
+from arbitrage.errors import BadInput
+from arbitrage.market.embedded import sample_market
+from arbitrage.market.splits import DaysOfMonth
+from arbitrage.quarter_hour import epoch_minute
+from arbitrage.training import TrainingPlan, choose, train
+
+CONFIG = ClosedFormConfig(cosines=12, passes=1, network=NetworkConfig(width=8, steps=20), size=LatticeSize(5, 4))
+
+
+def plan() -> TrainingPlan:
+    return TrainingPlan(
+        market=sample_market(),
+        battery=Battery(max_cycles_per_day=1.1),
+        train_days=DaysOfMonth(1, 6),
+        validation_days=DaysOfMonth(7, 8),
+        end=epoch_minute("2025-04-01T00:00+02:00"),
+        members=2,
+        config=CONFIG,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("policy")
+    train(plan(), directory)
+    return directory
+
+
+def test_overlapping_training_and_validation_days_are_refused() -> None:
+    with pytest.raises(BadInput, match="overlap"):
+        replace(plan(), validation_days=DaysOfMonth(6, 8))
+
+
+def test_the_card_says_what_the_policy_is(trained: Path) -> None:
+    card = json.loads((trained / CARD_FILE).read_text())
+    assert card["data_sha256"] == sample_market().data_hash
+    assert card["battery"]["max_cycles_per_day"] == 1.1
+    assert card["split"]["train_days_of_month"] == "1-6"
+    assert list(card["validation"]) == sorted(stage_names(CONFIG))
+    assert card["chosen_stage"] in card["validation"]
+    assert all(result["violations"] == 0 for result in card["validation"].values())
+
+
+def test_a_policy_read_back_decides_as_the_one_written(trained: Path) -> None:
+    policy = load_policy(trained)
+    market = sample_market()
+    times = market.quarter_hours[40 * 96 : 41 * 96]
+    first, second = (Dispatcher(load_policy(trained), policy.battery, market, times, 15) for _ in range(2))
+    states = [BatteryState(soc, cycles) for soc in (0.0, 0.7, 2.0) for cycles in (0.0, 0.6)]
+    for at in range(0, 96, 7):
+        for state in states:
+            assert first.decide(at, state) == second.decide(at, state)
+            levels = first.outcomes_eur(at, state)
+            assert levels is not None
+            assert (np.diff(levels, axis=1) >= 0).all()
+
+
+def test_an_interrupted_training_resumes_to_the_same_policy(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = arbitrage.training.fit_closed_form
+    fitted: list[int] = []
+
+    def fit_once_then_stop(lesson: object, config: object, seed: int) -> object:
+        if fitted:
+            raise KeyboardInterrupt
+        fitted.append(seed)
+        return fit(lesson, config, seed)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(arbitrage.training, "fit_closed_form", fit_once_then_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(plan(), tmp_path)
+    monkeypatch.setattr(arbitrage.training, "fit_closed_form", lambda *a, seed: (fitted.append(seed), fit(*a, seed))[1])
+    train(plan(), tmp_path)
+    assert fitted == [0, 1]
+    assert (tmp_path / TENSORS_FILE).read_bytes() == (trained / TENSORS_FILE).read_bytes()
+
+
+def test_the_last_stage_is_kept_unless_another_is_significantly_better() -> None:
+    random = np.random.default_rng(0)
+    last = pd.Series(100.0 + 50.0 * random.standard_normal(60))
+    noise = pd.Series(random.standard_normal(60))
+    assert choose([last + 30.0 * noise, last]) == 1
+    assert choose([last + 10.0 + noise, last - 5.0, last]) == 0
+    assert choose([last + 10.0 + noise, last + 20.0 + noise, last]) == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda d: (d / TENSORS_FILE).write_bytes((d / TENSORS_FILE).read_bytes()[:-1]), "digest"),
+        (lambda d: (d / TENSORS_FILE).unlink(), "cannot be read"),
+        (lambda d: (d / CARD_FILE).write_text("{"), "is not JSON"),
+        (lambda d: (d / CARD_FILE).write_text("[]"), "is not the card of a policy"),
+        (lambda d: _edit(d, schema_version=99), "schema version 99"),
+        (lambda d: _edit(d, features=["tomorrow"]), "train anew"),
+        (lambda d: _edit(d, members=3), "other tensors"),
+        (lambda d: _edit(d, battery={"power_mw": -1}), "power_mw"),
+    ],
+)
+def test_a_damaged_or_foreign_policy_is_refused_with_the_reason(
+    trained: Path,
+    tmp_path: Path,
+    damage: object,
+    says: str,
+) -> None:
+    for name in (CARD_FILE, TENSORS_FILE):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    damage(tmp_path)  # type: ignore[operator]
+    with pytest.raises(BadInput, match=says):
+        load_policy(tmp_path)
+
+
+def _edit(directory: Path, **changes: object) -> None:
+    card = json.loads((directory / CARD_FILE).read_text()) | changes
+    (directory / CARD_FILE).write_text(json.dumps(card))
+
+
+def test_another_battery_than_the_one_trained_for_is_refused(trained: Path) -> None:
+    market = sample_market()
+    with pytest.raises(BadInput, match=r"capacity_mwh: the policy was trained for 2.0, not 4.0"):
+        Dispatcher(load_policy(trained), Battery(capacity_mwh=4.0, max_cycles_per_day=1.1), market, 0, 15)
