@@ -35,9 +35,9 @@ class RandomFeatures:
     std: Singles
     """Shape [inputs]; of the training rows."""
     frequencies: Singles
-    """Shape [inputs, cosines]."""
+    """Shape [inputs, cosines]; in turns per standard deviation."""
     phases: Singles
-    """Shape [cosines]."""
+    """Shape [cosines]; in turns."""
 
     @property
     def outputs(self) -> int:
@@ -55,12 +55,12 @@ def draw_random_features(features: Singles, gains: Singles, cosines: int, rng: n
     """Draw a map for training features [n, inputs]; inputs with a larger gain [inputs] vary faster in the cosines."""
     spread = gains / np.sqrt((gains**2).sum())
     frequencies = rng.standard_normal((len(gains), cosines)) * spread[:, None]
-    phases = rng.uniform(0.0, 2.0 * np.pi, cosines)
+    phases = rng.uniform(0.0, 1.0, cosines)
     std = features.std(axis=0, dtype=np.float64)
     return RandomFeatures(
         mean=features.mean(axis=0, dtype=np.float64).astype(np.float32),
         std=np.where(std > 1e-9, std, 1.0).astype(np.float32),
-        frequencies=frequencies.astype(np.float32),
+        frequencies=(frequencies / (2.0 * np.pi)).astype(np.float32),
         phases=phases.astype(np.float32),
     )
 
@@ -81,8 +81,23 @@ def _map_rows(
             out[row, 1 + i] = linear * scaled
             for j in range(cosines):
                 angle[j] += scaled * frequencies[i, j]
-        for j in range(cosines):
-            out[row, 1 + inputs + j] = wave * np.cos(angle[j])
+        _cosines(angle, wave, out[row, 1 + inputs :])
+
+
+@numba.njit(cache=True)
+def _cosines(turns: Singles, size: np.float32, out: Singles) -> None:
+    """Size x cos(2 pi turns), by its Taylor series within half a turn (error 4e-6): a loop that vectorises."""
+    for j in range(turns.shape[0]):
+        part = turns[j] - np.floor(turns[j] + np.float32(0.5))
+        square = part * part
+        series = np.float32(-1.7143907)
+        series = series * square + np.float32(7.9035364)
+        series = series * square - np.float32(26.4262568)
+        series = series * square + np.float32(60.2446414)
+        series = series * square - np.float32(85.4568172)
+        series = series * square + np.float32(64.9393940)
+        series = series * square - np.float32(19.7392088)
+        out[j] = size * (series * square + np.float32(1.0))
 
 
 class Ridge:

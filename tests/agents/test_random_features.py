@@ -15,13 +15,20 @@ def singles(*values: float) -> np.ndarray:
 
 
 def test_a_row_becomes_a_constant_the_scaled_inputs_and_the_cosines() -> None:
-    # (3 - 1) / 2 = 1; 10, then 3 x 1, then sqrt(20) x cos(0.5 x 1 + 0.25).
-    mapped = RandomFeatures(singles(1.0), singles(2.0), singles(0.5)[None], singles(0.25))
+    # (3 - 1) / 2 = 1; 10, then 3 x 1, then sqrt(20) x the cosine of 1/12 x 1 + 1/12 turns, which is 60 degrees.
+    mapped = RandomFeatures(singles(1.0), singles(2.0), singles(1 / 12)[None], singles(1 / 12))
     assert mapped.outputs == 3
-    np.testing.assert_allclose(mapped(singles(3.0)[None]), [[10.0, 3.0, np.sqrt(20.0) * np.cos(0.75)]], rtol=1e-6)
+    np.testing.assert_allclose(mapped(singles(3.0)[None]), [[10.0, 3.0, np.sqrt(20.0) * 0.5]], atol=2e-5)
     # What lies further out than 4 standard deviations is at 4.
     np.testing.assert_array_equal(mapped(singles(1e6)[None]), mapped(singles(9.0)[None]))
     np.testing.assert_allclose(mapped(singles(-1e6)[None])[0, 1], -12.0, rtol=1e-6)
+
+
+def test_the_cosine_is_one_at_every_angle() -> None:
+    turns = np.linspace(-3.0, 3.0, 997, dtype=np.float32)
+    mapped = RandomFeatures(singles(0.0), singles(1.0), np.zeros((1, 997), dtype=np.float32), turns)
+    cosines = mapped(singles(0.0)[None])[0, 2:] / np.sqrt(20.0 / 997)
+    np.testing.assert_allclose(cosines, np.cos(2.0 * np.pi * turns.astype(np.float64)), atol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -225,7 +225,33 @@ def test_nothing_that_is_published_later_changes_what_is_known_now(now: int, del
         scrambled(wind, day_before_at(18, quarter_hours)),
         delay_min,
     )
+    is_known, was_known = later.known_at(time), _market(price, day_ahead, wind, delay_min).known_at(time)
     offsets = np.arange(-60 * 96, 60 * 96, 15)
     for name in (PRICE, DAY_AHEAD, WIND_FORECAST):
-        was = _market(price, day_ahead, wind, delay_min).known_at(time).gather(name, offsets)
-        np.testing.assert_array_equal(later.known_at(time).gather(name, offsets), was)
+        np.testing.assert_array_equal(is_known.gather(name, offsets), was_known.gather(name, offsets))
+        for about in (time - 1440, time, time + 720):
+            day = np.array([about]), np.array([about + 1440])
+            np.testing.assert_array_equal(is_known.mean_between(name, *day), was_known.mean_between(name, *day))
+            moments = [
+                known.looking_back([time], [about]).trailing_moments(name, 50) for known in (is_known, was_known)
+            ]
+            np.testing.assert_array_equal(*moments)
+
+
+def test_means_and_moments_are_those_of_the_hand_and_of_known_records_only() -> None:
+    # Three prices of 10, 20, 60 and a gap between the last two. At the end all are known; a quarter-hour earlier two.
+    market = build_market(prices([10.0, 20.0, np.nan, 60.0]))
+    start, end = np.array([START, START + 15]), np.array([START + 60, START + 60])
+    at_end, earlier = START + 60, START + 59
+    np.testing.assert_array_equal(market.known_at([at_end, at_end]).mean_between(PRICE, start, end), [30.0, 40.0])
+    np.testing.assert_array_equal(market.known_at([earlier, earlier]).mean_between(PRICE, start, end), [15.0, 20.0])
+    # Of the last three intervals 20 and 60 are known: mean 40, standard deviation 20.
+    moments = market.known_at([at_end, earlier, START]).trailing_moments(PRICE, 3)
+    np.testing.assert_array_equal(moments, [[2.0, 2.0, 0.0], [40.0, 15.0, np.nan], [20.0, 5.0, np.nan]])
+
+
+def test_nobody_may_look_back_to_a_time_that_is_still_to_come() -> None:
+    known = build_market(prices([10.0, 20.0])).known_at([START, START + 15])
+    known.looking_back([START + 15], [START + 90])
+    with pytest.raises(ValueError, match="will be known later"):
+        known.looking_back([START + 16], [START + 90])
