@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from arbitrage.dispatch import decide
     from arbitrage.market.elia import read_market
     from arbitrage.market.embedded import sample_market
-    from arbitrage.market.splits import SocReset, select
-    from arbitrage.training import train
+    from arbitrage.market.splits import select
+    from arbitrage.training import TrainingPlan, train
 
 __all__ = [
     "Battery",
     "BatteryState",
-    "SocReset",
+    "TrainingPlan",
     "decide",
     "load_policy",
     "perfect_foresight",
@@ -39,7 +39,7 @@ __all__ = [
 _HOMES = {
     "Battery": "battery",
     "BatteryState": "battery",
-    "SocReset": "market.splits",
+    "TrainingPlan": "training",
     "decide": "dispatch",
     "load_policy": "agents.checkpoint",
     "perfect_foresight": "backtest.perfect_foresight",

@@ -85,7 +85,7 @@ def select(
     start: str | None = None,
     end: str | None = None,
     days_of_month: str | None = None,
-    soc_reset: SocReset | None = None,
+    soc_reset: SocReset | str | None = None,
 ) -> tuple[Span, ...]:
     """Spans to test on: times in ISO 8601 with an offset, days such as "26-31". Raises BadInput.
 
@@ -97,7 +97,7 @@ def select(
         end=None if end is None else epoch_minute(end),
         days=None if days_of_month is None else DaysOfMonth.parse(days_of_month),
     )
-    return spans(market, chosen, soc_reset or default_reset(days_of_month))
+    return spans(market, chosen, SocReset(soc_reset or default_reset(days_of_month)))
 
 
 def default_reset(days_of_month: str | None) -> SocReset:

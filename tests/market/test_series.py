@@ -97,7 +97,7 @@ def day_ahead_by_quarter_hour(rows: dict[int, float], quarter_hours: int, **colu
     index = utc_timestamps(START + np.array(list(rows)))
     table = pd.DataFrame({DAY_AHEAD: list(rows.values()), **columns}, index=index)
     known = build_market(prices([0.0]), day_ahead=table).known_at(START)
-    return known.gather(DAY_AHEAD, 15 * np.arange(quarter_hours))[0].tolist()
+    return [float(value) for value in known.gather(DAY_AHEAD, 15 * np.arange(quarter_hours))[0]]
 
 
 NAN = float("nan")
@@ -232,10 +232,8 @@ def test_nothing_that_is_published_later_changes_what_is_known_now(now: int, del
         for about in (time - 1440, time, time + 720):
             day = np.array([about]), np.array([about + 1440])
             np.testing.assert_array_equal(is_known.mean_between(name, *day), was_known.mean_between(name, *day))
-            moments = [
-                known.looking_back([time], [about]).trailing_moments(name, 50) for known in (is_known, was_known)
-            ]
-            np.testing.assert_array_equal(*moments)
+            is_seen, was_seen = (known.looking_back([time], [about]) for known in (is_known, was_known))
+            np.testing.assert_array_equal(is_seen.trailing_moments(name, 50), was_seen.trailing_moments(name, 50))
 
 
 def test_means_and_moments_are_those_of_the_hand_and_of_known_records_only() -> None:

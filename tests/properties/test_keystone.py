@@ -17,7 +17,7 @@ PRICES = hnp.arrays(np.float64, 2 * 100, elements=st.floats(-3000.0, 5000.0) | s
 SHARES = hnp.arrays(np.float64, 37, elements=st.floats(-1.0, 1.0) | st.sampled_from([-1.0, 0.0, 1.0]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     prices=PRICES.filter(lambda prices: not np.isnan(prices[:92]).all()),
     shares=SHARES,
