@@ -28,7 +28,7 @@ from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.observation import MarketFeatures
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 1
 TENSORS_FILE = "policy.safetensors"
 CARD_FILE = "card.json"
 
