@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
@@ -25,6 +26,7 @@ from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.report import PriceStage, ReportContext, write_report
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.cli_options import (
+    SEVERAL_VALUES,
     BatteryOptions,
     Capacity,
     ChargeEfficiency,
@@ -46,6 +48,7 @@ from arbitrage.cli_options import (
     WearCost,
     price_stage,
     selection_of,
+    time_to_decide,
 )
 from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
@@ -108,7 +111,8 @@ def data_validate(files: Annotated[list[Path], typer.Argument(help="Market files
         except BadInput as refused:
             faults.extend(refused.faults)
             continue
-        stderr.print(f"{file}: {table.kind.value}, {len(table.frame)} rows, {len(table.gaps())} gaps", highlight=False)
+        counts = f"{len(table.frame)} rows, {len(table.gaps())} gaps, {table.duplicates_collapsed} duplicates"
+        _say(f"{table.kind.value}:", f"{file}: {counts}, {table.revisions} revisions")
     if faults:
         raise BadInput(faults)
 
@@ -171,15 +175,16 @@ def backtest_command(
         prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=_delay(publication_delay_min, card)
     )
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
+    _warn_of_reset(card, reset)
     trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days))
     result = _try(strategy, trial)
     figures = {**summary(result), **_provenance(trial), "policy": card and card["tensors_sha256"]}
+    _write_json(figures, json_out)
     if report is not None:
         rivals = [name for name in ("idle", "threshold", *_spread(market), PERFECT_FORESIGHT) if name != strategy]
         context = _context(trial, f"Backtest: {result.strategy}", (card["seed"],) if card else ())
         write_report(report, result, rivals=[_try(name, trial) for name in rivals], context=context)
-        stderr.print(f"report: {report}", highlight=False)
-    _write_json(figures, json_out)
+        _say("report:", str(report))
     if json_out != "-":
         _print_figures(figures)
     if len(result.violations):
@@ -212,18 +217,22 @@ def compare_command(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     cards = [card for name in strategy if (card := _card_of(name))]
-    delay = _delay(publication_delay_min, cards[0] if cards else None)
-    market = read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delay)
+    delays = {_delay(publication_delay_min, card) for card in cards} or {_delay(publication_delay_min, None)}
+    if len(delays) > 1:
+        raise BadInput([Fault("strategy", f"the policies were trained for different delays: {sorted(delays)} min")])
+    market = read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delays.pop())
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
+    for card in cards:
+        _warn_of_reset(card, reset)
     battery = options.battery(cards[0] if cards else None)
     trial = Trial(market, battery, selection, reset, DaysOfMonth.parse(tune_days))
     results = [_try(name, trial) for name in strategy]
     rows = compare_table(results)
+    _write_json({"strategies": rows, **_provenance(trial)}, json_out)
     if report is not None:
         seeds = tuple(card["seed"] for card in cards)
         write_report(report, results[0], rivals=results[1:], context=_context(trial, "Comparison", seeds))
-        stderr.print(f"report: {report}", highlight=False)
-    _write_json({"strategies": rows, **_provenance(trial)}, json_out)
+        _say("report:", str(report))
     if json_out != "-":
         _print_table(_COMPARED, rows)
 
@@ -302,7 +311,8 @@ def decide_command(
     delay = _delay(publication_delay_min, card)
     market = read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delay)
     battery = options.battery(card)
-    time = epoch_minute(at) if at else int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
+    time = time_to_decide(market, at)
+    _warn_of_reset(card, SocReset.NEVER)
     trial = Trial(market, battery, selection_of(market, None, None, None, None)[0], SocReset.NEVER, DaysOfMonth(1, 31))
     policy = find_policy(strategy, trial, _warn)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
@@ -381,6 +391,12 @@ def _delay(given: int | None, card: dict[str, Any] | None) -> int:
     return given if given is not None else trained or 0
 
 
+def _warn_of_reset(card: dict[str, Any] | None, reset: SocReset) -> None:
+    trained = reset.value if card is None else card["split"]["soc_reset"]
+    if trained != reset.value:
+        _warn(f"the policy learned with soc-reset {trained} and is used with {reset.value}: it misjudges midnight")
+
+
 def _try(name: str, trial: Trial) -> Backtest:
     total = sum(len(span) for span in trial.selection)
     with _progress(f"backtesting {name}", total) as (progress, task):
@@ -418,7 +434,12 @@ def _context(trial: Trial, title: str, seeds: tuple[int, ...], simulated: bool =
 
 
 def _warn(text: str) -> None:
-    stderr.print(f"[yellow]warning:[/yellow] {text}", highlight=False)
+    _say("[yellow]warning:[/yellow]", text)
+
+
+def _say(kind: str, text: str) -> None:
+    """A line for people; `text` may hold anything that stood in a file."""
+    stderr.print(kind, escape(text), highlight=False, soft_wrap=True)
 
 
 def _finite(value: float | None) -> float | None:
@@ -447,14 +468,27 @@ def _in_words(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def expanded(arguments: list[str]) -> list[str]:
+    """Write `--prices A B` as `--prices A --prices B`, for the options that take several values."""
+    out: list[str] = []
+    option: str | None = None
+    for argument in arguments:
+        if argument.startswith("--"):
+            option = argument if argument in SEVERAL_VALUES else None
+        elif option is not None and out[-1] != option:
+            out.append(option)
+        out.append(argument)
+    return out
+
+
 def main() -> None:
     """Run the command line with its promise of exit codes."""
     try:
-        app()
+        app(args=expanded(sys.argv[1:]))
     except BadInput as refused:
         for fault in refused.faults:
-            stderr.print(f"[red]error:[/red] {fault}", highlight=False, soft_wrap=True)
+            _say("[red]error:[/red]", str(fault))
         sys.exit(2)
     except (RuntimeError, OSError) as failed:
-        stderr.print(f"[red]failed:[/red] {failed}", highlight=False, soft_wrap=True)
+        _say("[red]failed:[/red]", str(failed))
         sys.exit(1)

@@ -11,9 +11,11 @@ import typer
 
 from arbitrage.backtest.report import PriceStage
 from arbitrage.battery import Battery
+from arbitrage.errors import BadInput, Fault
 from arbitrage.market.dialects import Quality
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span, default_reset, select
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 
 Prices = Annotated[list[Path], typer.Option(help="Quarter-hour imbalance prices; give it again for more files.")]
 DayAhead = Annotated[list[Path] | None, typer.Option(help="Day-ahead prices.")]
@@ -43,6 +45,10 @@ JsonOut = Annotated[str | None, typer.Option("--json", help="Write the figures a
 ReportOut = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")]
 
 
+SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--strategy")
+"""Options that may be followed by more than one value."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatteryOptions:
     """The battery as the command line names it; None where the user said nothing."""
@@ -66,6 +72,18 @@ def selection_of(
     """The spans asked for, and when the battery starts anew. Raises BadInput."""
     reset = soc_reset or default_reset(days)
     return select(market, start=start, end=end, days_of_month=days, soc_reset=reset), reset
+
+
+def time_to_decide(market: MarketSeries, at: str | None) -> int:
+    """The quarter-hour to decide: the one named, or the first without a price. Raises BadInput outside the market."""
+    first, after = int(market.quarter_hours[0]), int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
+    time = after if at is None else epoch_minute(at)
+    if time % MINUTES_PER_QUARTER_HOUR:
+        raise BadInput([Fault("at", f"{at} is not the beginning of a quarter-hour")])
+    if not first < time <= after:
+        span = " to ".join(stamp.isoformat() for stamp in utc_timestamps([first, after]))
+        raise BadInput([Fault("at", f"{at} lies outside the prices given, {span}")])
+    return time
 
 
 def price_stage(frame: pd.DataFrame) -> PriceStage:

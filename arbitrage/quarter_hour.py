@@ -34,8 +34,8 @@ def epoch_minutes(index: pd.DatetimeIndex) -> EpochMinutes:
     """
     if index.tz is None:
         raise BadInput([Fault("timestamps", "have no time zone; give UTC or an explicit offset")])
-    seconds = index.tz_convert("UTC").as_unit("ns").asi8
-    minutes, rest = np.divmod(seconds, 60_000_000_000)
+    microseconds = index.tz_convert("UTC").as_unit("us").asi8
+    minutes, rest = np.divmod(microseconds, 60_000_000)
     if np.any(rest):
         first = index[int(np.flatnonzero(rest)[0])]
         raise BadInput([Fault("timestamps", f"{first} is not on a whole minute")])

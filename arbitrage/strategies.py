@@ -6,7 +6,7 @@ Law: a rule is tuned on days that are not tested. Where there are none it keeps 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arbitrage.agents.checkpoint import CARD_FILE, load_policy
@@ -33,9 +33,11 @@ class Trial:
     """Days of the month for tuning; those that are tested are left out."""
 
     def tuning_spans(self) -> tuple[Span, ...]:
-        """Tuning days outside the tested ones; empty where there are none."""
+        """Tuning days outside the tested ones, and before them where a time range is lived through; may be empty."""
         chosen = select_rows(self.market, days=self.tuning_days)
         chosen[rows_of(self.selection)] = False
+        if self.soc_reset is SocReset.NEVER:
+            chosen[self.selection[0].first :] = False
         return spans(self.market, chosen, self.soc_reset) if chosen.any() else ()
 
 
@@ -49,7 +51,8 @@ def try_strategy(
     if name == PERFECT_FORESIGHT:
         return backtest_perfect_foresight(trial.market, trial.battery, trial.selection)
     policy = find_policy(name, trial, warn)
-    return run_backtest(trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress)
+    result = run_backtest(trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress)
+    return result if name in RULES else replace(result, strategy=f"{policy.name} ({Path(name).name})")
 
 
 def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
@@ -64,7 +67,7 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
         return _tuned(SpreadRule(), trial, warn)
     if (Path(name) / CARD_FILE).is_file():
         return load_policy(Path(name))
-    known = ", ".join((*RULES, PERFECT_FORESIGHT))
+    known = ", ".join(RULES)
     raise BadInput([Fault("strategy", f"{name!r} is neither one of {known} nor a policy directory")])
 
 

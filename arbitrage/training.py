@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save
 
@@ -49,6 +50,7 @@ Report = Callable[[str, float], None]
 
 _PACKAGES = ("arbitrage", "numpy", "numba", "pandas", "torch")
 _WORK_FOLDER = ".work"
+_FEWEST_FOLDS = 2
 _SIGNIFICANT = 2.0
 """Standard errors."""
 
@@ -92,8 +94,11 @@ class TrainingPlan:
         }
 
     def fingerprint(self) -> str:
-        """Names everything that the fit depends on but the member's number."""
+        """Names everything that the fit depends on but the member's number, the code and its packages included."""
         facts = {
+            "members": self.members,
+            "versions": _versions(),
+            "code": code_revision(),
             "data": self.market.data_hash,
             "battery": asdict(self.battery),
             "split": self.split(),
@@ -112,6 +117,8 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
     steps = plan.members + len(names) + 2
     report("encoding the training days", 0.0)
     lesson = _lesson(plan, plan.train_days)
+    if len(np.unique(lesson.folds[lesson.folds >= 0])) < _FEWEST_FOLDS:
+        raise BadInput([Fault("training days", "are too few to hold days out; give more than a week")])
     fits = []
     for number in range(plan.members):
         report(f"fitting member {number + 1} of {plan.members}", (1 + number) / steps)
@@ -222,9 +229,13 @@ def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, co
         "validation": {stage: {name: result[name] for name in figures} for stage, result in stages},
         "chosen_stage": chosen,
         "critic_validation_coverage": covered,
-        "versions": {name: version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]},
+        "versions": _versions(),
         "code_revision": code_revision(),
     }
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]}
 
 
 def code_revision() -> str | None:

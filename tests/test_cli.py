@@ -59,6 +59,23 @@ def test_comparison_and_report_are_written(tmp_path: Path) -> None:
     assert "threshold" in report.read_text()
 
 
+def test_several_files_may_follow_one_option(tmp_path: Path) -> None:
+    lines = FILES.prices.read_text(encoding="utf-8-sig").splitlines()
+    halves = [tmp_path / "late.csv", tmp_path / "early.csv"]
+    for half, rows in zip(halves, (lines[1:4000], lines[4000:]), strict=True):
+        half.write_text("\n".join([lines[0], *rows]))
+    done = run("backtest", "--prices", *map(str, halves), "--strategy", "idle", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["coverage_fraction"] == 1.0
+
+
+def test_a_report_may_go_to_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    report = tmp_path / "new" / "report.html"
+    done = run("backtest", *MARKET, "--strategy", "idle", "--days-of-month", "26-27", "--report", str(report))
+    assert done.returncode == 0, done.stderr
+    assert report.exists()
+
+
 def test_a_rule_decides_and_says_why() -> None:
     done = run("decide", *MARKET, "--strategy", "threshold", "--soc-fraction", "0.5", "--json", "-")
     answer = json.loads(done.stdout)
@@ -78,6 +95,9 @@ def test_a_rule_decides_and_says_why() -> None:
         (("backtest", "--prices", str(FILES.prices), "--strategy", "spread"), "--day-ahead"),
         (("train", *MARKET, "--train-days", "1-20", "--validation-days", "20-25", "--out", "x"), "overlap"),
         (("backtest", "--strategy", "idle"), "--prices"),
+        (("backtest", *MARKET, "--strategy", "idle", "--end", "12345-01-01"), "not an ISO 8601 time"),
+        (("decide", *MARKET, "--strategy", "idle", "--soc-fraction", "0.5", "--at", "2030-01-01T00:00Z"), "outside"),
+        (("data", "validate", "[/5].csv"), "[/5].csv"),
     ],
 )
 def test_bad_input_ends_with_2_and_the_reason(arguments: tuple[str, ...], says: str) -> None:

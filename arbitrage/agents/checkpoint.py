@@ -91,6 +91,7 @@ def read_card(directory: Path) -> Card:
     except ValueError as error:
         raise BadInput([Fault(str(path), f"is not JSON: {error}")]) from error
     needed = {"schema_version", "tensors_sha256", "members", "battery", "lattice", "sources", "features", "name"}
+    needed |= {"publication_delay_min", "seed", "split"}
     missing = sorted(needed - set(card)) if isinstance(card, dict) else sorted(needed)
     if missing:
         raise BadInput([Fault(str(path), f"is not the card of a policy: {', '.join(missing)} missing")])
@@ -98,6 +99,11 @@ def read_card(directory: Path) -> Card:
         raise BadInput([Fault(str(path), f"has schema version {card['schema_version']}, not {SCHEMA_VERSION}")])
     if card["features"] != list(MarketFeatures.names):
         raise BadInput([Fault(str(path), "names other market features than this version encodes; train anew")])
+    try:
+        Battery(**card["battery"])
+        LatticeSize(**card["lattice"])
+    except TypeError as error:
+        raise BadInput([Fault(str(path), f"describes a battery or lattice that is not ours: {error}")]) from error
     return dict(card)
 
 

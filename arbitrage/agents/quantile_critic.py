@@ -1,8 +1,9 @@
 """The distributional critic: how the profit from now to the end of the Brussels day may turn out, for each action.
 
 Law
-- It is learned from realised returns of the policy itself on recorded paths, by quantile regression; nothing is
-  bootstrapped. Training rows are rolled out with advantages from fits that have not seen them.
+- It is learned from realised returns on recorded paths, by quantile regression; nothing is bootstrapped. Training rows
+  are rolled out with the ridge correction's advantages from fits that have not seen them, which stand in for the
+  served policy's own; its coverage is measured on validation days under the policy that is served.
 - It tells the risk of a decision; it does not choose. Advantages choose, because raw returns are far noisier.
 - Outcomes are in EUR and ascend: cash from now on, less wear, plus what the policy holds energy left at midnight worth.
 """
@@ -25,8 +26,6 @@ Numbers = npt.NDArray[np.int64]
 QUANTILES = 32
 QUANTILE_FRACTIONS: Floats = (np.arange(QUANTILES) + 0.5) / QUANTILES
 ACTIONS = ("charge", "idle", "discharge")
-_STATE_INPUTS = 2
-"""State of charge within its window, and cycles used as a share of the budget."""
 
 
 def outcomes_eur(critic: Network, features: Singles, state: tuple[float, float], scale_eur_mwh: float) -> Floats:

@@ -24,7 +24,7 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
 Floats = npt.NDArray[np.float64]
 
 _WEEK_QUARTER_HOURS = 7 * 96
-_LAST = (-1, -2, -3, -4)
+_LAST = tuple(range(-1, -17, -1))
 """Quarter-hours back in which the last known price is looked for."""
 
 
@@ -156,7 +156,7 @@ def _rollout(
 
 
 def last_known_price_eur_mwh(knowledge: Knowledge) -> Floats:
-    """The newest known final price among the last four quarter-hours, shape [T]; NaN if none is known."""
+    """The newest known final price of the last four hours, shape [T]; NaN if none is known."""
     recent = knowledge.gather(PRICE, [MINUTES_PER_QUARTER_HOUR * back for back in _LAST])
     newest = recent[:, 0]
     for column in recent.T[1:]:

@@ -80,6 +80,7 @@ def write_report(path: Path | str, backtest: Backtest, *, rivals: Sequence[Backt
 
     Raises BadInput if a rival bears the same name as another strategy or was not run on the same quarter-hours.
     """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(render_report(backtest, rivals=rivals, context=context), encoding="utf-8")
 
 

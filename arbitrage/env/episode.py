@@ -56,10 +56,6 @@ class EpisodeConfig:
         }
         refuse(Fault(n, f"{why}, not {getattr(self, n)}") for n, (holds, why) in rules.items() if not holds)
 
-    @property
-    def steps_per_quarter_hour(self) -> int:
-        return MINUTES_PER_QUARTER_HOUR // self.step_min
-
 
 @dataclass(frozen=True, slots=True)
 class Episode:

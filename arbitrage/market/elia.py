@@ -62,8 +62,6 @@ class Table:
     """Rows that a validated one of the same start replaced."""
     unread_columns: tuple[str, ...] = ()
     """Columns of the file that nobody here knows."""
-    records_left_out: int = 0
-    """Records that the answer of a service announces but that are not in the file."""
 
     def gaps(self) -> list[Gap]:
         """The spans [start, end) inside the table for which there is no row, or a row without its price."""
@@ -91,7 +89,7 @@ def read_table(path: Path | str) -> Table:
     files = np.zeros(len(frame), dtype=np.int64)
     pile = Pile(frame, files, records.places, (records.path,), (records.place_word,))
     unique = unique_starts(pile.take(timed))
-    refuse([*faults, *column_faults, *unique.faults])
+    refuse([*faults, *column_faults, *unique.faults, *_missing_records(records)])
     return Table(
         known.layout.kind,
         unique.frame,
@@ -102,8 +100,13 @@ def read_table(path: Path | str) -> Table:
         unique.collapsed,
         unique.revised,
         known.unread,
-        records.records_left_out,
     )
+
+
+def _missing_records(records: Records) -> list[Fault]:
+    """A page of an answer is not the answer."""
+    left_out, held = records.records_left_out, len(records.places)
+    return [Fault(records.path, f"holds {held} of {held + left_out} records; fetch them all")] if left_out else []
 
 
 def _without_second_headers(records: Records, known: Recognised) -> tuple[Records, list[Fault]]:

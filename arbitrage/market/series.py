@@ -283,6 +283,8 @@ def build_market(
     if day_ahead is not None:
         tapes[DAY_AHEAD] = _published_the_day_before(day_ahead, DAY_AHEAD, DAY_AHEAD_PUBLISHED_H)
         tapes[RESIDUAL] = _residual(settled, tapes[DAY_AHEAD])
+        if np.isnan(tapes[RESIDUAL].values).all():
+            raise BadInput([Fault(DAY_AHEAD, "covers none of the quarter-hours that have an imbalance price")])
     for name in (WIND_FORECAST, SOLAR_FORECAST):
         if forecasts is not None and name in forecasts:
             tapes[name] = _published_the_day_before(forecasts, name, FORECAST_PUBLISHED_H)

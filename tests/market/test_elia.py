@@ -293,11 +293,12 @@ def test_blank_lines_and_rows_of_bare_delimiters_are_passed_over(tmp_path: Path)
     assert table.places.tolist() == [4, 7]
 
 
-def test_a_page_of_records_says_how_many_it_leaves_out(tmp_path: Path) -> None:
+def test_a_page_of_records_is_refused_as_not_the_whole(tmp_path: Path) -> None:
     record = {"datetime": "2024-06-01T00:00:00+00:00", "imbalanceprice": 5}
     path = tmp_path / "page.json"
     path.write_text(json.dumps({"total_count": 96, "results": [record]}))
-    assert read_table(path).records_left_out == 95
+    with pytest.raises(BadInput, match="holds 1 of 96 records"):
+        read_table(path)
 
 
 # What is refused
