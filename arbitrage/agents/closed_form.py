@@ -71,7 +71,6 @@ class ClosedFormConfig:
 class Lesson:
     """The training days, encoded once for every seed."""
 
-    battery: Battery
     soc_reset: SocReset
     path: Path
     lattice: Lattice
@@ -96,7 +95,6 @@ def prepare_lesson(
     rows = np.searchsorted(outline.starts, knowledge.times)
     plan = outline.encoded
     return Lesson(
-        battery=battery,
         soc_reset=soc_reset,
         path=path,
         lattice=make_lattice(battery, MINUTES_PER_QUARTER_HOUR, size),

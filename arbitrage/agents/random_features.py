@@ -15,7 +15,6 @@ from numpy.linalg import solve
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
 _CLIP = 4.0
@@ -103,16 +102,15 @@ def _cosines(turns: Singles, size: np.float32, out: Singles) -> None:
 class Ridge:
     """Ridge regression with rows in folds, so that a training row can be predicted by a fit that has not seen it."""
 
-    def __init__(self, regressors: Singles, folds: Numbers, weights: Singles | None = None) -> None:
-        """regressors: [n, d]; folds: [n], negative = not used; weights: [n], the inverse size of each row's error."""
+    def __init__(self, regressors: Singles, folds: Numbers) -> None:
+        """regressors: [n, d]; folds: [n], negative = not used."""
         self._regressors = regressors
-        self._weights = np.ones(len(folds), dtype=np.float32) if weights is None else weights
         self._rows = {int(fold): folds == fold for fold in np.unique(folds[folds >= 0])}
-        self._grams = {fold: _gram(self._weighted(rows)) for fold, rows in self._rows.items()}
+        self._grams = {fold: _gram(regressors[rows]) for fold, rows in self._rows.items()}
 
     def fit(self, targets: Singles, penalty: float) -> tuple[Singles, Singles]:
         """Coefficients [d, outputs] on all used rows, and out-of-fold predictions [n, outputs] (0 in unused rows)."""
-        moments = {fold: self._weighted(rows).T @ self._target(targets, rows) for fold, rows in self._rows.items()}
+        moments = {fold: self._regressors[rows].T @ targets[rows] for fold, rows in self._rows.items()}
         gram = np.sum(list(self._grams.values()), axis=0)
         moment = np.sum(list(moments.values()), axis=0)
         predicted = np.zeros_like(targets)
@@ -120,12 +118,6 @@ class Ridge:
             left_out = _solve(gram - self._grams[fold], moment - moments[fold], penalty)
             predicted[rows] = self._regressors[rows] @ left_out
         return _solve(gram, moment, penalty), predicted
-
-    def _weighted(self, rows: Flags) -> Singles:
-        return np.asarray(self._regressors[rows] * self._weights[rows, None])
-
-    def _target(self, targets: Singles, rows: Flags) -> Singles:
-        return np.asarray(targets[rows] * self._weights[rows, None])
 
 
 def _gram(rows: Singles) -> Floats:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from arbitrage.battery import Battery
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.settlement import settle_eur
 from arbitrage.quarter_hour import QUARTER_HOUR_H, calendar_day, utc_timestamps
 
 TOLERANCE = 1e-9
@@ -50,7 +51,7 @@ def make_ledger(
     """
     price = market.price_eur_mwh[rows]
     net = columns["discharge_mwh"] - columns["charge_mwh"]
-    cash = np.where(np.isnan(price), 0.0, price) * net
+    cash = settle_eur(np.where(np.isnan(price), 0.0, price), net)
     ledger = pd.DataFrame(
         {
             "span": span_of_row,

@@ -107,14 +107,3 @@ def test_the_targets_of_a_fold_do_not_reach_its_own_predictions(data: Arrays) ->
     assert np.abs(after[folds == 0] - before[folds == 0]).min() > 1.0
     used = folds >= 0
     np.testing.assert_allclose(fit, normal_equations(rows[used], altered[used], 3.0), atol=2e-2)
-
-
-def test_a_row_of_weight_two_counts_like_the_row_four_times(data: Arrays) -> None:
-    # Weights are inverse sizes of the error: they enter squared.
-    rows, (_, targets, folds) = regressors(data), data
-    weights = np.ones(300, dtype=np.float32)
-    weights[:5] = 2.0
-    weighted, _ = Ridge(rows, folds, weights).fit(targets, 3.0)
-    copies = np.concatenate([np.repeat(np.arange(5), 3), np.arange(300)])
-    repeated, _ = Ridge(rows[copies], folds[copies]).fit(targets[copies], 3.0)
-    np.testing.assert_allclose(weighted, repeated, atol=2e-4)
