@@ -25,6 +25,7 @@ from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.report import PriceStage, ReportContext, write_report
 from arbitrage.battery import Battery, BatteryState
+from arbitrage.cli_data import add_commands
 from arbitrage.cli_options import (
     SEVERAL_VALUES,
     BatteryOptions,
@@ -55,8 +56,9 @@ from arbitrage.doctor import examine
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.elia import read_market, read_table
 from arbitrage.market.sample import sample_files
-from arbitrage.market.series import DAY_AHEAD, MarketSeries
+from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
+from arbitrage.market.tapes import DAY_AHEAD
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 from arbitrage.strategies import Trial, find_policy, try_strategy
 from arbitrage.training import TrainingPlan, code_revision, train
@@ -66,8 +68,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Look at market files.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at market files and fetch them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+add_commands(data_app)
 _COMPARED = (
     "strategy",
     "profit_eur_per_day",

@@ -45,7 +45,7 @@ JsonOut = Annotated[str | None, typer.Option("--json", help="Write the figures a
 ReportOut = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")]
 
 
-SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--strategy")
+SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--strategy", "--what")
 """Options that may be followed by more than one value."""
 
 

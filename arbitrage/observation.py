@@ -6,6 +6,8 @@ Law
   feature means the same in a calm month and in a wild one.
 - A feature whose source is unknown takes the value that says nothing: 0, or the nearest older record for past prices.
 - Each row is computed on its own: encoding one time or a year of times gives the same bits.
+- By the minute, a quarter-hour is described once, as known when it begins; what its own minute records add since is
+  described minute by minute (`minute_features`).
 
 Without day-ahead prices the trailing weekly mean of the imbalance price stands in for them.
 """
@@ -13,13 +15,24 @@ Without day-ahead prices the trailing weekly mean of the imbalance price stands 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from arbitrage.battery import Battery
-from arbitrage.market.series import DAY_AHEAD, PRICE, RESIDUAL, SOLAR_FORECAST, WIND_FORECAST, Knowledge
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, RESIDUAL, SOLAR_FORECAST, WIND_FORECAST, Knowledge
+from arbitrage.minute_features import (
+    PREVIOUS,
+    RUNNING,
+    last_record_of,
+    newest_indicative,
+    previous_features,
+    records_known,
+    running_features,
+)
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,
@@ -27,6 +40,7 @@ from arbitrage.quarter_hour import (
     brussels_local,
     brussels_midnight,
     brussels_minutes_of_day,
+    quarter_hour_starts,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -70,6 +84,33 @@ _MW_PER_GW = 1000.0
 _LONGEST_DAY = 100
 
 
+_CONTEXT = (
+    "past_1",
+    "day_ahead",
+    "log_scale",
+    "rest_rank",
+    "hour_ramp",
+    *QUARTER[3:],
+)
+NEWEST_INDICATIVE = "newest_indicative"
+REFERENCE_PLAN = ("quarter_hour_of_day", "month")
+REFERENCE_RUNNING = ("records_fraction", NEWEST_INDICATIVE)
+REFERENCE_SCALE_EUR_MWH = 100.0
+"""The reference's features know no day-ahead price: prices stand as they are, in units of 100 EUR/MWh."""
+
+
+class FeatureSet(StrEnum):
+    """What a policy or an environment sees of the market."""
+
+    QUARTER_HOUR = "quarter_hour"
+    """Finished quarter-hours, day-ahead curve, forecasts, calendar; no minute records of the running quarter-hour."""
+    REFERENCE = "reference"
+    """The six of arXiv 2401.00015: minute in the quarter-hour, quarter-hour of the day, month, state of charge, cycles
+    used, newest indicative price."""
+    FULL = "full"
+    """All of the quarter-hour set, and everything that the minute records say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Market features at T times, with the two numbers that turn them back into money."""
@@ -81,33 +122,124 @@ class Encoded:
     scale_eur_mwh: Floats
     """Shape [T]; the trailing size of the price's difference to its base."""
 
+    def at(self, rows: npt.NDArray[np.int64]) -> Encoded:
+        """The same at some of the times [m], in their order."""
+        return Encoded(self.features[rows], self.base_eur_mwh[rows], self.scale_eur_mwh[rows])
 
+
+@dataclass(frozen=True)
 class MarketFeatures:
-    """Encodes the market; `names` lists the features in order."""
+    """Encodes the market for one set of features."""
 
-    names: tuple[str, ...] = tuple(name for group in (*PLAN_GROUPS, *RECENT_GROUPS) for name in group)
+    feature_set: FeatureSet = FeatureSet.QUARTER_HOUR
+
+    @cached_property
+    def plan_names(self) -> tuple[str, ...]:
+        """What can be said of a quarter-hour later today, in order; the first of `quarter_names`."""
+        if self.feature_set is FeatureSet.REFERENCE:
+            return REFERENCE_PLAN
+        return tuple(name for group in PLAN_GROUPS for name in group)
+
+    @cached_property
+    def short_names(self) -> tuple[str, ...]:
+        """The prices just past; they follow the plan's features in `quarter_names`."""
+        return (NEWEST_INDICATIVE,) if self.feature_set is FeatureSet.REFERENCE else SHORT
+
+    @cached_property
+    def quarter_names(self) -> tuple[str, ...]:
+        """What is known of a quarter-hour when it begins, in order."""
+        if self.feature_set is FeatureSet.REFERENCE:
+            return self.plan_names + self.short_names
+        recent = tuple(name for group in RECENT_GROUPS for name in group)
+        return self.plan_names + recent + (PREVIOUS if self.feature_set is FeatureSet.FULL else ())
+
+    @cached_property
+    def running_names(self) -> tuple[str, ...]:
+        """What its minute records add while it runs, in order; empty for the quarter-hour set."""
+        return {FeatureSet.REFERENCE: REFERENCE_RUNNING, FeatureSet.FULL: RUNNING}.get(self.feature_set, ())
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All features of `encode`, in order; the reference's are its market's three and no more."""
+        if self.feature_set is FeatureSet.REFERENCE:
+            return (*REFERENCE_PLAN, NEWEST_INDICATIVE)
+        return self.quarter_names + self.running_names
+
+    @cached_property
+    def context(self) -> list[int]:
+        """Columns of the quarter-hour's features that matter again from minute to minute."""
+        names = REFERENCE_PLAN if self.feature_set is FeatureSet.REFERENCE else (*PREVIOUS, *_CONTEXT)
+        return [self.quarter_names.index(name) for name in names]
+
+    @cached_property
+    def anchor(self) -> int:
+        """Column of the running features that is the first guess of the final price less base, over scale."""
+        return self.running_names.index(
+            NEWEST_INDICATIVE if self.feature_set is FeatureSet.REFERENCE else "expected_sides"
+        )
 
     def encode(self, knowledge: Knowledge) -> Features:
         """Features at each time, float32, shape [T, len(names)]."""
-        return self.encode_scaled(knowledge).features
+        if self.feature_set is FeatureSet.QUARTER_HOUR:
+            return self.encode_quarters(knowledge).features
+        starts, rows = np.unique(quarter_hour_starts(knowledge.times), return_inverse=True)
+        encoded = self.encode_quarters(knowledge.looking_back(starts, starts)).at(rows)
+        running = self.encode_running(knowledge, encoded)
+        if self.feature_set is FeatureSet.REFERENCE:
+            return np.concatenate([encoded.features[:, : len(REFERENCE_PLAN)], running[:, 1:]], axis=1)
+        return np.concatenate([encoded.features, running], axis=1)
 
-    def encode_scaled(self, knowledge: Knowledge) -> Encoded:
-        """Features with base and scale."""
+    def encode_quarters(self, knowledge: Knowledge) -> Encoded:
+        """`quarter_names` of the quarter-hours asked about, with base and scale, shape [T, len(quarter_names)]."""
+        if self.feature_set is FeatureSet.REFERENCE:
+            return _encode_reference(knowledge)
         view = _View(knowledge)
-        blocks = (
+        blocks = [
             *(part / view.scale[:, None] for part in (_shape(view), _quarter(view))),
             _calendar(view),
             _renewables(view),
             _level(view),
             _profile(view) / view.scale[:, None],
             _recent(view) / view.scale[:, None],
-        )
+        ]
+        if self.feature_set is FeatureSet.FULL:
+            blocks.append(previous_features(knowledge, view.minutes, view.base, view.scale))
         features = np.concatenate(blocks, axis=1)
         features[:, _UNSCALED] *= view.scale[:, None]
         return Encoded(features.astype(np.float32), view.base, view.scale)
 
+    def encode_running(self, knowledge: Knowledge, encoded: Encoded) -> Features:
+        """`running_names` at each time, float32, shape [T, len(running_names)].
 
-_UNSCALED = [MarketFeatures.names.index(name) for name in ("rest_rank", *QUARTER[3:])]
+        encoded: the quarter-hour that each time lies in.
+        """
+        starts = quarter_hour_starts(knowledge.times)
+        base, scale = encoded.base_eur_mwh, encoded.scale_eur_mwh
+        if self.feature_set is FeatureSet.REFERENCE:
+            return _reference_running(knowledge, starts)
+        return running_features(knowledge, starts, base, scale).astype(np.float32)
+
+
+def _encode_reference(knowledge: Knowledge) -> Encoded:
+    """Clock, month, and the newest indicative price when the quarter-hour begins."""
+    starts = quarter_hour_starts(knowledge.about)
+    clock = brussels_minutes_of_day(starts) / (24 * MINUTES_PER_HOUR)
+    month = brussels_local(starts).month.to_numpy() / 12.0
+    newest = newest_indicative(knowledge, quarter_hour_starts(knowledge.times)) / REFERENCE_SCALE_EUR_MWH
+    features = np.stack([clock, month, newest], axis=1).astype(np.float32)
+    nothing = np.zeros(len(starts))
+    return Encoded(features, nothing, np.full(len(starts), REFERENCE_SCALE_EUR_MWH))
+
+
+def _reference_running(knowledge: Knowledge, starts: npt.NDArray[np.int64]) -> Features:
+    """Share of the quarter-hour that is on record, and the newest indicative price, shape [T, 2]."""
+    share = records_known(knowledge, starts) / MINUTES_PER_QUARTER_HOUR
+    newest = newest_indicative(knowledge, starts) / REFERENCE_SCALE_EUR_MWH
+    return np.stack([share, newest], axis=1).astype(np.float32)
+
+
+_PLAN_AND_RECENT = tuple(name for group in (*PLAN_GROUPS, *RECENT_GROUPS) for name in group)
+_UNSCALED = [_PLAN_AND_RECENT.index(name) for name in ("rest_rank", *QUARTER[3:])]
 """Ranks and flags among the prices, which the scale must not touch."""
 
 
@@ -116,8 +248,7 @@ class _View:
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
-        quarter_hours = knowledge.about // MINUTES_PER_QUARTER_HOUR
-        self.minutes = quarter_hours * MINUTES_PER_QUARTER_HOUR
+        self.minutes = quarter_hour_starts(knowledge.about)
         weekly_mean = np.nan_to_num(knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)[1])
         self.priced = knowledge.has(DAY_AHEAD)
         day_ahead = knowledge.gather(DAY_AHEAD, [0])[:, 0]
@@ -137,6 +268,12 @@ class _View:
             return self.knowledge.gather(RESIDUAL, offsets)
         price = self.knowledge.gather(PRICE, offsets)
         return np.asarray(price - self._weekly_mean[:, None])
+
+    def just_ended(self) -> Floats:
+        """Indicative price less base of the quarter-hour before, shape [T]; NaN if its minutes are not known."""
+        indicative = last_record_of(self.knowledge, self.minutes - MINUTES_PER_QUARTER_HOUR)
+        before = self.knowledge.gather(DAY_AHEAD, [-MINUTES_PER_QUARTER_HOUR])[:, 0]
+        return np.asarray(indicative - (before if self.priced else self._weekly_mean))
 
     def ahead(self, name: str, quarter_hours: npt.ArrayLike) -> Floats:
         """Published values so many quarter-hours ahead, shape [T, n]; NaN where not known."""
@@ -243,6 +380,7 @@ def _profile(view: _View) -> Floats:
 def _recent(view: _View) -> Floats:
     """Prices just past, in the order of SHORT, VOLATILITY, LAST_PRICE."""
     past = view.past(np.arange(1, 97))
+    past[:, 0] = np.where(np.isnan(past[:, 0]), view.just_ended(), past[:, 0])
     past[:, :16] = _newest_known(past[:, :16])
     single = [past[:, lag - 1] for lag in (1, 2, 3, 4)]
     means = [_row_means(past[:, first - 1 : last]) for first, last in _SHORT_MEANS]

@@ -103,6 +103,12 @@ def days_of_month(day_numbers: DayNumbers, first: int, last: int) -> npt.NDArray
     return chosen[inverse] if len(unique) else np.zeros(0, dtype=np.bool_)
 
 
+def quarter_hour_starts(minutes: npt.ArrayLike) -> EpochMinutes:
+    """Start of the quarter-hour that each epoch minute [n] lies in."""
+    times = np.asarray(minutes, dtype=np.int64)
+    return times - times % MINUTES_PER_QUARTER_HOUR
+
+
 def quarter_hour_grid(start: int, end: int) -> EpochMinutes:
     """Starts of all quarter-hours in [start, end), both epoch minutes on the quarter-hour."""
     return np.arange(start, end, MINUTES_PER_QUARTER_HOUR, dtype=np.int64)

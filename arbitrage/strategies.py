@@ -15,8 +15,9 @@ from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, Progress, backtest_perfect_foresight, run_backtest
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
-from arbitrage.market.series import DAY_AHEAD, MarketSeries
+from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
+from arbitrage.market.tapes import DAY_AHEAD
 
 RULES = ("idle", "threshold", "spread")
 

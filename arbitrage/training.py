@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy, Member
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.checkpoint import Card, member_from_tensors, member_tensors, save_policy, write_whole
 from arbitrage.agents.closed_form import (
     ClosedFormConfig,
@@ -37,6 +37,7 @@ from arbitrage.agents.closed_form import (
     stage_names,
 )
 from arbitrage.agents.critic_training import fit_critic
+from arbitrage.agents.member import Member
 from arbitrage.agents.quantile_critic import Returns, coverage, realised_returns
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur, summary
@@ -44,6 +45,8 @@ from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
+from arbitrage.observation import MarketFeatures
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
 Report = Callable[[str, float], None]
 """Told what is being done, and the share of the whole that is done, 0 to 1."""
@@ -71,12 +74,15 @@ class TrainingPlan:
     members: int = 1
     """Fits with different random features whose advantages are averaged."""
     config: ClosedFormConfig = field(default_factory=ClosedFormConfig)
+    features: MarketFeatures = field(default_factory=MarketFeatures)
 
     def __post_init__(self) -> None:
         if self.train_days.first <= self.validation_days.last and self.validation_days.first <= self.train_days.last:
             raise BadInput(
                 [Fault("validation days", f"{self.validation_days} overlap training days {self.train_days}")]
             )
+        if self.features.running_names and self.market.minute_source is None:
+            raise BadInput([Fault("minutes", f"the feature set {self.features.feature_set} needs minute records")])
 
     def selection(self, days: DaysOfMonth) -> tuple[Span, ...]:
         """The spans of these days of the month."""
@@ -104,6 +110,7 @@ class TrainingPlan:
             "split": self.split(),
             "seed": self.seed,
             "config": asdict(self.config),
+            "features": self.features.feature_set,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -127,7 +134,8 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
     results = []
     for stage, candidate in enumerate(candidates):
         report(f"validating: {names[stage]}", (1 + plan.members + stage) / steps)
-        results.append(run_backtest(plan.market, plan.battery, candidate, plan.selection(plan.validation_days)))
+        days = plan.selection(plan.validation_days)
+        results.append(run_backtest(plan.market, plan.battery, candidate, days, step_min=candidate.step_min))
     chosen = choose([daily_profit_eur(result.ledger) for result in results])
     report("fitting the quantile critic", (steps - 1) / steps)
     policy, covered = _with_critic(plan, candidates[chosen], lesson, fits[0])
@@ -155,11 +163,13 @@ def choose(daily_eur: Sequence[pd.Series[float]]) -> int:
 
 
 def _lesson(plan: TrainingPlan, days: DaysOfMonth) -> Lesson:
-    return prepare_lesson(plan.market, plan.battery, plan.selection(days), plan.soc_reset, plan.config.size)
+    selection = plan.selection(days)
+    return prepare_lesson(plan.market, plan.battery, selection, plan.soc_reset, plan.config.size, plan.features)
 
 
 def _policy(plan: TrainingPlan, members: list[Member]) -> ArbitragePolicy:
-    return ArbitragePolicy(plan.battery, plan.config.size, tuple(members), tuple(sorted(plan.market.tapes)))
+    sources = tuple(sorted(plan.market.tapes))
+    return ArbitragePolicy(plan.battery, plan.config.size, tuple(members), sources, plan.features)
 
 
 def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) -> Fitted:
@@ -203,9 +213,11 @@ def _with_critic(
 def _validation_returns(plan: TrainingPlan, policy: ArbitragePolicy) -> Returns:
     """What the policy realised on the validation days from every node."""
     lesson = _lesson(plan, plan.validation_days)
-    view = policy.read(plan.market.known_at(plan.market.quarter_hours[lesson.path.rows]), plan.battery)
+    starts = plan.market.quarter_hours[lesson.path.rows]
+    times = starts[:, None] + np.arange(0, MINUTES_PER_QUARTER_HOUR, policy.step_min)
+    view = policy.read(plan.market.known_at(times.ravel()), plan.battery)
     end_value = day_end_values(policy.members[0], lesson)
-    advantages = view.node_advantages_eur()
+    advantages = view.node_advantages_eur().reshape(*times.shape, 2, lesson.lattice.nodes)
     return realised_returns(
         lesson.path, lesson.lattice, lesson.encoded.features, advantages, end_value, lesson.encoded.scale_eur_mwh
     )
@@ -223,6 +235,7 @@ def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, co
     return {
         "data_sha256": plan.market.data_hash,
         "publication_delay_min": plan.market.publication_delay_min,
+        "minute_source": plan.market.minute_source,
         "split": plan.split(),
         "seed": plan.seed,
         "config": asdict(plan.config),

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from arbitrage.market.merit_order import DEAD_BAND_MW, bid_price_eur_mwh
-from arbitrage.market.series import DAY_AHEAD, PRICE
 from arbitrage.market.simulator import SimulatedMarket, simulate
+from arbitrage.market.tapes import DAY_AHEAD, PRICE
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,

@@ -25,8 +25,9 @@ from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, run_backtest
 from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur, summary
 from arbitrage.battery import Battery
 from arbitrage.market.elia import read_market
-from arbitrage.market.series import DAY_AHEAD, MarketSeries
+from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
+from arbitrage.market.tapes import DAY_AHEAD
 from arbitrage.strategies import Trial, try_strategy
 from arbitrage.training import TrainingPlan, code_revision, train
 

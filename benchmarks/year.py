@@ -18,8 +18,8 @@ import pandas as pd
 from arbitrage.agents.checkpoint import load_policy
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.market.elia import read_market
-from arbitrage.market.series import DAY_AHEAD
 from arbitrage.market.splits import SocReset, select
+from arbitrage.market.tapes import DAY_AHEAD
 from arbitrage.quarter_hour import BRUSSELS
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -17,13 +17,14 @@ LAYERS = (
     {"quarter_hour"},
     {"battery", "risk"},
     {"market"},
+    {"minute_features"},
     {"observation"},
     {"env", "agents"},
     {"dispatch"},
     {"backtest"},
     {"training"},
     {"strategies"},
-    {"cli", "cli_options", "doctor"},
+    {"cli", "cli_data", "cli_options", "doctor"},
 )
 """A module imports from its own part and from layers before its own; parts of one layer do not import each other,
 the command line's excepted."""

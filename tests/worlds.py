@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 
 from arbitrage.agents.policy import Intent
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.series import (
-    DAY_AHEAD,
-    PRICE,
-    SOLAR_FORECAST,
-    WIND_FORECAST,
-    Knowledge,
-    MarketSeries,
-    build_market,
-)
+from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import SocReset, Span, spans
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST, Knowledge
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 
 SUMMER_MIDNIGHT = epoch_minute("2024-07-01T00:00+02:00")

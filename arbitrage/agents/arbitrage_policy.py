@@ -9,135 +9,43 @@ Law
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.lattice import CHARGE, DISCHARGE, Lattice, LatticeSize, cell, make_lattice
-from arbitrage.agents.networks import Network, hidden_rows
+from arbitrage.agents.member import DayOutline, Member, outline_days, plan_days, predict_price, slow_gaps
+from arbitrage.agents.minute_heads import Gaps, forecast_minutes
+from arbitrage.agents.networks import Network
 from arbitrage.agents.policy import Intent
-from arbitrage.agents.price_chain import DayPlans, PriceChain, Questions, continuation_advantages
+from arbitrage.agents.price_chain import Questions, continuation_advantages, gap_that_implies
 from arbitrage.agents.quantile_critic import outcomes_eur as critic_outcomes_eur
-from arbitrage.agents.random_features import RandomFeatures
 from arbitrage.battery import Battery, BatteryState, clip_power_mw
 from arbitrage.errors import Fault, refuse
-from arbitrage.market.series import Knowledge
-from arbitrage.observation import PLAN_GROUPS, SHORT, Encoded, MarketFeatures
+from arbitrage.market.tapes import Knowledge
+from arbitrage.observation import Encoded, FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import (
     MINUTES_PER_QUARTER_HOUR,
     QUARTER_HOUR_H,
     brussels_day_numbers,
-    brussels_midnight,
-    quarter_hour_grid,
+    quarter_hour_starts,
 )
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-PLAN_FEATURES = sum(len(group) for group in PLAN_GROUPS)
-"""The plan rests on the first so many market features."""
 _LEAST_POWER_MW = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One fitted member of the ensemble."""
-
-    plan_map: RandomFeatures
-    plan_coefficients: Singles
-    """Shape [plan regressors]; expected price less base, in units of the scale at midnight."""
-    full_map: RandomFeatures
-    forecast_coefficients: Singles
-    """Shape [full regressors]; one-step forecast less base, in units of the scale."""
-    slow_coefficients: Singles
-    """Shape [slow regressors]; see `slow_gaps`."""
-    chain: PriceChain
-    network: Network | None
-    """Its hidden layer, if there is one, adds learned regressors to the random ones for the correction."""
-    correction_coefficients: Singles
-    """Shape [2, nodes, correction regressors]; correction of the advantage, in units of the scale."""
-    end_value_fraction: Floats
-    """Shape [nodes]; worth of a state at a day's end, in EUR per EUR/MWh of that day's mean expected price."""
-
-    def correction_regressors(self, features: Singles, regressors: Singles) -> Singles:
-        """The full map's regressors [n, full], and the network's hidden layer of the features beside them."""
-        if self.network is None:
-            return regressors
-        return np.concatenate([regressors, hidden_rows(self.network, features)], axis=1)
-
-
-@dataclass(frozen=True, slots=True)
-class DayOutline:
-    """The quarter-hours of whole Brussels days, and what was known of them at each day's midnight."""
-
-    starts: Numbers
-    """Shape [n]; epoch minutes."""
-    day_start: Numbers
-    """Shape [days + 1]; row at which each day begins, and the end."""
-    encoded: Encoded
-    """As of midnight, about each quarter-hour."""
-
-
-def outline_days(knowledge: Knowledge, day_numbers: Numbers) -> DayOutline:
-    """Whole Brussels days [days], ascending, seen from their midnights; none may begin after the knowledge ends."""
-    midnights = [(brussels_midnight(int(day)), brussels_midnight(int(day) + 1)) for day in day_numbers]
-    days = [quarter_hour_grid(start, end) for start, end in midnights]
-    starts = np.concatenate(days)
-    known_from = np.concatenate([np.full(len(day), day[0]) for day in days])
-    encoded = MarketFeatures().encode_scaled(knowledge.looking_back(known_from, starts))
-    return DayOutline(starts, np.cumsum([0, *(len(day) for day in days)]), encoded)
-
-
-def plan_days(member: Member, outline: DayOutline, nodes: int) -> DayPlans:
-    """A member's plan of the outlined days."""
-    regressors = member.plan_map(outline.encoded.features[:, :PLAN_FEATURES])
-    expected = predict_price(outline.encoded, regressors, member.plan_coefficients)
-    levels = np.add.reduceat(expected, outline.day_start[:-1]) / np.diff(outline.day_start)
-    return DayPlans(
-        expected_price_eur_mwh=expected,
-        scale_eur_mwh=outline.encoded.scale_eur_mwh,
-        day_start=outline.day_start,
-        end_value_eur=np.maximum(levels, 0.0)[:, None] * member.end_value_fraction.reshape(1, nodes),
-    )
-
-
-def slow_regressors(encoded: Encoded, fast: Floats) -> Singles:
-    """A constant, the prices just past, and the fast gap: what the slow gap is forecast from, shape [n, regressors]."""
-    recent = encoded.features[:, PLAN_FEATURES : PLAN_FEATURES + len(SHORT)]
-    return np.column_stack([np.ones(len(fast)), recent, fast]).astype(np.float32)
-
-
-def slow_gaps(encoded: Encoded, fast: Floats, coefficients: Singles) -> Floats:
-    """Forecast of the coming hours' departure from plan, beyond what the fast gap implies, shape [n]."""
-    return row_products(slow_regressors(encoded, fast), coefficients)
-
-
-def predict_price(encoded: Encoded, regressors: Singles, coefficients: Singles) -> Floats:
-    """Base plus scale times the regression, EUR/MWh, shape [n]."""
-    return encoded.base_eur_mwh + encoded.scale_eur_mwh * row_products(regressors, coefficients)
-
-
-@numba.njit(cache=True)
-def row_products(rows: Singles, coefficients: Singles) -> Floats:
-    """Rows [n, d] times coefficients [d], each row on its own so that its bits do not depend on the others."""
-    out = np.empty(rows.shape[0])
-    for i in range(rows.shape[0]):
-        total = 0.0
-        for j in range(rows.shape[1]):
-            total += rows[i, j] * coefficients[j]
-        out[i] = total
-    return out
-
-
-@dataclass(frozen=True, slots=True)
 class _MemberView:
-    """A member's reading of the market at T times."""
+    """A member's reading of the market at T times in Q quarter-hours."""
 
     regressors: Singles
-    """Shape [T, correction regressors]."""
+    """Shape [Q, correction regressors]."""
     correction: Singles
     """Shape [2, nodes, correction regressors]."""
     forecast_eur_mwh: Floats
@@ -148,10 +56,13 @@ class _MemberView:
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """The policy's reading of the market at T times."""
+    """The policy's reading of the market at T times in Q quarter-hours."""
 
     lattice: Lattice
     encoded: Encoded
+    """Of the Q quarter-hours."""
+    quarter: Numbers
+    """Shape [T]; which of them each time lies in."""
     members: tuple[_MemberView, ...]
     critic: Network | None
 
@@ -170,37 +81,62 @@ class PolicyView:
         return Intent(0.0, "idling_is_best", charge, discharge)
 
     def _advantages(self, member: _MemberView, at: int, state: BatteryState) -> tuple[float, float]:
+        quarter = self.quarter[at]
         return _advantages_at(
             self.lattice,
-            member.regressors[at],
+            member.regressors[quarter],
             member.correction,
             member.forecast_eur_mwh[at],
-            self.encoded.scale_eur_mwh[at],
+            self.encoded.scale_eur_mwh[quarter],
             member.continuation_eur[at],
             state.soc_mwh,
             state.cycles_used,
         )
 
     def outcomes_eur(self, at: int, state: BatteryState) -> Floats | None:
-        """Quantiles of the profit to the day's end for charge, idle, discharge; see `quantile_critic`."""
+        """Quantiles of the profit to the day's end for charge, idle, discharge; see `quantile_critic`.
+
+        They rest on what was known when the running quarter-hour began.
+        """
         if self.critic is None:
             return None
         law = self.lattice.law
         soc_share = (state.soc_mwh - law.min_soc_mwh) / (law.max_soc_mwh - law.min_soc_mwh)
         cycle_share = state.cycles_used / law.max_cycles_per_day if self.lattice.cycle_nodes > 1 else 0.0
-        scale = float(self.encoded.scale_eur_mwh[at])
-        return critic_outcomes_eur(self.critic, self.encoded.features[at], (soc_share, cycle_share), scale)
+        quarter = self.quarter[at]
+        scale = float(self.encoded.scale_eur_mwh[quarter])
+        return critic_outcomes_eur(self.critic, self.encoded.features[quarter], (soc_share, cycle_share), scale)
 
     def node_advantages_eur(self) -> Singles:
         """Advantages of charging and discharging at every node, shape [T, 2, nodes]; for learning, not for deciding."""
-        total = np.zeros((len(self.encoded.scale_eur_mwh), 2, self.lattice.nodes), dtype=np.float32)
-        scale = self.encoded.scale_eur_mwh[:, None, None]
+        lattice, share = self.lattice, np.float32(1.0 / len(self.members))
+        energy, wear = lattice.energy_mwh.astype(np.float32), lattice.wear_eur.astype(np.float32)
+        scale = self.encoded.scale_eur_mwh.astype(np.float32)[:, None, None]
+        total = np.zeros((len(self.quarter), 2, lattice.nodes), dtype=np.float32)
         for member in self.members:
-            cash = member.forecast_eur_mwh[:, None, None] * self.lattice.energy_mwh - self.lattice.wear_eur
             flat = member.correction.reshape(-1, member.correction.shape[2])
-            learned = (member.regressors @ flat.T).reshape(total.shape)
-            total += (cash + member.continuation_eur + scale * learned) / len(self.members)
+            learned = scale * (member.regressors @ flat.T).reshape(-1, 2, lattice.nodes)
+            for at, price in enumerate(member.forecast_eur_mwh.astype(np.float32)):
+                cash = price * energy - wear
+                total[at] += share * (cash + member.continuation_eur[at] + learned[self.quarter[at]])
         return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The market encoded at T times in Q quarter-hours, for every member."""
+
+    times: Numbers
+    """Shape [T]."""
+    encoded: Encoded
+    """Of the Q quarter-hours."""
+    quarter: Numbers
+    """Shape [T]; which of them each time lies in."""
+    outline: DayOutline
+    rows: Numbers
+    """Shape [Q]; row of the outline that holds each quarter-hour."""
+    running: Singles | None
+    """Shape [T, running features]; None where the minutes are not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +148,15 @@ class ArbitragePolicy:
     members: tuple[Member, ...]
     sources: tuple[str, ...]
     """Quantities of the market that it was trained on; it reads these and no others."""
+    features: MarketFeatures = field(default_factory=MarketFeatures)
     critic: Network | None = None
     """Tells how the day may turn out; see `quantile_critic`."""
     name: str = "learned"
+
+    @property
+    def step_min(self) -> int:
+        """Minutes between the decisions that it was trained for."""
+        return 1 if self.features.running_names else MINUTES_PER_QUARTER_HOUR
 
     def read(self, knowledge: Knowledge, battery: Battery) -> PolicyView:
         """Encode, plan the days and forecast.
@@ -224,22 +166,39 @@ class ArbitragePolicy:
         refuse([*_mismatches(self.battery, battery), *_missing(self.sources, knowledge)])
         knowledge = knowledge.only(self.sources)
         lattice = make_lattice(battery, MINUTES_PER_QUARTER_HOUR, self.size)
-        encoded = MarketFeatures().encode_scaled(knowledge)
-        days = np.unique(brussels_day_numbers(knowledge.times))
-        outline = outline_days(knowledge, days)
-        rows = np.searchsorted(outline.starts, knowledge.times, side="right") - 1
-        members = tuple(self._read_member(member, lattice, encoded, outline, rows) for member in self.members)
-        return PolicyView(lattice, encoded, members, self.critic)
+        reading = self._encode(knowledge)
+        members = tuple(self._read_member(member, lattice, reading) for member in self.members)
+        return PolicyView(lattice, reading.encoded, reading.quarter, members, self.critic)
 
-    def _read_member(
-        self, member: Member, lattice: Lattice, encoded: Encoded, outline: DayOutline, rows: Numbers
-    ) -> _MemberView:
-        plans = plan_days(member, outline, lattice.nodes)
+    def _encode(self, knowledge: Knowledge) -> _Reading:
+        if self.features.feature_set is FeatureSet.QUARTER_HOUR:
+            quarters, quarter = knowledge, np.arange(len(knowledge.times))
+        else:
+            starts, quarter = np.unique(quarter_hour_starts(knowledge.times), return_inverse=True)
+            quarters = knowledge.looking_back(starts, starts)
+        encoded = self.features.encode_quarters(quarters)
+        outline = outline_days(self.features, knowledge, np.unique(brussels_day_numbers(knowledge.times)))
+        rows = np.searchsorted(outline.starts, quarters.times, side="right") - 1
+        running = None
+        if self.features.running_names:
+            running = self.features.encode_running(knowledge, encoded.at(quarter))
+        return _Reading(knowledge.times, encoded, quarter, outline, rows, running)
+
+    def _read_member(self, member: Member, lattice: Lattice, reading: _Reading) -> _MemberView:
+        encoded, rows, quarter = reading.encoded, reading.rows, reading.quarter
+        plans = plan_days(member, reading.outline, lattice.nodes)
         regressors = member.full_map(encoded.features)
-        forecast = predict_price(encoded, regressors, member.forecast_coefficients)
-        fast = (forecast - plans.expected_price_eur_mwh[rows]) / plans.scale_eur_mwh[rows]
-        slow = slow_gaps(encoded, fast, member.slow_coefficients)
-        continuation = continuation_advantages(lattice, member.chain, plans, Questions(rows, fast, slow))
+        price = predict_price(encoded, regressors, member.forecast_coefficients)
+        fast = (price - plans.expected_price_eur_mwh[rows]) / plans.scale_eur_mwh[rows]
+        gaps = Gaps(price, fast, slow_gaps(self.features, encoded, fast, member.slow_coefficients))
+        forecast, questions = price, Questions(rows, gaps.fast, gaps.slow)
+        if member.minutes is not None and reading.running is not None:
+            minute = reading.times % MINUTES_PER_QUARTER_HOUR
+            running, at = reading.running, encoded.at(quarter)
+            made = forecast_minutes(member.minutes, self.features, at, gaps.at(quarter), running, minute)
+            equivalent = gap_that_implies(member.chain, made.next_gap)
+            forecast, questions = made.price_eur_mwh, Questions(rows[quarter], equivalent, gaps.slow[quarter])
+        continuation = continuation_advantages(lattice, member.chain, plans, questions)
         corrected = member.correction_regressors(encoded.features, regressors)
         return _MemberView(corrected, member.correction_coefficients, forecast, continuation)
 

@@ -19,14 +19,16 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy, Member
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.member import Member
+from arbitrage.agents.minute_heads import MinuteHeads
 from arbitrage.agents.networks import Network
 from arbitrage.agents.price_chain import PriceChain
 from arbitrage.agents.random_features import RandomFeatures
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
-from arbitrage.observation import MarketFeatures
+from arbitrage.observation import FeatureSet, MarketFeatures
 
 SCHEMA_VERSION = 1
 TENSORS_FILE = "policy.safetensors"
@@ -55,7 +57,9 @@ def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
         "battery": asdict(policy.battery),
         "lattice": asdict(policy.size),
         "sources": list(policy.sources),
-        "features": list(MarketFeatures.names),
+        "feature_set": policy.features.feature_set.value,
+        "features": feature_names(policy.features),
+        "step_min": policy.step_min,
         **about,
     }
     directory.mkdir(parents=True, exist_ok=True)
@@ -78,9 +82,20 @@ def load_policy(directory: Path | str) -> ArbitragePolicy:
     except SafetensorError as error:
         raise BadInput([Fault(str(where / TENSORS_FILE), f"is not a safetensors file: {error}")]) from error
     members = tuple(member_from_tensors(tensors, f"{number}.", str(where)) for number in range(card["members"]))
-    battery, size = Battery(**card["battery"]), LatticeSize(**card["lattice"])
-    critic = _network(tensors, "critic.")
-    return ArbitragePolicy(battery, size, members, tuple(card["sources"]), critic, card["name"])
+    return ArbitragePolicy(
+        battery=Battery(**card["battery"]),
+        size=LatticeSize(**card["lattice"]),
+        members=members,
+        sources=tuple(card["sources"]),
+        features=MarketFeatures(FeatureSet(card["feature_set"])),
+        critic=_network(tensors, "critic."),
+        name=card["name"],
+    )
+
+
+def feature_names(features: MarketFeatures) -> list[str]:
+    """All that a policy encodes, in order."""
+    return [*features.quarter_names, *features.running_names]
 
 
 def read_card(directory: Path) -> Card:
@@ -91,13 +106,15 @@ def read_card(directory: Path) -> Card:
     except ValueError as error:
         raise BadInput([Fault(str(path), f"is not JSON: {error}")]) from error
     needed = {"schema_version", "tensors_sha256", "members", "battery", "lattice", "sources", "features", "name"}
-    needed |= {"publication_delay_min", "seed", "split"}
+    needed |= {"publication_delay_min", "seed", "split", "feature_set", "minute_source"}
     missing = sorted(needed - set(card)) if isinstance(card, dict) else sorted(needed)
     if missing:
         raise BadInput([Fault(str(path), f"is not the card of a policy: {', '.join(missing)} missing")])
     if card["schema_version"] != SCHEMA_VERSION:
         raise BadInput([Fault(str(path), f"has schema version {card['schema_version']}, not {SCHEMA_VERSION}")])
-    if card["features"] != list(MarketFeatures.names):
+    if card["feature_set"] not in list(FeatureSet):
+        raise BadInput([Fault(str(path), f"names a set of features that there is not: {card['feature_set']!r}")])
+    if card["features"] != feature_names(MarketFeatures(FeatureSet(card["feature_set"]))):
         raise BadInput([Fault(str(path), "names other market features than this version encodes; train anew")])
     try:
         Battery(**card["battery"])
@@ -114,6 +131,7 @@ def member_tensors(member: Member) -> Tensors:
         **{f"full_map.{name}": value for name, value in _arrays(member.full_map).items()},
         **{f"chain.{name}": value for name, value in member.chain._asdict().items()},
         **({} if member.network is None else _network_tensors("network.", member.network)),
+        **({} if member.minutes is None else _minute_tensors(member.minutes)),
         "plan_coefficients": np.ascontiguousarray(member.plan_coefficients),
         "forecast_coefficients": np.ascontiguousarray(member.forecast_coefficients),
         "slow_coefficients": np.ascontiguousarray(member.slow_coefficients),
@@ -136,6 +154,7 @@ def member_from_tensors(tensors: Tensors, prefix: str, where: str) -> Member:
             slow_coefficients=own["slow_coefficients"],
             correction_coefficients=own["correction_coefficients"],
             end_value_fraction=own["end_value_fraction"],
+            minutes=_minute_heads(own),
         )
     except (KeyError, TypeError) as error:
         raise BadInput([Fault(where, f"holds other tensors than this version serves: {error}")]) from error
@@ -153,6 +172,18 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _arrays(features: RandomFeatures) -> Tensors:
     return {name: getattr(features, name) for name in RandomFeatures.__dataclass_fields__}
+
+
+def _minute_tensors(heads: MinuteHeads) -> Tensors:
+    maps = {f"minutes.map.{name}": value for name, value in _arrays(heads.minute_map).items()}
+    return {**maps, "minutes.coefficients": np.ascontiguousarray(heads.coefficients)}
+
+
+def _minute_heads(tensors: Tensors) -> MinuteHeads | None:
+    """The minute heads of a member, if it has any. Raises KeyError or TypeError if they are not whole."""
+    if not _part(tensors, "minutes."):
+        return None
+    return MinuteHeads(RandomFeatures(**_part(tensors, "minutes.map.")), tensors["minutes.coefficients"])
 
 
 def _network_tensors(prefix: str, network: Network) -> Tensors:

@@ -4,6 +4,8 @@ Law
 - Everything is fitted by ridge regression on random features; the only randomness is the features' seed.
 - Whatever a training row is judged by comes from fits that have not seen its fold of days.
 - Above it stands a small network, fitted to the same targets and averaged with the ridge correction half and half.
+- By the minute, the price is forecast anew from the running quarter-hour's records, and so is the gap of the next; what
+  the correction says of a quarter-hour holds for all its minutes.
 - The price chain's exact plan is the prior; realised advantages on the recorded paths, under the policy itself, are
   regressed on what was known to correct it. Each pass follows the corrected policy and averages its targets with those
   of the passes before.
@@ -19,20 +21,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.arbitrage_policy import (
-    PLAN_FEATURES,
-    Member,
-    outline_days,
-    predict_price,
-    row_products,
-    slow_regressors,
-)
 from arbitrage.agents.counterfactual import After, Path, lay_path, sweep
 from arbitrage.agents.lattice import Lattice, LatticeSize, make_lattice
+from arbitrage.agents.member import Member, outline_days, predict_price, slow_regressors
+from arbitrage.agents.minute_fit import MinuteConfig, MinuteRows, fit_minute_heads
+from arbitrage.agents.minute_heads import Gaps
 from arbitrage.agents.network_training import NetworkConfig, fit_regression
 from arbitrage.agents.networks import Network
-from arbitrage.agents.price_chain import DayPlans, Questions, continuation_advantages, fit_chain
-from arbitrage.agents.random_features import CONSTANT, Ridge, draw_random_features
+from arbitrage.agents.price_chain import DayPlans, Questions, continuation_advantages, fit_chain, gap_that_implies
+from arbitrage.agents.random_features import CONSTANT, Ridge, draw_random_features, row_products
 from arbitrage.battery import Battery
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
@@ -62,6 +59,7 @@ class ClosedFormConfig:
     correction_penalty: float = 1000.0
     passes: int = 2
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    minutes: MinuteConfig = field(default_factory=MinuteConfig)
     quarter_gain: float = 2.0
     """How much faster the random features vary with the quarter of the hour."""
     size: LatticeSize = field(default_factory=LatticeSize)
@@ -71,6 +69,7 @@ class ClosedFormConfig:
 class Lesson:
     """The training days, encoded once for every seed."""
 
+    features: MarketFeatures
     soc_reset: SocReset
     path: Path
     lattice: Lattice
@@ -82,27 +81,49 @@ class Lesson:
     """Shape [days + 1]; where each Brussels day of the path begins, and the end."""
     folds: Numbers
     """Shape [n]; blocks of adjacent days; negative where there is no price."""
+    running: Singles | None
+    """Shape [n, 15, running features], minute by minute; None where the minutes are not looked at."""
+
+    @property
+    def followed(self) -> npt.NDArray[np.bool_]:
+        """Which rows have a price and are followed, the same day, by another that has one, shape [n]."""
+        priced = self.folds >= 0
+        return np.asarray(priced & (self.path.after == After.SAME_DAY) & np.append(priced[1:], False))
 
 
 def prepare_lesson(
-    market: MarketSeries, battery: Battery, selection: Sequence[Span], soc_reset: SocReset, size: LatticeSize
+    market: MarketSeries,
+    battery: Battery,
+    selection: Sequence[Span],
+    soc_reset: SocReset,
+    size: LatticeSize,
+    features: MarketFeatures | None = None,
 ) -> Lesson:
-    """Encode the training spans."""
+    """Encode the training spans, with the quarter-hour's features unless others are given."""
+    features = features or MarketFeatures()
     path = lay_path(market, selection)
     knowledge = market.known_at(market.quarter_hours[path.rows])
     days, first_rows = np.unique(path.day_numbers, return_index=True)
-    outline = outline_days(knowledge, days)
+    outline = outline_days(features, knowledge, days)
     rows = np.searchsorted(outline.starts, knowledge.times)
-    plan = outline.encoded
+    encoded = features.encode_quarters(knowledge)
     return Lesson(
+        features=features,
         soc_reset=soc_reset,
         path=path,
         lattice=make_lattice(battery, MINUTES_PER_QUARTER_HOUR, size),
-        encoded=MarketFeatures().encode_scaled(knowledge),
-        plan_encoded=Encoded(plan.features[rows], plan.base_eur_mwh[rows], plan.scale_eur_mwh[rows]),
+        encoded=encoded,
+        plan_encoded=outline.encoded.at(rows),
         day_rows=np.append(first_rows, len(path.rows)),
         folds=np.where(path.settled, (path.day_numbers // _FOLD_DAYS) % _FOLDS, _NO_FOLD),
+        running=_encode_minutes(market, features, knowledge.times, encoded) if features.running_names else None,
     )
+
+
+def _encode_minutes(market: MarketSeries, features: MarketFeatures, starts: Numbers, encoded: Encoded) -> Singles:
+    """Running features of quarter-hours [n] at each of their minutes, as known then, shape [n, 15, features]."""
+    by_minute = (features.encode_running(market.known_at(starts + k), encoded) for k in range(MINUTES_PER_QUARTER_HOUR))
+    return np.stack(list(by_minute), axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +136,11 @@ class _Forecasts:
     ridge: Ridge
     """On all features; shared by forecast and correction."""
     price_eur_mwh: Floats
-    """One-step forecast, shape [n]."""
+    """Forecast of each row's price at each decision, shape [n, decisions]."""
     plan_price_eur_mwh: Floats
     """Expected at midnight, shape [n]."""
     questions: Questions
+    """All decisions of a row, row by row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +150,7 @@ class Fitted:
     stages: tuple[Member, ...]
     """The price chain alone, after each pass of correction, and with the network; in the order of `stage_names`."""
     advantages_eur: Singles
-    """Shape [n, 2, nodes]; after the last pass, at the lesson's rows, each from a fit that has not seen its fold."""
+    """Shape [n, decisions, 2, nodes]; after the last pass, each row from a fit that has not seen its fold."""
     end_value_eur: Floats
     """Shape [n, nodes]; worth of a state at the end of each row's day."""
 
@@ -151,9 +173,10 @@ def fit_closed_form(lesson: Lesson, config: ClosedFormConfig, seed: int) -> Fitt
 def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Generator) -> _Forecasts:
     used = lesson.folds >= 0
     plan, newest = lesson.plan_encoded, lesson.encoded
-    gains = np.array([config.quarter_gain if name in QUARTER else 1.0 for name in MarketFeatures.names], np.float32)
-    plan_features = np.ascontiguousarray(plan.features[:, :PLAN_FEATURES])
-    plan_map = draw_random_features(plan_features[used], gains[:PLAN_FEATURES], config.cosines, rng)
+    names, planned = lesson.features.quarter_names, len(lesson.features.plan_names)
+    gains = np.array([config.quarter_gain if name in QUARTER else 1.0 for name in names], np.float32)
+    plan_features = np.ascontiguousarray(plan.features[:, :planned])
+    plan_map = draw_random_features(plan_features[used], gains[:planned], config.cosines, rng)
     plan_ridge = Ridge(plan_map(plan_features), lesson.folds)
     plan_fit, plan_out = plan_ridge.fit(_price_targets(lesson, plan), config.plan_penalty)
 
@@ -166,7 +189,6 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
     price = newest.base_eur_mwh + newest.scale_eur_mwh * out[:, 0]
     fast = (price - plan_price) / plan.scale_eur_mwh
     slow_fit, slow = _fit_slow_gap(lesson, plan_price, fast, config.slow_penalty)
-    followed = used & (lesson.path.after == After.SAME_DAY) & np.append(used[1:], False)
     nodes = lesson.lattice.nodes
     member = Member(
         plan_map=plan_map,
@@ -174,12 +196,41 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
         full_map=full_map,
         forecast_coefficients=fit[:, 0],
         slow_coefficients=slow_fit,
-        chain=fit_chain(fast, slow, followed),
+        chain=fit_chain(fast, slow, lesson.followed),
         network=None,
         correction_coefficients=np.zeros((2, nodes, full_map.outputs), dtype=np.float32),
         end_value_fraction=np.zeros(nodes),
     )
-    return _Forecasts(member, regressors, ridge, price, plan_price, Questions(np.arange(len(fast)), fast, slow))
+    questions = Questions(np.arange(len(fast)), fast, slow)
+    by_quarter = _Forecasts(member, regressors, ridge, price[:, None], plan_price, questions)
+    if lesson.running is None:
+        return by_quarter
+    return _with_minutes(lesson, config, by_quarter, rng)
+
+
+def _with_minutes(
+    lesson: Lesson, config: ClosedFormConfig, by_quarter: _Forecasts, rng: np.random.Generator
+) -> _Forecasts:
+    """The same with fifteen forecasts a quarter-hour, each on the minute records known by then."""
+    if lesson.running is None:
+        raise ValueError("the lesson has no minutes")
+    fast, slow = by_quarter.questions.fast, by_quarter.questions.slow
+    rows = MinuteRows(
+        features=lesson.features,
+        encoded=lesson.encoded,
+        gaps=Gaps(by_quarter.price_eur_mwh[:, 0], fast, slow),
+        running=lesson.running,
+        folds=lesson.folds,
+        gap_folds=np.where(lesson.followed, lesson.folds, _NO_FOLD),
+        price_target=_price_targets(lesson, lesson.encoded)[:, 0].astype(np.float64),
+        gap_target=np.append(fast[1:], 0.0),
+    )
+    heads, made = fit_minute_heads(rows, config.minutes, rng)
+    member = replace(by_quarter.member, minutes=heads)
+    asked = np.repeat(np.arange(len(fast)), MINUTES_PER_QUARTER_HOUR)
+    equivalent = gap_that_implies(member.chain, made.next_gap.ravel())
+    questions = Questions(asked, equivalent, slow[asked])
+    return replace(by_quarter, member=member, price_eur_mwh=made.price_eur_mwh, questions=questions)
 
 
 def _price_targets(lesson: Lesson, encoded: Encoded) -> Singles:
@@ -202,7 +253,7 @@ def _fit_slow_gap(lesson: Lesson, plan_price: Floats, fast: Floats, penalty: flo
     count = last - first
     target = ((total[last] - total[first]) / np.maximum(count, 1)).astype(np.float32)[:, None]
     enough = count >= (_SLOW_TO - _SLOW_FROM) // 2
-    regressors = slow_regressors(lesson.encoded, fast)
+    regressors = slow_regressors(lesson.features, lesson.encoded, fast)
     fit, out = Ridge(regressors, np.where(enough, lesson.folds, _NO_FOLD)).fit(target, penalty)
     predicted = np.where(enough & (lesson.folds >= 0), out[:, 0], row_products(regressors, fit[:, 0]))
     implied = float(predicted @ fast / (fast @ fast))
@@ -211,7 +262,7 @@ def _fit_slow_gap(lesson: Lesson, plan_price: Floats, fast: Floats, penalty: flo
 
 
 def _continuation(lesson: Lesson, forecasts: _Forecasts, end_value_fraction: Floats) -> tuple[DayPlans, Singles]:
-    """Plans of the lesson's days, and the model's continuation advantages at every row, shape [n, 2, nodes]."""
+    """Plans of the lesson's days, and the model's continuation advantages, shape [n x decisions, 2, nodes]."""
     plan_price = forecasts.plan_price_eur_mwh
     levels = np.add.reduceat(plan_price, lesson.day_rows[:-1]) / np.diff(lesson.day_rows)
     end_value = np.maximum(levels, 0.0)[:, None] * end_value_fraction
@@ -220,9 +271,14 @@ def _continuation(lesson: Lesson, forecasts: _Forecasts, end_value_fraction: Flo
 
 
 def _model_advantages(lesson: Lesson, forecasts: _Forecasts, continuation: Singles) -> Singles:
-    """The price chain's advantages in EUR, shape [n, 2, nodes]."""
-    cash = forecasts.price_eur_mwh[:, None, None] * lesson.lattice.energy_mwh - lesson.lattice.wear_eur
-    return (cash + continuation).astype(np.float32)
+    """The price chain's advantages in EUR, shape [n, decisions, 2, nodes]; `continuation` is used up for them."""
+    energy, wear = lesson.lattice.energy_mwh.astype(np.float32), lesson.lattice.wear_eur.astype(np.float32)
+    prices = forecasts.price_eur_mwh.astype(np.float32)
+    advantages = continuation.reshape(*prices.shape, 2, lesson.lattice.nodes)
+    advantages -= wear
+    for decision in range(prices.shape[1]):
+        advantages[:, decision] += prices[:, decision, None, None] * energy
+    return advantages
 
 
 def _learn_end_value(lesson: Lesson, forecasts: _Forecasts, end_value_fraction: Floats) -> Floats:
@@ -242,17 +298,21 @@ def _correct(
 ) -> Fitted:
     plans, continuation = _continuation(lesson, forecasts, end_value_fraction)
     end_value = np.repeat(plans.end_value_eur, np.diff(lesson.day_rows), axis=0)
-    model = _model_advantages(lesson, forecasts, continuation)
+    advantages = _model_advantages(lesson, forecasts, continuation)
+    model = advantages.mean(axis=1)
     scale = lesson.encoded.scale_eur_mwh.astype(np.float32)[:, None, None]
     stages = [replace(forecasts.member, end_value_fraction=end_value_fraction)]
-    advantages, target = model, np.zeros((len(model), model[0].size), dtype=np.float32)
+    target = np.zeros((len(model), model[0].size), dtype=np.float32)
+    correction = np.zeros_like(model)
     for done in range(1, config.passes + 1):
         swept = sweep(lesson.path, lesson.lattice, advantages, end_value)
         missed = ((swept.advantage_eur - model) / scale).reshape(len(model), -1)
         target += (missed - target) / done
         fit, out = forecasts.ridge.fit(target, config.correction_penalty)
         stages.append(replace(stages[0], correction_coefficients=_by_node(fit, lesson.lattice)))
-        advantages = model + scale * out.reshape(model.shape)
+        newest = scale * out.reshape(model.shape)
+        advantages += (newest - correction)[:, None]
+        correction = newest
     network = fit_regression(lesson.encoded.features, target, np.flatnonzero(lesson.folds >= 0), config.network, seed)
     stages.append(_average_with_network(stages[-1], network, lesson.lattice))
     return Fitted(tuple(stages), advantages, end_value)
@@ -261,7 +321,7 @@ def _correct(
 def day_end_values(member: Member, lesson: Lesson) -> Floats:
     """Worth of a state at the end of each row's day, by the member's own plan, shape [n, nodes]."""
     plan = lesson.plan_encoded
-    regressors = member.plan_map(np.ascontiguousarray(plan.features[:, :PLAN_FEATURES]))
+    regressors = member.plan_map(np.ascontiguousarray(plan.features[:, : len(member.plan_map.mean)]))
     expected = predict_price(plan, regressors, member.plan_coefficients)
     lengths = np.diff(lesson.day_rows)
     levels = np.add.reduceat(expected, lesson.day_rows[:-1]) / lengths

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.series import Knowledge
+from arbitrage.market.tapes import Knowledge
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ Numbers = npt.NDArray[np.int64]
 FAST_STATES = 13
 SLOW_STATES = 3
 _LEAST_SHARE = 1e-6
+_LEAST_SLOPE = 0.1
 
 
 class PriceChain(NamedTuple):
@@ -89,6 +90,16 @@ class Questions(NamedTuple):
     """Fast gap: (newest one-step forecast - expected price) / scale of that row."""
     slow: Floats
     """Slow gap, in the same unit."""
+
+
+def gap_that_implies(chain: PriceChain, next_gap: Floats) -> Floats:
+    """The fast gap [n] from which the chain expects `next_gap` [n] of the next quarter-hour.
+
+    Taken from the straight line through what the chain expects from each state. So a forecast made in the middle of a
+    quarter-hour asks the same question as one made at its beginning.
+    """
+    slope, intercept = np.polyfit(chain.centres, chain.transitions @ chain.centres, 1)
+    return np.asarray((next_gap - intercept) / max(float(slope), _LEAST_SLOPE))
 
 
 def continuation_advantages(lattice: Lattice, chain: PriceChain, plans: DayPlans, questions: Questions) -> Singles:

@@ -64,7 +64,7 @@ class Returns:
 def realised_returns(
     path: Path, lattice: Lattice, features: Singles, advantages_eur: Singles, end_value_eur: Floats, scale: Floats
 ) -> Returns:
-    """Roll the policy of `advantages_eur` [n, 2, nodes] out to the end of each day; end_value_eur [n, nodes]."""
+    """Roll the policy of `advantages_eur` [n, decisions, 2, nodes] out to each day's end; end_value_eur [n, nodes]."""
     last_of_day = path.after != After.SAME_DAY
     daily = Path(
         path.rows, path.price_eur_mwh, np.where(last_of_day, int(After.END_OF_SPAN), path.after), path.day_numbers

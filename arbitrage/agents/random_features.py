@@ -99,6 +99,18 @@ def _cosines(turns: Singles, size: np.float32, out: Singles) -> None:
         out[j] = size * (series * square + np.float32(1.0))
 
 
+@numba.njit(cache=True)
+def row_products(rows: Singles, coefficients: Singles) -> Floats:
+    """Rows [n, d] times coefficients [d], each row on its own so that its bits do not depend on the others."""
+    out = np.empty(rows.shape[0])
+    for i in range(rows.shape[0]):
+        total = 0.0
+        for j in range(rows.shape[1]):
+            total += rows[i, j] * coefficients[j]
+        out[i] = total
+    return out
+
+
 class Ridge:
     """Ridge regression with rows in folds, so that a training row can be predicted by a fit that has not seen it."""
 

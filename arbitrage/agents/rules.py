@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from arbitrage.agents.policy import Intent
 from arbitrage.battery import Battery, BatteryLaw, BatteryState, advance, clip_power_mw
-from arbitrage.market.series import DAY_AHEAD, PRICE, Knowledge, MarketSeries
+from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, Knowledge
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
 
 Floats = npt.NDArray[np.float64]

@@ -32,7 +32,7 @@ from arbitrage.market.dialects import (
 )
 from arbitrage.market.recognition import Recognised
 from arbitrage.market.records import Records, Rows
-from arbitrage.market.series import PRICE
+from arbitrage.market.tapes import PRICE
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
 _EARLIEST, _LATEST = np.datetime64("2000-01-01"), np.datetime64("2100-01-01")

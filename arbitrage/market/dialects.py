@@ -4,8 +4,10 @@ Law
 - Every dialect ends in one set of names, and a name carries its unit.
 - A column is declared once, with every spelling that was seen for it.
 
-Sources: Elia open data (ods046, 047, 078, 133, 134, 136, 147, 161, 162), the former Elia web site (merit order),
-ENTSO-E day-ahead prices. API names of the activated volumes are those of ods127 and ods169.
+Sources: Elia open data (ods031, 032, 046, 047, 078, 086, 087, 133, 134, 136, 147, 161, 162), the former Elia web site
+(merit order), ENTSO-E day-ahead prices. API names of the activated volumes are those of ods127 and ods169. API names
+of ods136 and ods147, and those of the wind and solar sets, are as public clients of that API use them; no genuine
+answer of these was at hand.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from arbitrage.market.series import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
 START = "start"
@@ -35,6 +37,8 @@ class Kind(Enum):
     MERIT_ORDER = "a merit order (bid ladder)"
     DAY_AHEAD_PRICE = "day-ahead prices"
     WIND_SOLAR_FORECAST = "wind and solar forecasts"
+    WIND_BY_PART = "wind forecasts by region and connection"
+    SOLAR_BY_REGION = "solar forecasts by region"
 
 
 class Quality(StrEnum):
@@ -106,6 +110,10 @@ def _numbers(*columns: tuple[str, ...]) -> tuple[Column, ...]:
     return tuple(Column(name, Role.NUMBER, tuple(spellings)) for name, *spellings in columns)
 
 
+def _api_probability(low: str, high: str) -> str:
+    return f"predictions_categoricalsiprediction_from_{low}_to_{high}"
+
+
 _START = Column(START, Role.START, ("Datetime", "datetime_utc"))
 _QUARTER_HOUR = Column(QUARTER_HOUR, Role.TIME, ("Quarter hour", "quarter_hour_utc"))
 _RESOLUTION = Column(RESOLUTION, Role.RESOLUTION, ("Resolution code",))
@@ -148,14 +156,14 @@ _VOLUMES = _numbers(
     ("inter_tso_export_mw", "Inter-TSO export"),
 )
 _SYSTEM_IMBALANCE_FORECAST = _numbers(
-    ("system_imbalance_forecast_mw", "System imbalance forecast"),
-    ("input_data_available_fraction", "Input data availability"),
-    ("probability_below_m400mw_fraction", "Probability in [-inf,-400]"),
-    ("probability_m400mw_to_m200mw_fraction", "Probability in [-400,-200]"),
-    ("probability_m200mw_to_0mw_fraction", "Probability in [-200,0]"),
-    ("probability_0mw_to_200mw_fraction", "Probability in [0,200]"),
-    ("probability_200mw_to_400mw_fraction", "Probability in [200,400]"),
-    ("probability_above_400mw_fraction", "Probability in [400,inf]"),
+    ("system_imbalance_forecast_mw", "System imbalance forecast", "predictions_silinearregressionforecast"),
+    ("input_data_available_fraction", "Input data availability", "predictionquality"),
+    ("probability_below_m400mw_fraction", "Probability in [-inf,-400]", _api_probability("minus_inf", "minus_400")),
+    ("probability_m400mw_to_m200mw_fraction", "Probability in [-400,-200]", _api_probability("minus_400", "minus_200")),
+    ("probability_m200mw_to_0mw_fraction", "Probability in [-200,0]", _api_probability("minus_200", "0")),
+    ("probability_0mw_to_200mw_fraction", "Probability in [0,200]", _api_probability("0", "200")),
+    ("probability_200mw_to_400mw_fraction", "Probability in [200,400]", _api_probability("200", "400")),
+    ("probability_above_400mw_fraction", "Probability in [400,inf]", _api_probability("400", "inf")),
 )
 _WIND_SOLAR = _numbers(
     (WIND_FORECAST, "wind_forecast_da6pm_mw"),
@@ -165,6 +173,21 @@ _WIND_SOLAR = _numbers(
     ("wind_measured_mw",),
     ("solar_measured_mw",),
 )
+REGION = "region"
+PART_COLUMNS = ("offshore_onshore", REGION, "grid_connection")
+"""What tells the parts of the country's wind production apart."""
+_PARTS = (
+    Column(PART_COLUMNS[0], Role.TEXT, ("Offshore/onshore",)),
+    Column(PART_COLUMNS[1], Role.TEXT),
+    Column(PART_COLUMNS[2], Role.TEXT, ("Grid connection type",)),
+)
+PART_DAY_AHEAD = "day_ahead_forecast_mw"
+_PART_VALUES = _numbers(
+    (PART_DAY_AHEAD, "dayaheadforecast"),
+    ("recent_forecast_mw", "mostrecentforecast"),
+    ("measured_mw", "measured", "realtime"),
+)
+"""Of the day-ahead forecasts, `dayaheadforecast` is the one of 18:00."""
 
 
 def ladder_column(activated_mw: int) -> str:
@@ -203,7 +226,12 @@ LAYOUTS = (
     _imbalance_layout(Kind.IMBALANCE_PRICE_MINUTE, _TWO_PRICES),
     Layout(
         Kind.SYSTEM_IMBALANCE_FORECAST,
-        (Column(START, Role.START, ("Prediction Datetime",)), _QUARTER_HOUR, _RESOLUTION, *_SYSTEM_IMBALANCE_FORECAST),
+        (
+            Column(START, Role.START, ("Prediction Datetime", "predictiontimeutc")),
+            Column(QUARTER_HOUR, Role.TIME, (*_QUARTER_HOUR.spellings, "predictions_forecastedtimeutc")),
+            _RESOLUTION,
+            *_SYSTEM_IMBALANCE_FORECAST,
+        ),
         needs=frozenset({START, QUARTER_HOUR, "system_imbalance_forecast_mw"}),
         resolutions=_MINUTELY,
         step_min=None,
@@ -232,6 +260,18 @@ LAYOUTS = (
         (_START, _RESOLUTION, *_WIND_SOLAR),
         needs=frozenset({START}),
         needs_one_of=frozenset({WIND_FORECAST, SOLAR_FORECAST}),
+        resolutions=_QUARTER_HOURLY,
+    ),
+    Layout(
+        Kind.WIND_BY_PART,
+        (_START, _RESOLUTION, *_PARTS, *_PART_VALUES),
+        needs=frozenset({START, PART_DAY_AHEAD, *PART_COLUMNS}),
+        resolutions=_QUARTER_HOURLY,
+    ),
+    Layout(
+        Kind.SOLAR_BY_REGION,
+        (_START, _RESOLUTION, _PARTS[1], *_PART_VALUES),
+        needs=frozenset({START, PART_DAY_AHEAD, REGION}),
         resolutions=_QUARTER_HOURLY,
     ),
 )

@@ -23,12 +23,14 @@ import pyarrow.compute as compute
 
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.checks import read_columns
+from arbitrage.market.country_totals import KINDS, country_total
 from arbitrage.market.dialects import DURATION, START, Kind
-from arbitrage.market.file_forms import read_records
+from arbitrage.market.file_forms import read_records, take_apart
 from arbitrage.market.recognition import Recognised, recognise
 from arbitrage.market.records import Places, Records
 from arbitrage.market.revisions import Pile, unique_starts
-from arbitrage.market.series import PRICE, PUBLICATION_DELAY_MIN, MarketSeries, build_market
+from arbitrage.market.series import MarketSeries, MinuteSource, build_market
+from arbitrage.market.tapes import PRICE
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
 Paths = Path | str | Sequence[Path | str]
@@ -58,10 +60,15 @@ class Table:
     """Grid of `start`; None where records come at odd seconds."""
     duplicates_collapsed: int = 0
     """Rows that only repeated another."""
-    revisions: int = 0
-    """Rows that a validated one of the same start replaced."""
     unread_columns: tuple[str, ...] = ()
     """Columns of the file that nobody here knows."""
+    replaced: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    """Rows that a validated one of the same start replaced, in the order of the file."""
+
+    @property
+    def revisions(self) -> int:
+        """How many rows a validated one of the same start replaced."""
+        return len(self.replaced)
 
     def gaps(self) -> list[Gap]:
         """The spans [start, end) inside the table for which there is no row, or a row without its price."""
@@ -76,7 +83,15 @@ class Table:
 
 def read_table(path: Path | str) -> Table:
     """Read one file of any known kind and form. Raises BadInput with every fault of the file."""
-    records = read_records(path)
+    return _table(read_records(path))
+
+
+def read_answer(name: str, content: bytes) -> Table:
+    """Read what a service answered as a file is read; `name` is how faults call it. Raises BadInput with every one."""
+    return _table(take_apart(name, content))
+
+
+def _table(records: Records) -> Table:
     try:
         known = recognise(records.path, records.names, records.header_line)
     except BadInput as error:
@@ -88,18 +103,20 @@ def read_table(path: Path | str) -> Table:
     timed = np.flatnonzero(frame.index.notna())
     files = np.zeros(len(frame), dtype=np.int64)
     pile = Pile(frame, files, records.places, (records.path,), (records.place_word,))
-    unique = unique_starts(pile.take(timed))
+    kind = known.layout.kind
+    timed_pile = pile.take(timed)
+    unique = country_total(timed_pile, kind) if kind in KINDS else unique_starts(timed_pile)
     refuse([*faults, *column_faults, *unique.faults, *_missing_records(records)])
     return Table(
-        known.layout.kind,
+        Kind.WIND_SOLAR_FORECAST if kind in KINDS else kind,
         unique.frame,
         records.path,
         unique.places,
         records.place_word,
         known.layout.step_min,
         unique.collapsed,
-        unique.revised,
         known.unread,
+        unique.replaced,
     )
 
 
@@ -131,27 +148,34 @@ def read_market(
     *,
     day_ahead: Paths | None = None,
     forecasts: Paths | None = None,
-    publication_delay_min: int = PUBLICATION_DELAY_MIN,
+    minutes: Paths | None = None,
+    minute_source: MinuteSource = MinuteSource.RECORDED,
+    publication_delay_min: int | None = None,
 ) -> MarketSeries:
     """Read the files of a market, each a path or several, and put them together.
 
     prices: imbalance prices by quarter-hour. day_ahead: day-ahead prices, hourly or quarter-hourly.
     forecasts: day-ahead wind and solar forecasts, in one file or apart.
+    minutes: indicative prices by minute.
     Raises BadInput with the faults of all files, among them files of another kind than their place asks for and
     records that contradict each other across files.
     """
     faults: list[Fault] = []
     price_frame = _read_joined("prices", prices, Kind.IMBALANCE_PRICE_QUARTER_HOUR, faults)
-    day_ahead_frame = forecast_frame = None
+    day_ahead_frame = forecast_frame = minute_frame = None
     if day_ahead is not None:
         day_ahead_frame = _read_joined("day_ahead", day_ahead, Kind.DAY_AHEAD_PRICE, faults)
     if forecasts is not None:
         forecast_frame = _read_joined("forecasts", forecasts, Kind.WIND_SOLAR_FORECAST, faults)
+    if minutes is not None:
+        minute_frame = _read_joined("minutes", minutes, Kind.IMBALANCE_PRICE_MINUTE, faults)
     refuse(faults)
     return build_market(
         price_frame,
         day_ahead=day_ahead_frame,
         forecasts=forecast_frame,
+        minutes=minute_frame,
+        minute_source=minute_source,
         publication_delay_min=publication_delay_min,
     )
 

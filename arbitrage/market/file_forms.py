@@ -41,8 +41,11 @@ JsonRow = Mapping[str, object]
 
 def read_records(path: Path | str) -> Records:
     """Take a file apart. Raises BadInput if it is absent, empty, not text, or of no known form."""
-    name = str(path)
-    content = _content(Path(path))
+    return take_apart(str(path), _content(Path(path)))
+
+
+def take_apart(name: str, content: bytes) -> Records:
+    """Take the content of a file apart, `name` being how faults call it. Raises BadInput if it is of no known form."""
     if content.startswith(b"PAR1"):
         return _parquet_records(name, content)
     text = _text(name, content)

@@ -37,6 +37,9 @@ DAYS_PER_YEAR = 365.2425
 LATITUDE_RAD = np.deg2rad(50.6)
 LONGITUDE_DEG = 4.5
 """The middle of Belgium."""
+LOAD_HARMONICS = ((1_200.0, 15.1), (650.0, 9.1), (215.0, 2.0), (170.0, 1.4))
+"""Daily shape of load: amplitude in MW and hour of a peak for one to four waves a Brussels day. Low from two to four,
+a steep morning from five to eight, a plateau, a peak at six in the evening."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,18 +157,16 @@ def _season(times: EpochMinutes) -> Floats:
 
 def _load(parameters: FundamentalParameters, times: EpochMinutes, seed: int) -> tuple[Floats, Floats]:
     """Load as it turned out and as expected the day before, in MW: cold season, working week, two peaks a day."""
-    clock = 2.0 * np.pi * brussels_minutes_of_day(times) / MINUTES_PER_DAY
     weekday = (brussels_day_numbers(times) + 3) % 7
-    daily = -900.0 * np.cos(clock - _hour(2.7)) + 750.0 * np.cos(2.0 * (clock - _hour(8.1)))
+    hours = brussels_minutes_of_day(times) / MINUTES_PER_HOUR
+    daily = sum(
+        amplitude_mw * np.cos(2.0 * np.pi * number * (hours - peak_hour) / 24.0)
+        for number, (amplitude_mw, peak_hour) in enumerate(LOAD_HARMONICS, start=1)
+    )
     weekly = np.where(weekday < 5, 350.0, np.where(weekday == 5, -700.0, -1_050.0))
     expected = parameters.load_mean_mw + 900.0 * np.cos(_season(times) - 0.25) + daily + weekly
     noise = autoregressive(seed, "load", len(times), time_min=600.0, step_min=MINUTES_PER_QUARTER_HOUR)
     return expected + parameters.load_noise_std_mw * noise, expected
-
-
-def _hour(hour: float) -> float:
-    """Phase of the day in radians at an hour of the clock."""
-    return 2.0 * np.pi * hour / 24.0
 
 
 def _wind(parameters: FundamentalParameters, times: EpochMinutes, seed: int) -> tuple[Floats, Floats]:

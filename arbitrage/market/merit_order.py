@@ -64,9 +64,16 @@ class MeritOrderParameters:
     """Share of the gap between activation and imbalance that reserves close in a minute."""
     bid_mw: float = 25.0
     """Volume of one bid: prices rise in steps of this size, which is why values repeat."""
-    extreme_from_mw: float = 650.0
+    upward_shelf_eur_mwh: float = 60.0
+    """Jump of the price where the ordinary bids end and reserves of another kind begin: demand, contracted plants."""
+    downward_shelf_eur_mwh: float = 60.0
+    shelf_median_mw: float = 450.0
+    """Volume at which they begin; it wanders over days, each side for itself."""
+    shelf_log_std: float = 0.5
+    extreme_from_mw: float = 550.0
     """Volume from which the extreme bids are called."""
-    extreme_eur_mwh_per_100mw: float = 100.0
+    upward_extreme_eur_mwh_per_100mw: float = 100.0
+    downward_extreme_eur_mwh_per_100mw: float = 100.0
     available_mw: float = 1_000.0
     """Volume on offer; beyond it the last bid sets the price."""
 
@@ -83,8 +90,13 @@ class MeritOrder(NamedTuple):
     downward_growth: Floats
     growth_exponent: Floats
     bid_mw: Floats
+    upward_shelf_from_mw: Floats
+    downward_shelf_from_mw: Floats
+    upward_shelf_eur_mwh: Floats
+    downward_shelf_eur_mwh: Floats
     extreme_from_mw: Floats
-    extreme_eur_mwh_per_100mw: Floats
+    upward_extreme_eur_mwh_per_100mw: Floats
+    downward_extreme_eur_mwh_per_100mw: Floats
     available_mw: Floats
     response_per_minute: Floats
 
@@ -135,8 +147,13 @@ def _bids(parameters: MeritOrderParameters, fundamentals: Fundamentals, seed: in
         downward_growth=np.full(n, parameters.downward_growth),
         growth_exponent=np.full(n, parameters.growth_exponent),
         bid_mw=np.full(n, parameters.bid_mw),
+        upward_shelf_from_mw=_shelf_from_mw(parameters, "upward", n, seed),
+        downward_shelf_from_mw=_shelf_from_mw(parameters, "downward", n, seed),
+        upward_shelf_eur_mwh=np.full(n, parameters.upward_shelf_eur_mwh),
+        downward_shelf_eur_mwh=np.full(n, parameters.downward_shelf_eur_mwh),
         extreme_from_mw=np.full(n, parameters.extreme_from_mw),
-        extreme_eur_mwh_per_100mw=np.full(n, parameters.extreme_eur_mwh_per_100mw),
+        upward_extreme_eur_mwh_per_100mw=np.full(n, parameters.upward_extreme_eur_mwh_per_100mw),
+        downward_extreme_eur_mwh_per_100mw=np.full(n, parameters.downward_extreme_eur_mwh_per_100mw),
         available_mw=np.full(n, parameters.available_mw),
         response_per_minute=np.full(n, parameters.response_per_minute),
     )
@@ -154,6 +171,12 @@ def _premium_path(parameters: MeritOrderParameters, side: str, n: int, seed: int
     )
 
 
+def _shelf_from_mw(parameters: MeritOrderParameters, side: str, n: int, seed: int) -> Floats:
+    """Volume at which the ordinary bids of a side end, shape [n] quarter-hours, in MW."""
+    path = autoregressive(seed, f"{side} shelf", n, time_min=2_880.0, step_min=MINUTES_PER_QUARTER_HOUR)
+    return np.asarray(parameters.shelf_median_mw * np.exp(parameters.shelf_log_std * path))
+
+
 @numba.njit(cache=True)
 def _rise(volume_mw: float, growth: float, exponent: float) -> float:
     """Relative premium of the bid that ends at a volume."""
@@ -165,13 +188,18 @@ def bid_price_eur_mwh(bids: MeritOrder, row: int, activated_mw: float) -> float:
     """Price of the last bid activated in quarter-hour `row`, upward volumes positive."""
     bid_mw = bids.bid_mw[row]
     volume_mw = bid_mw * np.ceil(min(abs(activated_mw), bids.available_mw[row]) / bid_mw)
-    beyond_mw = max(0.0, volume_mw - bids.extreme_from_mw[row])
-    extreme = bids.extreme_eur_mwh_per_100mw[row] * np.ceil(beyond_mw / 100.0)
+    extreme = np.ceil(max(0.0, volume_mw - bids.extreme_from_mw[row]) / 100.0)
     if activated_mw >= 0.0:
         rise = _rise(volume_mw, bids.upward_growth[row], bids.growth_exponent[row])
-        return float(bids.upward_start_eur_mwh[row] + bids.upward_premium_eur_mwh[row] * rise + extreme)
+        price = bids.upward_start_eur_mwh[row] + bids.upward_premium_eur_mwh[row] * rise
+        if volume_mw > bids.upward_shelf_from_mw[row]:
+            price += bids.upward_shelf_eur_mwh[row]
+        return float(price + bids.upward_extreme_eur_mwh_per_100mw[row] * extreme)
     fall = _rise(volume_mw, bids.downward_growth[row], bids.growth_exponent[row])
-    return float(bids.downward_start_eur_mwh[row] - bids.downward_premium_eur_mwh[row] * fall - extreme)
+    price = bids.downward_start_eur_mwh[row] - bids.downward_premium_eur_mwh[row] * fall
+    if volume_mw > bids.downward_shelf_from_mw[row]:
+        price -= bids.downward_shelf_eur_mwh[row]
+    return float(price - bids.downward_extreme_eur_mwh_per_100mw[row] * extreme)
 
 
 @numba.njit(cache=True)

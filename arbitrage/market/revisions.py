@@ -58,8 +58,8 @@ class Unique:
     """Shape [rows]; place of the first row that each remaining one was made of."""
     collapsed: int
     """Rows that only repeated another."""
-    revised: int
-    """Rows that a validated one replaced."""
+    replaced: pd.DataFrame
+    """Rows that a validated one replaced, in the order of the pile."""
     faults: tuple[Fault, ...]
     """Contradictions between rows of the same standing."""
 
@@ -70,9 +70,10 @@ def unique_starts(pile: Pile) -> Unique:
     pile = pile.take(np.lexsort((standing, pile.starts)))
     repeated = pile.frame.index.duplicated(keep=False)
     if not repeated.any():
-        return Unique(pile.frame, pile.places, 0, 0, ())
+        return Unique(pile.frame, pile.places, 0, pile.frame.iloc[:0], ())
     single, several = pile.take(np.flatnonzero(~repeated)), pile.take(np.flatnonzero(repeated))
-    kept = several.take(np.flatnonzero(~_superseded(several.frame)))
+    superseded = _superseded(several.frame)
+    kept = several.take(np.flatnonzero(~superseded))
     merged = kept.frame.groupby(level=0, sort=True).first()
     first_of_start = ~kept.frame.index.duplicated(keep="first")
     frame = pd.concat([single.frame, merged])
@@ -81,7 +82,7 @@ def unique_starts(pile: Pile) -> Unique:
         frame.iloc[order],
         np.concatenate([single.places, kept.places[first_of_start]])[order],
         collapsed=len(kept.frame) - len(merged),
-        revised=len(several.frame) - len(kept.frame),
+        replaced=several.frame.iloc[np.flatnonzero(superseded)],
         faults=tuple(_contradictions(kept)),
     )
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from arbitrage.market.series import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.market.simulator import SimulatedMarket, simulate
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.quarter_hour import BRUSSELS, epoch_minute
 
 SEED = 22

@@ -1,24 +1,39 @@
 """The market as a table of quarter-hours, and as what is known of it at a given time.
 
 Law
-- A record carries the time from which it may be known. Whoever decides asks `known_at` and gets a
-  `Knowledge`, which answers with NaN for everything that is not available yet, absent, or a gap.
+- A record carries the time from which it may be known. Whoever decides asks `known_at` and gets a `Knowledge`.
 - Settlement is not deciding: ledger, environment and hindsight read the final prices themselves.
+- The minute record stamped k:00 aggregates its quarter-hour up to k:59, so it cannot be known before k+1; publication
+  takes the publication delay more. So does the final price after its quarter-hour.
 - A gap stays a gap (NaN); nothing is filled in.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.market.tapes import (
+    ALPHA_COMPONENT,
+    CUMULATIVE_IMBALANCE,
+    DAY_AHEAD,
+    DECREMENTAL,
+    INCREMENTAL,
+    INDICATIVE,
+    PRICE,
+    RESIDUAL,
+    SOLAR_FORECAST,
+    WIND_FORECAST,
+    Knowledge,
+    Tape,
+)
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,
@@ -30,13 +45,6 @@ from arbitrage.quarter_hour import (
     quarter_hour_grid,
     utc_timestamps,
 )
-
-PRICE = "imbalance_price_eur_mwh"
-DAY_AHEAD = "day_ahead_price_eur_mwh"
-WIND_FORECAST = "wind_forecast_day_ahead_mw"
-SOLAR_FORECAST = "solar_forecast_day_ahead_mw"
-RESIDUAL = "imbalance_residual_eur_mwh"
-"""Final imbalance price less the day-ahead price of the same quarter-hour; known when the former is."""
 
 DURATION = "duration_min"
 """Optional column of day-ahead prices and forecasts: minutes that a row covers, 15 or 60."""
@@ -51,160 +59,28 @@ PUBLICATION_DELAY_MIN = 0
 Zero stands for deciding a quarter-hour on the price of the one just ended, which the minute records show to within
 about 1 EUR/MWh (median) two minutes before it ends. Any positive delay makes a 15-minute decision lose that price.
 """
+MINUTE_PUBLICATION_DELAY_MIN = 1
+"""The same for a market with minute records: minute k is decided on the record of minute k-2."""
+_MINUTE_COLUMNS = {
+    INDICATIVE: PRICE,
+    CUMULATIVE_IMBALANCE: "system_imbalance_mw",
+    INCREMENTAL: INCREMENTAL,
+    DECREMENTAL: DECREMENTAL,
+    ALPHA_COMPONENT: ALPHA_COMPONENT,
+}
+"""Tapes by minute, and the columns of a table of minute records that they come from."""
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Tape:
-    """One quantity on a regular grid of UTC starts, each value with the time from which it may be known."""
+class MinuteSource(StrEnum):
+    """Where minute records come from; cards and reports say it."""
 
-    first_minute: int
-    values: Floats
-    """Shape [n]; NaN where there is no record."""
-    available_at: EpochMinutes
-    """Shape [n]; epoch minute from which each value may be known."""
-    step_min: int = MINUTES_PER_QUARTER_HOUR
-
-    def series(self) -> pd.Series[float]:
-        """The values indexed by UTC start."""
-        starts = self.first_minute + self.step_min * np.arange(len(self.values))
-        return pd.Series(self.values, index=utc_timestamps(starts))
-
-
-@numba.njit(cache=True)
-def _gather(
-    times: EpochMinutes,
-    about: EpochMinutes,
-    offsets_min: EpochMinutes,
-    first_minute: int,
-    step_min: int,
-    values: Floats,
-    available_at: EpochMinutes,
-    out: Floats,
-) -> None:
-    for i in range(times.shape[0]):
-        for j in range(offsets_min.shape[0]):
-            row = (about[i] + offsets_min[j] - first_minute) // step_min
-            known = 0 <= row < values.shape[0] and available_at[row] <= times[i]
-            out[i, j] = values[row] if known else np.nan
-
-
-@numba.njit(cache=True)
-def _mean_between(
-    times: EpochMinutes,
-    start: EpochMinutes,
-    end: EpochMinutes,
-    first_minute: int,
-    step_min: int,
-    values: Floats,
-    available_at: EpochMinutes,
-    out: Floats,
-) -> None:
-    for i in range(times.shape[0]):
-        known, total = 0, 0.0
-        first = max(0, (start[i] - first_minute) // step_min)
-        last = min((end[i] - first_minute) // step_min, values.shape[0])
-        for row in range(first, last):
-            if available_at[row] <= times[i] and not np.isnan(values[row]):
-                known += 1
-                total += values[row]
-        out[i] = total / known if known else np.nan
-
-
-@numba.njit(cache=True)
-def _trailing_moments(
-    times: EpochMinutes,
-    about: EpochMinutes,
-    first_minute: int,
-    step_min: int,
-    values: Floats,
-    available_at: EpochMinutes,
-    count: int,
-    out: Floats,
-) -> None:
-    for i in range(times.shape[0]):
-        last = min((about[i] - first_minute) // step_min, values.shape[0])
-        known, total, square = 0, 0.0, 0.0
-        for row in range(max(0, last - count), last):
-            if available_at[row] <= times[i] and not np.isnan(values[row]):
-                known += 1
-                total += values[row]
-                square += values[row] * values[row]
-        mean = total / known if known else np.nan
-        out[0, i] = known
-        out[1, i] = mean
-        out[2, i] = np.sqrt(max(0.0, square / known - mean * mean)) if known else np.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What is known at each of a number of times, and nothing else."""
-
-    times: EpochMinutes
-    """Shape [T]; the moments of knowing, in epoch minutes."""
-    about: EpochMinutes
-    """Shape [T]; the moment that each question is about: the same, or a later one when planning ahead."""
-    _tapes: Mapping[str, Tape]
-
-    def has(self, name: str) -> bool:
-        """Whether the market carries that quantity at all."""
-        return name in self._tapes
-
-    def only(self, names: Collection[str]) -> Knowledge:
-        """The same, of these quantities alone."""
-        return Knowledge(self.times, self.about, {name: tape for name, tape in self._tapes.items() if name in names})
-
-    def looking_back(self, times: npt.ArrayLike, about: npt.ArrayLike) -> Knowledge:
-        """What was known at earlier times, none later than the latest of these, about later ones; shape [m] both."""
-        moments, subject = np.asarray(times, dtype=np.int64), np.asarray(about, dtype=np.int64)
-        if len(moments) and moments.max() > self.times.max():
-            raise ValueError("asked what will be known later")
-        return Knowledge(moments, subject, self._tapes)
-
-    def gather(self, name: str, offsets_min: Sequence[int] | npt.NDArray[np.int64]) -> Floats:
-        """Values of `name` for the intervals that lie `offsets_min` [n] from the time asked about, shape [T, n].
-
-        Negative offsets look back. NaN where the record is absent or not yet available.
-        """
-        out = np.full((len(self.times), len(offsets_min)), np.nan)
-        tape = self._tapes.get(name)
-        if tape is not None:
-            offsets = np.asarray(offsets_min, dtype=np.int64)
-            _gather(
-                self.times, self.about, offsets, tape.first_minute, tape.step_min, tape.values, tape.available_at, out
-            )
-        return out
-
-    def mean_between(self, name: str, start: EpochMinutes, end: EpochMinutes) -> Floats:
-        """Mean of what is known of `name` in [start, end) epoch minutes, shape [T] each; NaN where nothing is."""
-        out = np.full(len(self.times), np.nan)
-        tape = self._tapes.get(name)
-        if tape is not None:
-            _mean_between(self.times, start, end, tape.first_minute, tape.step_min, tape.values, tape.available_at, out)
-        return out
-
-    def trailing_moments(self, name: str, count: int) -> Floats:
-        """How many of the `count` intervals before are known, their mean and their standard deviation, shape [3, T].
-
-        Each window is summed on its own, so the result does not depend on how many times are asked for. The moments
-        are NaN where nothing is known.
-        """
-        out = np.full((3, len(self.times)), np.nan)
-        out[0] = 0.0
-        tape = self._tapes.get(name)
-        if tape is not None:
-            _trailing_moments(
-                self.times,
-                self.about,
-                tape.first_minute,
-                tape.step_min,
-                tape.values,
-                tape.available_at,
-                count,
-                out,
-            )
-        return out
+    RECORDED = "recorded"
+    SIMULATED = "simulated"
+    RECONSTRUCTED_EASY = "reconstructed, easy"
+    RECONSTRUCTED_MATCHED = "reconstructed, matched"
+    RECONSTRUCTED_HARSH = "reconstructed, harsh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +97,8 @@ class MarketSeries:
     """Shape [n]; the Brussels day of each quarter-hour."""
     tapes: Mapping[str, Tape] = field(repr=False)
     publication_delay_min: int = PUBLICATION_DELAY_MIN
+    minute_source: MinuteSource | None = None
+    """None where there are no minute records."""
 
     def known_at(self, times: npt.ArrayLike, about: npt.ArrayLike | None = None) -> Knowledge:
         """What is known at these epoch minutes (one or an array); `about` later ones of the same shape, if given."""
@@ -257,29 +135,51 @@ def build_market(
     *,
     day_ahead: pd.DataFrame | None = None,
     forecasts: pd.DataFrame | None = None,
-    publication_delay_min: int = PUBLICATION_DELAY_MIN,
+    minutes: pd.DataFrame | None = None,
+    minute_source: MinuteSource = MinuteSource.RECORDED,
+    publication_delay_min: int | None = None,
 ) -> MarketSeries:
     """Put validated tables together.
 
     prices: UTC quarter-hour index, unique, any order; `imbalance_price_eur_mwh` and any other columns.
     day_ahead: UTC index, hourly, quarter-hourly or mixed, unique; `day_ahead_price_eur_mwh`, perhaps `duration_min`.
     forecasts: the same; `wind_forecast_day_ahead_mw` and/or `solar_forecast_day_ahead_mw`.
-    A row's value covers its own hour or quarter-hour and nothing beyond.
-    Raises BadInput if there is not a single price, a start is off the quarter-hour or repeated, or the delay is
-    negative.
+    minutes: UTC minute index, unique, any order; `imbalance_price_eur_mwh` as it would settle after that minute, and,
+    where known, `system_imbalance_mw` since the quarter-hour began, both marginal prices, `alpha_component_eur_mwh`.
+    publication_delay_min: from the end of a minute or quarter-hour to the publication of its record; None: 1 with
+    minutes, 0 without.
+    A row's value covers its own interval and nothing beyond.
+    Raises BadInput if there is not a single price, a start is off its grid or repeated, or the delay is negative.
     """
     if len(prices) == 0 or not prices[PRICE].notna().any():
         raise BadInput([Fault("prices", "holds no imbalance price")])
-    if publication_delay_min < 0:
-        raise BadInput([Fault("publication_delay_min", f"must be 0 or more, not {publication_delay_min}")])
+    delay_min = _default_delay_min(minutes) if publication_delay_min is None else publication_delay_min
+    if delay_min < 0:
+        raise BadInput([Fault("publication_delay_min", f"must be 0 or more, not {delay_min}")])
     frame = _on_grid(prices)
     quarter_hours = epoch_minutes(pd.DatetimeIndex(frame.index))
     settled = Tape(
         int(quarter_hours[0]),
         frame[PRICE].to_numpy(np.float64),
-        quarter_hours + MINUTES_PER_QUARTER_HOUR + publication_delay_min,
+        quarter_hours + MINUTES_PER_QUARTER_HOUR + delay_min,
     )
-    tapes = {PRICE: settled}
+    tapes = {PRICE: settled, **_published_before(settled, day_ahead, forecasts)}
+    if minutes is not None:
+        tapes |= _by_minute(minutes, delay_min)
+    return MarketSeries(
+        frame=frame,
+        quarter_hours=quarter_hours,
+        price_eur_mwh=settled.values,
+        day_numbers=brussels_day_numbers(quarter_hours),
+        tapes=tapes,
+        publication_delay_min=delay_min,
+        minute_source=None if minutes is None else minute_source,
+    )
+
+
+def _published_before(settled: Tape, day_ahead: pd.DataFrame | None, forecasts: pd.DataFrame | None) -> dict[str, Tape]:
+    """What the day before publishes, and the residual that its prices make of the final ones."""
+    tapes = {}
     if day_ahead is not None:
         tapes[DAY_AHEAD] = _published_the_day_before(day_ahead, DAY_AHEAD, DAY_AHEAD_PUBLISHED_H)
         tapes[RESIDUAL] = _residual(settled, tapes[DAY_AHEAD])
@@ -288,14 +188,28 @@ def build_market(
     for name in (WIND_FORECAST, SOLAR_FORECAST):
         if forecasts is not None and name in forecasts:
             tapes[name] = _published_the_day_before(forecasts, name, FORECAST_PUBLISHED_H)
-    return MarketSeries(
-        frame=frame,
-        quarter_hours=quarter_hours,
-        price_eur_mwh=settled.values,
-        day_numbers=brussels_day_numbers(quarter_hours),
-        tapes=tapes,
-        publication_delay_min=publication_delay_min,
-    )
+    return tapes
+
+
+def _default_delay_min(minutes: pd.DataFrame | None) -> int:
+    return PUBLICATION_DELAY_MIN if minutes is None else MINUTE_PUBLICATION_DELAY_MIN
+
+
+def _by_minute(minutes: pd.DataFrame, delay_min: int) -> dict[str, Tape]:
+    """Tapes of minute records, complete from the first to the last."""
+    starts = epoch_minutes(pd.DatetimeIndex(minutes.index))
+    if len(starts) == 0 or PRICE not in minutes or not minutes[PRICE].notna().any():
+        raise BadInput([Fault("minutes", "hold no indicative price")])
+    refuse(_repeated(starts, "minutes"))
+    first = int(starts.min())
+    available_at = first + np.arange(int(starts.max()) + 1 - first, dtype=np.int64) + 1 + delay_min
+    tapes = {}
+    for name, column in _MINUTE_COLUMNS.items():
+        if column in minutes and minutes[column].notna().any():
+            values = np.full(len(available_at), np.nan)
+            values[starts - first] = minutes[column].to_numpy(np.float64)
+            tapes[name] = Tape(first, values, available_at, step_min=1)
+    return tapes
 
 
 def _on_grid(table: pd.DataFrame) -> pd.DataFrame:
@@ -310,14 +224,20 @@ def _unique_starts(table: pd.DataFrame, where: str) -> EpochMinutes:
     """Starts of the rows [n] as they stand. Raises BadInput if one is off the quarter-hour or given more than once."""
     starts = epoch_minutes(pd.DatetimeIndex(table.index))
     off = starts[starts % MINUTES_PER_QUARTER_HOUR != 0]
-    unique, counts = np.unique(starts, return_counts=True)
-    repeated = unique[counts > 1]
-    refuse(
-        Fault(where, f"{len(found)} starts {wrong}, the first being {utc_timestamps(found[:1])[0].isoformat()}")
-        for found, wrong in ((off, "not on a quarter-hour"), (repeated, "given more than once"))
-        if len(found)
-    )
+    refuse([*_named(off, where, "not on a quarter-hour"), *_repeated(starts, where)])
     return starts
+
+
+def _repeated(starts: EpochMinutes, where: str) -> list[Fault]:
+    unique, counts = np.unique(starts, return_counts=True)
+    return _named(unique[counts > 1], where, "given more than once")
+
+
+def _named(starts: EpochMinutes, where: str, wrong: str) -> list[Fault]:
+    """One fault for all these starts, none if there are none."""
+    if not len(starts):
+        return []
+    return [Fault(where, f"{len(starts)} starts {wrong}, the first being {utc_timestamps(starts[:1])[0].isoformat()}")]
 
 
 def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> Tape:

@@ -30,17 +30,10 @@ from arbitrage.market.merit_order import (
     clear_minutes,
     draw_merit_order,
 )
-from arbitrage.market.series import (
-    DAY_AHEAD,
-    PRICE,
-    PUBLICATION_DELAY_MIN,
-    SOLAR_FORECAST,
-    WIND_FORECAST,
-    MarketSeries,
-    build_market,
-)
+from arbitrage.market.series import MarketSeries, MinuteSource, build_market
 from arbitrage.market.settlement import SINGLE_PRICE_SINCE
 from arbitrage.market.system_imbalance import SystemImbalanceParameters, draw_minute_imbalance
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, utc_timestamps
 
 
@@ -167,12 +160,14 @@ class SimulatedMarket:
     forecasts: pd.DataFrame = field(repr=False)
     scenario: Scenario = field(repr=False)
 
-    def market(self, *, publication_delay_min: int = PUBLICATION_DELAY_MIN) -> MarketSeries:
-        """The quarter-hours as a market that knows what was known when."""
+    def market(self, *, with_minutes: bool = False, publication_delay_min: int | None = None) -> MarketSeries:
+        """What was known when: the quarter-hours, and the minutes if asked for; see `build_market` for the delay."""
         return build_market(
             self.prices,
             day_ahead=self.day_ahead,
             forecasts=self.forecasts,
+            minutes=self.minutes if with_minutes else None,
+            minute_source=MinuteSource.SIMULATED,
             publication_delay_min=publication_delay_min,
         )
 

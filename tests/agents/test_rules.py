@@ -10,8 +10,9 @@ from arbitrage.agents.policy import Policy
 from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule, last_known_price_eur_mwh, tune
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.series import DAY_AHEAD, PRICE, MarketSeries, build_market
+from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import SocReset
+from arbitrage.market.tapes import DAY_AHEAD, PRICE
 from arbitrage.quarter_hour import utc_timestamps
 from tests.worlds import SUMMER_MIDNIGHT, market_of, noisy_market, whole
 

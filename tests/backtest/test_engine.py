@@ -14,8 +14,8 @@ from arbitrage.agents.policy import Intent
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, backtest_perfect_foresight, run_backtest
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher, ShieldRule, decide
-from arbitrage.market.series import Knowledge
 from arbitrage.market.splits import SocReset
+from arbitrage.market.tapes import Knowledge
 from tests.worlds import (
     MIDNIGHTS,
     SUMMER_MIDNIGHT,

@@ -23,8 +23,9 @@ from arbitrage.backtest.report import PriceStage, ReportContext, render_report, 
 from arbitrage.backtest.report_text import ceiling_ledger, gaps, incomplete_days
 from arbitrage.backtest.rounding import number, percent, sensible_decimals
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.series import Knowledge, MarketSeries, build_market
+from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import SocReset, select_rows, spans
+from arbitrage.market.tapes import Knowledge
 
 FIGURES = {"cumulative", "distribution", "month-hour", "power-price", "soc-fan", "cycles", "example-day"}
 HOSTILE = "<script>alert(1)</script><a href='https://evil.example/'>x</a>"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from arbitrage.errors import BadInput
 from arbitrage.market.dialects import Kind, Quality
 from arbitrage.market.elia import read_market, read_table
-from arbitrage.market.series import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 from tests.shared_data import shared_file
 

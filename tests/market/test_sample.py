@@ -10,7 +10,8 @@ import pytest
 
 from arbitrage.market import sample
 from arbitrage.market.elia import read_market, read_table
-from arbitrage.market.series import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST, MarketSeries
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR
 
 FIELDS = ("prices", "day_ahead", "forecasts", "minutes")

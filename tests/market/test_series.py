@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
-from arbitrage.market.series import DAY_AHEAD, DURATION, PRICE, WIND_FORECAST, MarketSeries, build_market
+from arbitrage.market.series import DURATION, MarketSeries, build_market
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.quarter_hour import BRUSSELS, brussels_midnight, epoch_minute, epoch_minutes, utc_timestamps
 
 START = epoch_minute("2024-03-30T23:00Z")

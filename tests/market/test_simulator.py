@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
 from arbitrage.market.merit_order import DEAD_BAND_MW, GRADUAL_FROM, bid_price_eur_mwh
-from arbitrage.market.series import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.market.settlement import alpha_component_eur_mwh, imbalance_price_eur_mwh
 from arbitrage.market.simulator import PRESETS, SimulatedMarket, clear, draw_scenario, simulate
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.quarter_hour import epoch_minute, epoch_minutes, quarter_hours_in_day
 
 INCREMENTAL = "marginal_incremental_price_eur_mwh"

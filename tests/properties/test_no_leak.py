@@ -23,8 +23,9 @@ from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher, decide
 from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.market.embedded import sample_market
-from arbitrage.market.series import PRICE, Knowledge, MarketSeries, Tape
+from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span, spans
+from arbitrage.market.tapes import PRICE, Knowledge, Tape
 from arbitrage.observation import MarketFeatures
 from arbitrage.quarter_hour import brussels_midnight
 from tests.worlds import Clueless

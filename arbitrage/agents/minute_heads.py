@@ -1,0 +1,92 @@
+"""What the minutes of the running quarter-hour add: the final price and the next gap, forecast anew every minute.
+
+Law
+- One random map, and one linear head for each of the fifteen minutes: the same targets, other information.
+- The price is learned as a departure from an anchor, which is what the records say so far, or the quarter-hour's own
+  forecast while there is none.
+- A minute's forecast depends on its own row alone, to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.random_features import RandomFeatures, row_products
+from arbitrage.observation import Encoded, MarketFeatures
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+PRICE_HEAD, NEXT_GAP_HEAD = 0, 1
+_ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteHeads:
+    """Fitted heads."""
+
+    minute_map: RandomFeatures
+    coefficients: Singles
+    """Shape [15, 2, regressors]; departure of the price from its anchor over the scale, and the next fast gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What is forecast of quarter-hours when they begin, arrays of shape [n]."""
+
+    price_eur_mwh: Floats
+    fast: Floats
+    slow: Floats
+
+    def at(self, rows: Numbers) -> Gaps:
+        """The same of some rows [m], in their order."""
+        return Gaps(self.price_eur_mwh[rows], self.fast[rows], self.slow[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteForecasts:
+    """Forecasts made at T times, arrays of shape [T]."""
+
+    price_eur_mwh: Floats
+    """Of the running quarter-hour's final price."""
+    next_gap: Floats
+    """Of the fast gap when the next quarter-hour begins."""
+
+
+def forecast_minutes(
+    heads: MinuteHeads, features: MarketFeatures, encoded: Encoded, gaps: Gaps, running: Singles, minute: Numbers
+) -> MinuteForecasts:
+    """Forecast at T times; `encoded` and `gaps` are those of the quarter-hour that each time lies in.
+
+    running: shape [T, running features]; minute: shape [T], 0 to 14.
+    """
+    price, next_gap = np.empty(len(minute)), np.empty(len(minute))
+    for first in range(0, len(minute), _ROWS_AT_ONCE):
+        rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(minute)))
+        regressors = heads.minute_map(minute_inputs(features, encoded.at(rows), gaps.at(rows), running[rows]))
+        for k in np.unique(minute[rows]):
+            chosen = minute[rows] == k
+            for head, out in enumerate((price, next_gap)):
+                out[rows[chosen]] = row_products(regressors[chosen], heads.coefficients[k, head])
+    departure = price + price_anchors(features, encoded, gaps, running)
+    return MinuteForecasts(encoded.base_eur_mwh + encoded.scale_eur_mwh * departure, next_gap)
+
+
+def minute_inputs(features: MarketFeatures, encoded: Encoded, gaps: Gaps, running: Singles) -> Singles:
+    """What the map takes: running features, the quarter-hour's forecasts, and its context, shape [T, inputs]."""
+    own = np.column_stack([_forecast_features(encoded, gaps), gaps.fast, gaps.slow])
+    return np.concatenate([running, own, encoded.features[:, features.context]], axis=1, dtype=np.float32)
+
+
+def price_anchors(features: MarketFeatures, encoded: Encoded, gaps: Gaps, running: Singles) -> Floats:
+    """First guess of the price less base over scale, shape [T]: from the records where there are any."""
+    recorded = running[:, 0] > 0.0
+    return np.where(recorded, running[:, features.anchor].astype(np.float64), _forecast_features(encoded, gaps))
+
+
+def _forecast_features(encoded: Encoded, gaps: Gaps) -> Floats:
+    return (gaps.price_eur_mwh - encoded.base_eur_mwh) / encoded.scale_eur_mwh

@@ -1,0 +1,171 @@
+"""The commands that fill the store: `data fetch` for a span, `data watch` for the present."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from arbitrage.cli_options import JsonOut
+from arbitrage.market.dialects import QUALITY
+from arbitrage.market.elia_client import HOST, HOST_VARIABLE, EliaClient, Patience, utc_now
+from arbitrage.market.elia_datasets import Topic
+from arbitrage.market.entsoe import TOKEN_VARIABLE, EntsoeSource, entsoe_library
+from arbitrage.market.fetching import EliaSource, FetchReport, ShelfReport, Source, fetch, span_words
+from arbitrage.market.store import Store
+from arbitrage.market.watching import INTERVAL_S, Poll, live_datasets, watch
+from arbitrage.quarter_hour import epoch_minute, utc_timestamps
+
+What = Annotated[list[Topic], typer.Option(help="What to ask for; several may follow.")]
+StoreDirectory = Annotated[Path, typer.Option("--store", help="Directory of the store.")]
+BaseUrl = Annotated[str, typer.Option(envvar=HOST_VARIABLE, help="Elia's open-data host, or a mirror of it.")]
+Token = Annotated[
+    str | None,
+    typer.Option(envvar=TOKEN_VARIABLE, help="For day-ahead; better in the environment.", show_default=False),
+]
+_DEFAULT_STORE = Path("data/raw")
+_SPANS_SHOWN = 10
+_WATCH_TRIES = 2
+stderr = Console(stderr=True)
+stdout = Console()
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command("fetch")(fetch_command)
+    app.command("watch")(watch_command)
+
+
+def fetch_command(
+    start: Annotated[str, typer.Option(help="First time, ISO 8601 with offset.")],
+    end: Annotated[str | None, typer.Option(help="Time after the last, likewise; default: now.")] = None,
+    what: What = [Topic.PRICES],  # noqa: B006 - typer reads the default and never changes it
+    store: StoreDirectory = _DEFAULT_STORE,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask again for pieces that are final.")] = False,
+    base_url: BaseUrl = HOST,
+    entsoe_token: Token = None,
+    json_out: JsonOut = None,
+) -> None:
+    """Bring past prices and forecasts into the store; repeating it fetches only what may have changed."""
+    first, after = _time(start), utc_now() if end is None else _time(end)
+    with ExitStack() as stack:
+        sources = _sources(stack, what, base_url, entsoe_token)
+        with _progress() as tell:
+            report = fetch(Store(store), sources, first, after, refresh=refresh, progress=tell)
+    _write_json(_in_words(report), json_out)
+    if json_out != "-":
+        _print(report)
+    if report.failures:
+        raise RuntimeError("\n".join(str(failure) for failure in report.failures))
+
+
+def watch_command(
+    what: What = [Topic.PRICES, Topic.MINUTES],  # noqa: B006 - typer reads the default and never changes it
+    store: StoreDirectory = _DEFAULT_STORE,
+    interval_s: Annotated[float, typer.Option(min=1.0, help="Seconds from poll to poll.")] = INTERVAL_S,
+    base_url: BaseUrl = HOST,
+) -> None:
+    """Poll the near-real-time sets into the store until Ctrl-C, and say what is the newest record."""
+    datasets = live_datasets(tuple(what))
+    polls = records = 0
+    try:
+        with EliaClient(base_url, Patience(tries=_WATCH_TRIES)) as client:
+            for poll in watch(Store(store), EliaSource(client), datasets, interval_s=interval_s):
+                polls += 1
+                records += poll.change.added + poll.change.revised
+                stdout.print(escape(poll_words(poll)), highlight=False, soft_wrap=True)
+    except KeyboardInterrupt:
+        stdout.print(f"stopped after {polls} polls: {records} records stored", highlight=False)
+
+
+def poll_words(poll: Poll) -> str:
+    """One line on a poll: the outage if there is one, else the newest record and its age."""
+    head = f"{poll.at:%Y-%m-%dT%H:%M:%SZ} {poll.dataset.name} {poll.dataset.shelf.name}:"
+    if poll.failure is not None:
+        return f"{head} OUTAGE since {poll.failing_since:%Y-%m-%dT%H:%M:%SZ}: {poll.failure}; {_newest_words(poll)}"
+    back = "" if poll.restored_after is None else f"back after {poll.restored_after.total_seconds():.0f} s; "
+    return f"{head} {back}{_newest_words(poll)}; {poll.change.added} new, {poll.change.revised} revised"
+
+
+def _newest_words(poll: Poll) -> str:
+    if poll.newest is None:
+        return "no record yet"
+    start, shelf = pd.Timestamp(str(poll.newest.name)), poll.dataset.shelf
+    status = f", {poll.newest[QUALITY]}" if QUALITY in poll.newest else ""
+    value = f"{shelf.value} {poll.newest[shelf.value]:.2f}"
+    return f"newest {start:%Y-%m-%dT%H:%MZ} {value}{status}, age {poll.age_s:.0f} s"
+
+
+def _time(text: str) -> pd.Timestamp:
+    return utc_timestamps([epoch_minute(text)])[0]
+
+
+def _sources(stack: ExitStack, what: list[Topic], base_url: str, token: str | None) -> dict[Topic, Source]:
+    """Where each topic comes from. Raises BadInput where something needed for it is absent."""
+    sources: dict[Topic, Source] = {}
+    if Topic.DAY_AHEAD in what:
+        library = entsoe_library(token)
+        sources[Topic.DAY_AHEAD] = EntsoeSource(library, str(token))
+    if set(what) - {Topic.DAY_AHEAD}:
+        elia = EliaSource(stack.enter_context(EliaClient(base_url)))
+        sources |= {topic: elia for topic in what if topic is not Topic.DAY_AHEAD}
+    return sources
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total, text: progress.update(task, description=text, completed=done, total=total)
+
+
+def _figures(report: ShelfReport) -> dict[str, Any]:
+    return {
+        "shelf": report.shelf.name,
+        "asked": report.asked,
+        "empty": report.empty,
+        "skipped": report.skipped,
+        "added": report.change.added,
+        "revised": report.change.revised,
+        "withdrawn": report.change.withdrawn,
+        "missing": [[start.isoformat(), end.isoformat()] for start, end in report.missing],
+    }
+
+
+def _in_words(report: FetchReport) -> dict[str, Any]:
+    failures = [str(failure) for failure in report.failures]
+    return {"shelves": [_figures(shelf) for shelf in report.shelves], "failures": failures}
+
+
+def _write_json(value: Any, out: str | None) -> None:
+    """To a file, or to standard output for `-`; nowhere for None."""
+    text = json.dumps(value, indent=2)
+    if out == "-":
+        typer.echo(text)
+    elif out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text(text + "\n", encoding="utf-8")
+
+
+def _print(report: FetchReport) -> None:
+    rows = [_figures(shelf) for shelf in report.shelves]
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(str(len(value)) if name == "missing" else str(value) for name, value in row.items()))
+    stdout.print(table)
+    for shelf in report.shelves:
+        words = span_words(shelf.missing)
+        for span in words[:_SPANS_SHOWN]:
+            stdout.print(f"missing {shelf.shelf.name}: {span}", highlight=False, soft_wrap=True)
+        if len(words) > _SPANS_SHOWN:
+            stdout.print(f"missing {shelf.shelf.name}: and {len(words) - _SPANS_SHOWN} more spans", highlight=False)

@@ -1,0 +1,76 @@
+"""The country's wind and solar, from sets that give them by region.
+
+Law
+- Wind has no row for the country: it is the sum of its parts (offshore and onshore, region, kind of connection). A sum
+  from which a part is missing is absent, not smaller. The parts are those that occur in the file.
+- Solar has a row for the country beside those of regions and provinces: it alone is taken, nothing is summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from arbitrage.errors import Fault
+from arbitrage.market.dialects import PART_COLUMNS, PART_DAY_AHEAD, REGION, Kind
+from arbitrage.market.revisions import Pile, Unique, unique_starts
+from arbitrage.market.tapes import SOLAR_FORECAST, WIND_FORECAST
+
+COUNTRY = "Belgium"
+_NAMES: Mapping[Kind, Mapping[str, str]] = {
+    Kind.WIND_BY_PART: {
+        PART_DAY_AHEAD: WIND_FORECAST,
+        "recent_forecast_mw": "wind_forecast_recent_mw",
+        "measured_mw": "wind_measured_mw",
+    },
+    Kind.SOLAR_BY_REGION: {
+        PART_DAY_AHEAD: SOLAR_FORECAST,
+        "recent_forecast_mw": "solar_forecast_recent_mw",
+        "measured_mw": "solar_measured_mw",
+    },
+}
+KINDS = frozenset(_NAMES)
+"""Kinds of tables that hold parts of the country."""
+
+
+def country_total(pile: Pile, kind: Kind) -> Unique:
+    """One row a start with the values of the country, named as in a table of wind and solar forecasts."""
+    if kind is Kind.SOLAR_BY_REGION:
+        region = pile.frame[REGION].fillna("").str.strip().str.casefold()
+        country = pile.take(np.flatnonzero(region == COUNTRY.casefold()))
+        unique = unique_starts(_values(country, kind))
+        if len(country.frame):
+            return unique
+        return Unique(unique.frame, unique.places, 0, unique.replaced, (_no_country(pile),))
+    return _summed(pile, kind) if len(pile.frame) else unique_starts(_values(pile, kind))
+
+
+def _no_country(pile: Pile) -> Fault:
+    return Fault(pile.paths[0], f"gives solar by region, but has no row for {COUNTRY}")
+
+
+def _values(pile: Pile, kind: Kind) -> Pile:
+    """The same rows with their numbers only, under the names of this house."""
+    names = {name: ours for name, ours in _NAMES[kind].items() if name in pile.frame}
+    frame = pile.frame[list(names)].rename(columns=names)
+    return Pile(frame, pile.files, pile.places, pile.paths, pile.place_words)
+
+
+def _summed(pile: Pile, kind: Kind) -> Unique:
+    keys = pile.frame[list(PART_COLUMNS)].fillna("").agg("|".join, axis=1).to_numpy(dtype=np.str_)
+    parts = [unique_starts(_values(pile.take(np.flatnonzero(keys == key)), kind)) for key in np.unique(keys)]
+    columns = parts[0].frame.columns
+    sums = {
+        name: pd.concat([part.frame[name] for part in parts], axis=1, sort=True).sum(axis=1, min_count=len(parts))
+        for name in columns
+    }
+    places = pd.concat([pd.Series(part.places, part.frame.index) for part in parts]).groupby(level=0).min().sort_index()
+    return Unique(
+        pd.DataFrame(sums),
+        places.to_numpy(dtype=np.int64),
+        sum(part.collapsed for part in parts),
+        parts[0].replaced,
+        tuple(fault for part in parts for fault in part.faults),
+    )
