@@ -175,6 +175,9 @@ def _fill_running(
         out[i, 15] = out[i, 1]
         if not np.isnan(imbalance[i, last]):
             _fill_imbalance(imbalance[i], last, out[i])
+            if not (np.isnan(incremental[i, last]) or np.isnan(decremental[i, last])):
+                signed = -out[i, 9] if imbalance[i, last] > 0.0 else out[i, 9]
+                out[i, 15] = out[i, 14] * out[i, 8] + (1.0 - out[i, 14]) * out[i, 7] + signed
 
 
 @numba.njit(cache=True)
@@ -200,21 +203,19 @@ def _fill_imbalance(cumulative: Floats, last: int, out: Floats) -> None:
     left = (length - 1 - last) / length
     projected = (1.0 - left) * cumulative[last] + left * recent
     spread = _STEP_STD_MW * (left + 0.02)
-    changes, since = 0, 0
+    changes, since, side = 0, 0, 0.0
     for j in range(last + 1):
-        if j > 0 and cumulative[j] * cumulative[j - 1] < 0.0:
+        if cumulative[j] * side < 0.0:
             changes += 1
             since = 0
+        if cumulative[j] > 0.0 or cumulative[j] < 0.0:
+            side = cumulative[j]
         since += 1
     out[10] = cumulative[last] / _MW
     out[11] = _mean_of_last(cumulative, last, 1) / _MW
     out[12] = recent / _MW
     out[13] = projected / _MW
-    share = 0.5 * (1.0 + math.erf(projected / spread / math.sqrt(2.0)))
-    out[14] = share
-    if out[7] != 0.0 and out[8] != 0.0:
-        signed = -out[9] if cumulative[last] > 0.0 else out[9]
-        out[15] = share * out[8] + (1.0 - share) * out[7] + signed
+    out[14] = 0.5 * (1.0 + math.erf(projected / spread / math.sqrt(2.0)))
     out[16] = changes / length
     out[17] = since / length
 

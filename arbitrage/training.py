@@ -138,7 +138,7 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
         results.append(run_backtest(plan.market, plan.battery, candidate, days, step_min=candidate.step_min))
     chosen = choose([daily_profit_eur(result.ledger) for result in results])
     report("fitting the quantile critic", (steps - 1) / steps)
-    policy, covered = _with_critic(plan, candidates[chosen], lesson, fits[0])
+    policy, covered = _with_critic(plan, candidates[chosen], fits[0])
     about = _about(plan, [summary(result) for result in results], names[chosen], covered)
     card = save_policy(directory, policy, about | {"training_seconds": round(time.perf_counter() - began, 2)})
     shutil.rmtree(work)
@@ -180,8 +180,7 @@ def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) 
         stages = range(len(stage_names(plan.config)))
         return Fitted(
             tuple(member_from_tensors(tensors, f"{stage}.", str(kept)) for stage in stages),
-            tensors["advantages_eur"],
-            tensors["end_value_eur"],
+            Returns(**{name: tensors[f"returns.{name}"] for name in Returns.__dataclass_fields__}),
         )
     fit = fit_closed_form(lesson, plan.config, seed=plan.seed * plan.members + number)
     named = {
@@ -189,24 +188,15 @@ def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) 
         for stage, member in enumerate(fit.stages)
         for name, value in member_tensors(member).items()
     }
-    write_whole(kept, save(named | {"advantages_eur": fit.advantages_eur, "end_value_eur": fit.end_value_eur}))
+    returns = {f"returns.{name}": getattr(fit.returns, name) for name in Returns.__dataclass_fields__}
+    write_whole(kept, save(named | returns))
     return fit
 
 
-def _with_critic(
-    plan: TrainingPlan, policy: ArbitragePolicy, lesson: Lesson, fit: Fitted
-) -> tuple[ArbitragePolicy, dict[str, float]]:
+def _with_critic(plan: TrainingPlan, policy: ArbitragePolicy, fit: Fitted) -> tuple[ArbitragePolicy, dict[str, float]]:
     """The policy with its critic, and the critic's coverage on the validation days."""
-    learned = realised_returns(
-        lesson.path,
-        lesson.lattice,
-        lesson.encoded.features,
-        fit.advantages_eur,
-        fit.end_value_eur,
-        lesson.encoded.scale_eur_mwh,
-    )
     held_out = _validation_returns(plan, policy)
-    critic = fit_critic(learned, held_out, plan.seed)
+    critic = fit_critic(fit.returns, held_out, plan.seed)
     return replace(policy, critic=critic), coverage(critic, held_out)
 
 

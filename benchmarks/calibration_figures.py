@@ -1,111 +1,31 @@
-"""What the calibration measures: figures and curves of a market, the same for a real and for a simulated one.
-
-Real evidence is read from parquet files, where they are present.
-"""
+"""What the calibration measures: figures and curves of a market, the same for a real and for a simulated one."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.market.merit_order import DEAD_BAND_MW, bid_price_eur_mwh
-from arbitrage.market.simulator import SimulatedMarket, simulate
-from arbitrage.market.tapes import DAY_AHEAD, PRICE
+from arbitrage.market.fundamentals import QUARTERS_PER_HOUR
+from arbitrage.market.merit_order import DEAD_BAND_MW
+from arbitrage.market.tapes import PRICE
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,
     brussels_day_numbers,
     brussels_minutes_of_day,
-    epoch_minute,
     epoch_minutes,
 )
+from benchmarks.calibration_evidence import LADDER_STEPS_MW, Evidence, Floats
 
-Floats = npt.NDArray[np.float64]
 Figures = dict[str, float]
 Curves = dict[str, tuple[Floats, Floats]]
 """Name of a curve and its x and y."""
 
-BLOCKS: Mapping[str, tuple[str, str, str]] = {
-    "2022": ("2022", "2022-01-01T00:00+01:00", "2023-01-01T00:00+01:00"),
-    "2024 Q1": ("2024", "2024-01-01T01:00+01:00", "2024-04-14T06:00+02:00"),
-    "minutes": ("2024", "2024-08-06T00:00+02:00", "2024-10-06T00:00+02:00"),
-    "ladder": ("2024", "2024-01-01T00:00+01:00", "2024-03-01T00:00+01:00"),
-}
-"""Preset and span that stand beside: the benchmark year, the days of 2024 with all columns, the genuine minutes of
-2024-09-06 (the two months around that day), and the ladders of 2018 and 2019 (whose shape alone is compared)."""
+IMBALANCE_BINS_MW = ((25, 75), (75, 125), (125, 200), (200, 300), (300, 400), (400, 700))
+"""Of |SI|: by them the distance of the marginal price from the day-ahead price is compared, each side for itself."""
 
-LADDER_STEPS_MW = (-600, -500, -400, -300, -200, -100, 100, 200, 300, 400, 500, 600)
 _PERCENTS = (1, 5, 25, 50, 75, 95, 99)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The tables from which a block's figures are computed; what a block does not need is None."""
-
-    prices: pd.DataFrame | None = None
-    day_ahead: pd.Series[float] | None = None
-    minutes: pd.DataFrame | None = None
-    ladder_eur_mwh: Floats | None = None
-    """Shape [n, 12] over `LADDER_STEPS_MW`."""
-
-
-def simulated_evidence(block: str, seed: int) -> Evidence:
-    """One simulated world of a block."""
-    preset, start, end = BLOCKS[block]
-    world = simulate(epoch_minute(start), epoch_minute(end), seed=seed, parameters=preset)
-    if block == "minutes":
-        return Evidence(minutes=world.minutes)
-    if block == "ladder":
-        return Evidence(ladder_eur_mwh=_simulated_ladder(world))
-    return Evidence(prices=world.prices, day_ahead=world.day_ahead[DAY_AHEAD])
-
-
-def _simulated_ladder(world: SimulatedMarket) -> Floats:
-    bids = world.scenario.bids
-    rows = range(0, len(bids.upward_start_eur_mwh), 8)
-    return np.array([[bid_price_eur_mwh(bids, row, float(step)) for step in LADDER_STEPS_MW] for row in rows])
-
-
-def real_evidence(block: str, data: Path) -> Evidence | None:
-    """The real tables of a block, None where they are not there."""
-    readers = {"2022": _real_2022, "2024 Q1": _real_2024, "minutes": _real_minutes, "ladder": _real_ladder}
-    try:
-        return readers[block](data)
-    except FileNotFoundError:
-        return None
-
-
-def _real_2022(data: Path) -> Evidence:
-    prices = pd.read_parquet(data / "imbalance_qh_2022.parquet")
-    day_ahead = pd.read_parquet(data / "day_ahead_hourly_2021_2022.parquet")["dam_price_eur_mwh"]
-    return Evidence(prices=prices, day_ahead=day_ahead.loc[prices.index[0] : prices.index[-1]])
-
-
-def _real_2024(data: Path) -> Evidence:
-    prices = pd.read_parquet(data / "imbalance_qh_2024q1_all_columns.parquet")
-    names = {
-        "alpha_eur_mwh": "alpha_component_eur_mwh",
-        "mip_eur_mwh": "marginal_incremental_price_eur_mwh",
-        "mdp_eur_mwh": "marginal_decremental_price_eur_mwh",
-    }
-    day_ahead = pd.read_parquet(data / "day_ahead_hourly_2024q1.parquet")["dam_price_eur_mwh"]
-    return Evidence(prices=prices.rename(columns=names), day_ahead=day_ahead)
-
-
-def _real_minutes(data: Path) -> Evidence:
-    minutes = pd.read_parquet(data / "imbalance_minute_2024-09-06.parquet")
-    return Evidence(minutes=minutes.rename(columns={"quarter_hour_utc": "quarter_hour"}).sort_index())
-
-
-def _real_ladder(data: Path) -> Evidence:
-    table = pd.read_parquet(data / "imbalance_qh_2018_2019_bid_ladder.parquet")
-    names = [f"ladder_{'m' if step < 0 else ''}{abs(step)}mw_eur_mwh" for step in LADDER_STEPS_MW]
-    return Evidence(ladder_eur_mwh=table[names].to_numpy(np.float64))
 
 
 def figures_of(evidence: Evidence) -> Figures:
@@ -117,8 +37,13 @@ def figures_of(evidence: Evidence) -> Figures:
             figures |= _imbalance_figures(evidence.prices)
         if evidence.day_ahead is not None:
             figures |= _day_ahead_figures(evidence.prices[PRICE], evidence.day_ahead)
+            if "system_imbalance_mw" in evidence.prices:
+                figures |= _distance_figures(evidence.prices, evidence.day_ahead)
     if evidence.minutes is not None:
-        figures |= _minute_figures(*_by_quarter_hour(evidence.minutes))
+        price, imbalance = _by_quarter_hour(evidence.minutes)
+        figures |= _price_minute_figures(price) | _imbalance_minute_figures(imbalance)
+    if evidence.own_minutes_mw is not None:
+        figures |= _imbalance_minute_figures(_running_mean(evidence.own_minutes_mw))
     if evidence.ladder_eur_mwh is not None:
         figures |= _ladder_figures(evidence.ladder_eur_mwh)
     return figures
@@ -163,6 +88,24 @@ def _day_ahead_figures(price: pd.Series[float], day_ahead: pd.Series[float]) -> 
     }
 
 
+def _distances(prices: pd.DataFrame, day_ahead: pd.Series[float]) -> dict[tuple[int, int], float]:
+    """Median of marginal less day-ahead price by bin of SI: incremental in shortage, decremental in surplus."""
+    hourly = day_ahead.reindex(pd.DatetimeIndex(prices.index).floor("h")).to_numpy(np.float64)
+    imbalance = prices["system_imbalance_mw"].to_numpy(np.float64)
+    found = {}
+    for side, column in ((-1, "marginal_incremental_price_eur_mwh"), (1, "marginal_decremental_price_eur_mwh")):
+        distance = prices[column].to_numpy(np.float64) - hourly
+        for low, high in IMBALANCE_BINS_MW:
+            within = (side * imbalance >= low) & (side * imbalance < high) & ~np.isnan(hourly)
+            found[min(side * low, side * high), max(side * low, side * high)] = float(np.median(distance[within]))
+    return dict(sorted(found.items()))
+
+
+def _distance_figures(prices: pd.DataFrame, day_ahead: pd.Series[float]) -> Figures:
+    distances = _distances(prices, day_ahead)
+    return {f"marginal - day-ahead at SI {low}..{high} MW": value for (low, high), value in distances.items()}
+
+
 def _imbalance_figures(prices: pd.DataFrame) -> Figures:
     imbalance = prices["system_imbalance_mw"]
     values = imbalance.to_numpy(np.float64)
@@ -186,15 +129,53 @@ def _by_quarter_hour(minutes: pd.DataFrame) -> tuple[Floats, Floats]:
     return price.reshape(-1, MINUTES_PER_QUARTER_HOUR), imbalance.reshape(-1, MINUTES_PER_QUARTER_HOUR)
 
 
-def _minute_figures(price: Floats, mean_imbalance: Floats) -> Figures:
+def _running_mean(own_minutes_mw: Floats) -> Floats:
+    """Mean since the quarter-hour began of the imbalance of each minute itself, both of shape [n, 15]."""
+    return np.asarray(np.cumsum(own_minutes_mw, axis=1) / np.arange(1, MINUTES_PER_QUARTER_HOUR + 1))
+
+
+def minute_sampling_intervals(evidence: Evidence, draws: int = 1_000) -> dict[str, tuple[float, float]]:
+    """How far each figure of genuine minutes might lie by chance: its 2.5 % and 97.5 % over resampled hours.
+
+    Hours are drawn whole, with replacement and in any order, as quarter-hours resemble their neighbours. Empty where
+    the evidence holds no minutes.
+    """
+    if evidence.minutes is not None:
+        price, imbalance = _by_quarter_hour(evidence.minutes)
+    elif evidence.own_minutes_mw is not None:
+        price, imbalance = None, _running_mean(evidence.own_minutes_mw)
+    else:
+        return {}
+    hours = len(imbalance) // QUARTERS_PER_HOUR
+    rng = np.random.default_rng(0)
+    drawn: dict[str, list[float]] = {}
+    for _ in range(draws):
+        first = QUARTERS_PER_HOUR * rng.integers(0, hours, hours)
+        rows = (first[:, None] + np.arange(QUARTERS_PER_HOUR)).ravel()
+        figures = _imbalance_minute_figures(imbalance[rows])
+        if price is not None:
+            figures |= _price_minute_figures(price[rows])
+        for name, value in figures.items():
+            drawn.setdefault(name, []).append(value)
+    return {name: (float(np.quantile(v, 0.025)), float(np.quantile(v, 0.975))) for name, v in drawn.items()}
+
+
+def _price_minute_figures(price: Floats) -> Figures:
+    """How far indicative prices [n, 15] lie from the final ones."""
     error = np.abs(price - price[:, -1:])
-    agrees = np.sign(mean_imbalance) == np.sign(mean_imbalance[:, -1:])
-    change = np.abs(np.diff(mean_imbalance, axis=1)).mean(axis=0)
     figures: Figures = {}
     for k in (0, 2, 4, 6, 9, 11, 13):
         figures[f"median |indicative - final| after minute {k}"] = float(np.median(error[:, k]))
     for k in (0, 4, 9, 13):
         figures[f"mean |indicative - final| after minute {k}"] = float(error[:, k].mean())
+    return figures
+
+
+def _imbalance_minute_figures(mean_imbalance: Floats) -> Figures:
+    """How the mean imbalance since the quarter-hour began [n, 15] finds its end."""
+    agrees = np.sign(mean_imbalance) == np.sign(mean_imbalance[:, -1:])
+    change = np.abs(np.diff(mean_imbalance, axis=1)).mean(axis=0)
+    figures: Figures = {}
     for k in (0, 4, 9, 12, 13):
         figures[f"sign agreement after minute {k}"] = float(agrees[:, k].mean())
     for k in (1, 4, 9, 14):
@@ -203,18 +184,29 @@ def _minute_figures(price: Floats, mean_imbalance: Floats) -> Figures:
     return figures
 
 
-def _ladder_shape(ladder_eur_mwh: Floats) -> Floats:
-    """Median distance from the middle of the ladder, that at 100 MW of the same side being 1; shape [12]."""
+def _ladder_distances(ladder_eur_mwh: Floats) -> Floats:
+    """Median distance from the middle of the ladder, EUR/MWh, shape [12]."""
     up, down = LADDER_STEPS_MW.index(100), LADDER_STEPS_MW.index(-100)
     middle = (ladder_eur_mwh[:, up] + ladder_eur_mwh[:, down]) / 2.0
-    distance = np.median(np.abs(ladder_eur_mwh - middle[:, None]), axis=0)
-    sides = np.array([up if step > 0 else down for step in LADDER_STEPS_MW])
+    return np.asarray(np.median(np.abs(ladder_eur_mwh - middle[:, None]), axis=0))
+
+
+def _ladder_shape(ladder_eur_mwh: Floats) -> Floats:
+    """The same, that at 100 MW of the same side being 1; shape [12]."""
+    distance = _ladder_distances(ladder_eur_mwh)
+    sides = np.array([LADDER_STEPS_MW.index(100 if step > 0 else -100) for step in LADDER_STEPS_MW])
     return np.asarray(distance / distance[sides])
 
 
 def _ladder_figures(ladder_eur_mwh: Floats) -> Figures:
-    shape = _ladder_shape(ladder_eur_mwh)
-    return {f"ladder at {step:+d} MW": float(y) for step, y in zip(LADDER_STEPS_MW, shape, strict=True)}
+    shape, distance = _ladder_shape(ladder_eur_mwh), _ladder_distances(ladder_eur_mwh)
+    figures = {f"ladder at {step:+d} MW": float(y) for step, y in zip(LADDER_STEPS_MW, shape, strict=True)}
+    nearest = float(distance[LADDER_STEPS_MW.index(100)])
+    figures["ladder distance at 100 MW, EUR/MWh"] = nearest
+    for step in (-600, -300, 300, 600):
+        rise = float(distance[LADDER_STEPS_MW.index(step)]) - nearest
+        figures[f"ladder rise from 100 MW to {step:+d} MW, EUR/MWh"] = rise
+    return figures
 
 
 def curves_of(evidence: Evidence) -> Curves:
@@ -224,6 +216,10 @@ def curves_of(evidence: Evidence) -> Curves:
         curves |= _series_curves("price, EUR/MWh", evidence.prices[PRICE])
         if "system_imbalance_mw" in evidence.prices:
             curves |= _series_curves("system imbalance, MW", evidence.prices["system_imbalance_mw"])
+    if evidence.prices is not None and evidence.day_ahead is not None and "system_imbalance_mw" in evidence.prices:
+        distances = _distances(evidence.prices, evidence.day_ahead)
+        middles = np.array([(low + high) / 2.0 for low, high in distances])
+        curves["marginal - day-ahead, EUR/MWh, by SI in MW"] = (middles, np.array(list(distances.values())))
     if evidence.day_ahead is not None:
         curves["day-ahead price, EUR/MWh: mean by hour"] = _hourly_means(evidence.day_ahead)
     if evidence.minutes is not None:
@@ -231,13 +227,23 @@ def curves_of(evidence: Evidence) -> Curves:
         k = np.arange(MINUTES_PER_QUARTER_HOUR, dtype=np.float64)
         curves["median |indicative - final|, EUR/MWh"] = (k, np.median(np.abs(price - price[:, -1:]), axis=0))
         curves["mean |indicative - final|, EUR/MWh"] = (k, np.abs(price - price[:, -1:]).mean(axis=0))
-        agrees = np.sign(imbalance) == np.sign(imbalance[:, -1:])
-        curves["share of quarter-hours whose sign is the final one"] = (k, agrees.mean(axis=0))
-        curves["mean |change of mean SI|, MW"] = (k[1:], np.abs(np.diff(imbalance, axis=1)).mean(axis=0))
+        curves |= _imbalance_minute_curves(imbalance)
+    if evidence.own_minutes_mw is not None:
+        curves |= _imbalance_minute_curves(_running_mean(evidence.own_minutes_mw))
     if evidence.ladder_eur_mwh is not None:
         steps = np.array(LADDER_STEPS_MW, dtype=np.float64)
         curves["ladder: distance from the middle, 100 MW = 1"] = (steps, _ladder_shape(evidence.ladder_eur_mwh))
     return curves
+
+
+def _imbalance_minute_curves(mean_imbalance: Floats) -> Curves:
+    """Of the mean imbalance since the quarter-hour began, shape [n, 15]."""
+    k = np.arange(MINUTES_PER_QUARTER_HOUR, dtype=np.float64)
+    agrees = np.sign(mean_imbalance) == np.sign(mean_imbalance[:, -1:])
+    return {
+        "share of quarter-hours whose sign is the final one": (k, agrees.mean(axis=0)),
+        "mean |change of mean SI|, MW": (k[1:], np.abs(np.diff(mean_imbalance, axis=1)).mean(axis=0)),
+    }
 
 
 def _series_curves(name: str, values: pd.Series[float]) -> Curves:

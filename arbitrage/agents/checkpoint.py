@@ -175,15 +175,15 @@ def _arrays(features: RandomFeatures) -> Tensors:
 
 
 def _minute_tensors(heads: MinuteHeads) -> Tensors:
-    maps = {f"minutes.map.{name}": value for name, value in _arrays(heads.minute_map).items()}
-    return {**maps, "minutes.coefficients": np.ascontiguousarray(heads.coefficients)}
+    named = (_network_tensors(f"minutes.{number}.", network) for number, network in enumerate(heads.networks))
+    return {name: value for tensors in named for name, value in tensors.items()}
 
 
 def _minute_heads(tensors: Tensors) -> MinuteHeads | None:
-    """The minute heads of a member, if it has any. Raises KeyError or TypeError if they are not whole."""
-    if not _part(tensors, "minutes."):
-        return None
-    return MinuteHeads(RandomFeatures(**_part(tensors, "minutes.map.")), tensors["minutes.coefficients"])
+    """The minute heads of a member, if it has any. Raises TypeError if one is not whole."""
+    numbers = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("minutes.")})
+    networks = (_network(tensors, f"minutes.{number}.") for number in numbers)
+    return MinuteHeads(tuple(network for network in networks if network is not None)) if numbers else None
 
 
 def _network_tensors(prefix: str, network: Network) -> Tensors:

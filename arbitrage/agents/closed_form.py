@@ -28,7 +28,15 @@ from arbitrage.agents.minute_fit import MinuteConfig, MinuteRows, fit_minute_hea
 from arbitrage.agents.minute_heads import Gaps
 from arbitrage.agents.network_training import NetworkConfig, fit_regression
 from arbitrage.agents.networks import Network
-from arbitrage.agents.price_chain import DayPlans, Questions, continuation_advantages, fit_chain, gap_that_implies
+from arbitrage.agents.price_chain import (
+    DayPlans,
+    Questions,
+    continuation_advantages,
+    fit_chain,
+    gap_that_implies,
+    with_news,
+)
+from arbitrage.agents.quantile_critic import Returns, realised_returns
 from arbitrage.agents.random_features import CONSTANT, Ridge, draw_random_features, row_products
 from arbitrage.battery import Battery
 from arbitrage.market.series import MarketSeries
@@ -46,6 +54,8 @@ _NO_FOLD = -1
 _SLOW_FROM, _SLOW_TO = 5, 17
 """The slow gap looks at the quarter-hours from the fifth to the sixteenth after the next."""
 _END_VALUE_ROUNDS = 3
+_NEWS_MINUTES = [4, 12]
+"""Minutes whose forecasts stand for what is learned within a quarter-hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +68,17 @@ class ClosedFormConfig:
     slow_penalty: float = 30.0
     correction_penalty: float = 1000.0
     passes: int = 2
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: NetworkConfig | None = field(default_factory=NetworkConfig)
+    """Of the stage above the last pass; None: there is none."""
     minutes: MinuteConfig = field(default_factory=MinuteConfig)
     quarter_gain: float = 2.0
     """How much faster the random features vary with the quarter of the hour."""
     size: LatticeSize = field(default_factory=LatticeSize)
+
+    @classmethod
+    def by_minute(cls) -> ClosedFormConfig:
+        """Where minutes are seen, cross-validation finds less to correct: one pass, fewer cosines, no network."""
+        return cls(cosines=800, passes=1, network=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +165,14 @@ class Fitted:
 
     stages: tuple[Member, ...]
     """The price chain alone, after each pass of correction, and with the network; in the order of `stage_names`."""
-    advantages_eur: Singles
-    """Shape [n, decisions, 2, nodes]; after the last pass, each row from a fit that has not seen its fold."""
-    end_value_eur: Floats
-    """Shape [n, nodes]; worth of a state at the end of each row's day."""
+    returns: Returns
+    """Realised on the lesson's days under the last pass, each row judged by fits that have not seen its fold."""
 
 
 def stage_names(config: ClosedFormConfig) -> tuple[str, ...]:
     """What the stages of a fit are called."""
-    return ("price chain", *(f"correction pass {number + 1}" for number in range(config.passes)), "with network")
+    passes = (f"correction pass {number + 1}" for number in range(config.passes))
+    return ("price chain", *passes, *(() if config.network is None else ("with network",)))
 
 
 def fit_closed_form(lesson: Lesson, config: ClosedFormConfig, seed: int) -> Fitted:
@@ -205,12 +220,10 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
     by_quarter = _Forecasts(member, regressors, ridge, price[:, None], plan_price, questions)
     if lesson.running is None:
         return by_quarter
-    return _with_minutes(lesson, config, by_quarter, rng)
+    return _with_minutes(lesson, config, by_quarter, int(rng.integers(2**31)))
 
 
-def _with_minutes(
-    lesson: Lesson, config: ClosedFormConfig, by_quarter: _Forecasts, rng: np.random.Generator
-) -> _Forecasts:
+def _with_minutes(lesson: Lesson, config: ClosedFormConfig, by_quarter: _Forecasts, seed: int) -> _Forecasts:
     """The same with fifteen forecasts a quarter-hour, each on the minute records known by then."""
     if lesson.running is None:
         raise ValueError("the lesson has no minutes")
@@ -220,16 +233,22 @@ def _with_minutes(
         encoded=lesson.encoded,
         gaps=Gaps(by_quarter.price_eur_mwh[:, 0], fast, slow),
         running=lesson.running,
-        folds=lesson.folds,
-        gap_folds=np.where(lesson.followed, lesson.folds, _NO_FOLD),
+        folds=np.where(lesson.followed, lesson.folds, _NO_FOLD),
         price_target=_price_targets(lesson, lesson.encoded)[:, 0].astype(np.float64),
         gap_target=np.append(fast[1:], 0.0),
     )
-    heads, made = fit_minute_heads(rows, config.minutes, rng)
-    member = replace(by_quarter.member, minutes=heads)
+    heads, made = fit_minute_heads(rows, config.minutes, seed)
+    equivalent = gap_that_implies(by_quarter.member.chain, made.next_gap)
+    surprise = (made.price_eur_mwh - made.price_eur_mwh[:, :1]) / lesson.plan_encoded.scale_eur_mwh[:, None]
+    told = lesson.folds >= 0
+    chain = with_news(
+        by_quarter.member.chain,
+        surprise[told][:, _NEWS_MINUTES],
+        (equivalent - equivalent[:, :1])[told][:, _NEWS_MINUTES],
+    )
+    member = replace(by_quarter.member, minutes=heads, chain=chain)
     asked = np.repeat(np.arange(len(fast)), MINUTES_PER_QUARTER_HOUR)
-    equivalent = gap_that_implies(member.chain, made.next_gap.ravel())
-    questions = Questions(asked, equivalent, slow[asked])
+    questions = Questions(asked, equivalent.ravel(), slow[asked])
     return replace(by_quarter, member=member, price_eur_mwh=made.price_eur_mwh, questions=questions)
 
 
@@ -313,9 +332,19 @@ def _correct(
         newest = scale * out.reshape(model.shape)
         advantages += (newest - correction)[:, None]
         correction = newest
-    network = fit_regression(lesson.encoded.features, target, np.flatnonzero(lesson.folds >= 0), config.network, seed)
-    stages.append(_average_with_network(stages[-1], network, lesson.lattice))
-    return Fitted(tuple(stages), advantages, end_value)
+    if config.network is not None:
+        rows = np.flatnonzero(lesson.folds >= 0)
+        network = fit_regression(lesson.encoded.features, target, rows, config.network, seed)
+        stages.append(_average_with_network(stages[-1], network, lesson.lattice))
+    returns = realised_returns(
+        lesson.path,
+        lesson.lattice,
+        lesson.encoded.features,
+        advantages,
+        end_value,
+        lesson.encoded.scale_eur_mwh,
+    )
+    return Fitted(tuple(stages), returns)
 
 
 def day_end_values(member: Member, lesson: Lesson) -> Floats:

@@ -1,18 +1,19 @@
-"""Fits the minute heads: ridge regressions on one random map, with rows judged by folds that have not seen them.
+"""Fits the networks of the minutes, each on half of the blocks of days.
 
-Law: what a training row is told comes from fits that left its days out, so that what rests on these forecasts later
-(corrections, validation) sees them as wrong as they will be when served.
+Law: what a training row is told comes from the networks that have not seen its block, so that what rests on these
+forecasts later (corrections, validation) sees them as wrong as they will be when served.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.minute_heads import Gaps, MinuteForecasts, MinuteHeads, minute_inputs, price_anchors
-from arbitrage.agents.random_features import RandomFeatures, Ridge, draw_random_features
+from arbitrage.agents.network_training import NetworkConfig, fit_regression
+from arbitrage.agents.networks import output_rows
 from arbitrage.observation import Encoded, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
@@ -20,14 +21,18 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
+_HALVES = 2
+
+
+def _minute_network() -> NetworkConfig:
+    return NetworkConfig(dropout=0.1, learning_rate=3e-3, steps=1500, batch=1024)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinuteConfig:
-    """Settings of the heads."""
+    """Settings of the fit."""
 
-    cosines: int = 300
-    price_penalty: float = 30.0
-    gap_penalty: float = 100.0
+    network: NetworkConfig = field(default_factory=_minute_network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,42 +47,34 @@ class MinuteRows:
     running: Singles
     """Shape [n, 15, running features]."""
     folds: Numbers
-    """Shape [n]; negative = no price."""
-    gap_folds: Numbers
-    """Shape [n]; negative = the next row is not the next quarter-hour."""
+    """Shape [n]; negative = no price, or the next row is not the next quarter-hour."""
     price_target: Floats
     """Shape [n]; final price less base over scale."""
     gap_target: Floats
     """Shape [n]; fast gap when the next quarter-hour begins."""
 
-    def inputs(self, minute: int) -> Singles:
-        """The map's inputs at one minute of every quarter-hour, shape [n, inputs]."""
-        return minute_inputs(self.features, self.encoded, self.gaps, self.running[:, minute])
 
-
-def fit_minute_heads(
-    rows: MinuteRows, config: MinuteConfig, rng: np.random.Generator
-) -> tuple[MinuteHeads, MinuteForecasts]:
-    """The heads, and forecasts of the training rows [n, 15] by fits that left them out."""
-    minute_map = _draw_map(rows, config, rng)
-    coefficients, prices, gaps = [], [], []
-    for minute in range(MINUTES_PER_QUARTER_HOUR):
-        regressors = minute_map(rows.inputs(minute))
-        anchor = price_anchors(rows.features, rows.encoded, rows.gaps, rows.running[:, minute])
-        target = (rows.price_target - anchor).astype(np.float32)[:, None]
-        price_fit, price_out = Ridge(regressors, rows.folds).fit(target, config.price_penalty)
-        next_gap = rows.gap_target.astype(np.float32)[:, None]
-        gap_fit, gap_out = Ridge(regressors, rows.gap_folds).fit(next_gap, config.gap_penalty)
-        coefficients.append(np.stack([price_fit[:, 0], gap_fit[:, 0]]))
-        prices.append(rows.encoded.base_eur_mwh + rows.encoded.scale_eur_mwh * (anchor + price_out[:, 0]))
-        gaps.append(np.where(rows.gap_folds >= 0, gap_out[:, 0], (regressors @ gap_fit)[:, 0]))
-    heads = MinuteHeads(minute_map, np.stack(coefficients))
-    return heads, MinuteForecasts(np.stack(prices, axis=1), np.stack(gaps, axis=1).astype(np.float64))
-
-
-def _draw_map(rows: MinuteRows, config: MinuteConfig, rng: np.random.Generator) -> RandomFeatures:
-    """A map scaled to all minutes alike; one quarter-hour in fifteen stands for each minute."""
-    used = np.flatnonzero(rows.folds >= 0)
-    parts = [rows.inputs(minute)[used[minute::MINUTES_PER_QUARTER_HOUR]] for minute in range(MINUTES_PER_QUARTER_HOUR)]
-    sample = np.concatenate(parts)
-    return draw_random_features(sample, np.ones(sample.shape[1], dtype=np.float32), config.cosines, rng)
+def fit_minute_heads(rows: MinuteRows, config: MinuteConfig, seed: int) -> tuple[MinuteHeads, MinuteForecasts]:
+    """The networks, and forecasts of the training rows [n, 15] by the one that has not seen them."""
+    count = len(rows.folds)
+    minutes = [np.full(count, minute) for minute in range(MINUTES_PER_QUARTER_HOUR)]
+    parts = zip(np.moveaxis(rows.running, 1, 0), minutes, strict=True)
+    inputs = [minute_inputs(rows.features, rows.encoded, rows.gaps, running, minute) for running, minute in parts]
+    anchors = [
+        price_anchors(rows.features, rows.encoded, rows.gaps, running) for running in np.moveaxis(rows.running, 1, 0)
+    ]
+    stacked, anchor = np.stack(inputs, axis=1), np.stack(anchors, axis=1)
+    targets = np.stack(
+        np.broadcast_arrays(rows.price_target[:, None] - anchor, rows.gap_target[:, None]), axis=-1
+    ).astype(np.float32)
+    networks, made = [], np.empty((count, MINUTES_PER_QUARTER_HOUR, 2))
+    for half in range(_HALVES):
+        own = rows.folds % _HALVES == half
+        taught = np.flatnonzero(np.repeat(own & (rows.folds >= 0), MINUTES_PER_QUARTER_HOUR))
+        flat = stacked.reshape(-1, stacked.shape[-1])
+        network = fit_regression(flat, targets.reshape(-1, 2), taught, config.network, seed * _HALVES + half)
+        networks.append(network)
+        others = stacked[~own]
+        made[~own] = output_rows(network, others.reshape(-1, flat.shape[-1])).reshape(*others.shape[:2], 2)
+    prices = rows.encoded.base_eur_mwh[:, None] + rows.encoded.scale_eur_mwh[:, None] * (anchor + made[..., 0])
+    return MinuteHeads(tuple(networks)), MinuteForecasts(prices, made[..., 1])

@@ -1,7 +1,8 @@
 """What the minutes of the running quarter-hour add: the final price and the next gap, forecast anew every minute.
 
 Law
-- One random map, and one linear head for each of the fifteen minutes: the same targets, other information.
+- Small networks take the minute as an input; the same targets for all fifteen minutes, other information. Each was
+  taught on other days, and their mean is served.
 - The price is learned as a departure from an anchor, which is what the records say so far, or the quarter-hour's own
   forecast while there is none.
 - A minute's forecast depends on its own row alone, to the last bit.
@@ -14,24 +15,31 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.random_features import RandomFeatures, row_products
+from arbitrage.agents.networks import Network, output_rows
 from arbitrage.observation import Encoded, MarketFeatures
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
 PRICE_HEAD, NEXT_GAP_HEAD = 0, 1
-_ROWS_AT_ONCE = 16_384
+"""Outputs of each network: departure of the price from its anchor over the scale, and the next fast gap."""
+_ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class MinuteHeads:
-    """Fitted heads."""
+    """Fitted networks, whose mean counts."""
 
-    minute_map: RandomFeatures
-    coefficients: Singles
-    """Shape [15, 2, regressors]; departure of the price from its anchor over the scale, and the next fast gap."""
+    networks: tuple[Network, ...]
+
+    def __call__(self, inputs: Singles) -> Singles:
+        """Mean outputs, shape [n, 2]."""
+        total = output_rows(self.networks[0], inputs)
+        for network in self.networks[1:]:
+            total += output_rows(network, inputs)
+        return total / np.float32(len(self.networks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True)
 class MinuteForecasts:
-    """Forecasts made at T times, arrays of shape [T]."""
+    """Forecasts made at a number of times, arrays of the same shape."""
 
     price_eur_mwh: Floats
     """Of the running quarter-hour's final price."""
@@ -64,22 +72,19 @@ def forecast_minutes(
 
     running: shape [T, running features]; minute: shape [T], 0 to 14.
     """
-    price, next_gap = np.empty(len(minute)), np.empty(len(minute))
+    made = np.empty((len(minute), 2))
     for first in range(0, len(minute), _ROWS_AT_ONCE):
         rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(minute)))
-        regressors = heads.minute_map(minute_inputs(features, encoded.at(rows), gaps.at(rows), running[rows]))
-        for k in np.unique(minute[rows]):
-            chosen = minute[rows] == k
-            for head, out in enumerate((price, next_gap)):
-                out[rows[chosen]] = row_products(regressors[chosen], heads.coefficients[k, head])
-    departure = price + price_anchors(features, encoded, gaps, running)
-    return MinuteForecasts(encoded.base_eur_mwh + encoded.scale_eur_mwh * departure, next_gap)
+        made[rows] = heads(minute_inputs(features, encoded.at(rows), gaps.at(rows), running[rows], minute[rows]))
+    departure = made[:, PRICE_HEAD] + price_anchors(features, encoded, gaps, running)
+    return MinuteForecasts(encoded.base_eur_mwh + encoded.scale_eur_mwh * departure, made[:, NEXT_GAP_HEAD])
 
 
-def minute_inputs(features: MarketFeatures, encoded: Encoded, gaps: Gaps, running: Singles) -> Singles:
-    """What the map takes: running features, the quarter-hour's forecasts, and its context, shape [T, inputs]."""
+def minute_inputs(features: MarketFeatures, encoded: Encoded, gaps: Gaps, running: Singles, minute: Numbers) -> Singles:
+    """What the networks take: running features, the quarter-hour's forecasts and context, the minute; [T, inputs]."""
     own = np.column_stack([_forecast_features(encoded, gaps), gaps.fast, gaps.slow])
-    return np.concatenate([running, own, encoded.features[:, features.context]], axis=1, dtype=np.float32)
+    clock = (minute / MINUTES_PER_QUARTER_HOUR)[:, None]
+    return np.concatenate([running, own, encoded.features[:, features.context], clock], axis=1, dtype=np.float32)
 
 
 def price_anchors(features: MarketFeatures, encoded: Encoded, gaps: Gaps, running: Singles) -> Floats:

@@ -40,10 +40,26 @@ def hidden_rows(network: Network, inputs: Singles) -> Singles:
     """The second hidden layer of each row, shape [n, width], for inputs [n, inputs]."""
     out = np.empty((inputs.shape[0], network.second_bias.shape[0]), dtype=np.float32)
     for row in range(inputs.shape[0]):
-        scaled = (inputs[row] - network.mean) / network.std
-        scaled = np.minimum(np.maximum(scaled, np.float32(-CLIP)), np.float32(CLIP))
-        first = _silu(affine(scaled, network.first_weight, network.first_bias))
-        out[row] = _silu(affine(first, network.second_weight, network.second_bias))
+        out[row] = _hidden(network, inputs[row])
+    return out
+
+
+@numba.njit(cache=True)
+def _hidden(network: Network, values: Singles) -> Singles:
+    """The second hidden layer, shape [width], for inputs [inputs]."""
+    scaled = (values - network.mean) / network.std
+    scaled = np.minimum(np.maximum(scaled, np.float32(-CLIP)), np.float32(CLIP))
+    first = _silu(affine(scaled, network.first_weight, network.first_bias))
+    return _silu(affine(first, network.second_weight, network.second_bias))
+
+
+@numba.njit(cache=True, parallel=True)
+def output_rows(network: Network, inputs: Singles) -> Singles:
+    """The outputs of each row, shape [n, outputs], for inputs [n, inputs]."""
+    out = np.empty((inputs.shape[0], network.output_bias.shape[0]), dtype=np.float32)
+    for row in numba.prange(inputs.shape[0]):
+        hidden = _hidden(network, inputs[row])
+        out[row] = affine(hidden, network.output_weight, network.output_bias)
     return out
 
 

@@ -6,6 +6,9 @@ Law
   one-step forecast less the plan, and the slow gap, which is what is left of a forecast of the coming hours. Together
   they move as a Markov chain on bins.
 - Under that model the value of energy in store is computed exactly, backwards over the day, for every chain state.
+- Where decisions are made within the quarter-hour, news arrives in it: a few equally likely surprises of its price,
+  each with the shift of the gap that it implies, and the best action is taken on each. By the quarter-hour the only
+  news is none.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ Numbers = npt.NDArray[np.int64]
 
 FAST_STATES = 13
 SLOW_STATES = 3
+NEWS_BINS = 3
 _LEAST_SHARE = 1e-6
 _LEAST_SLOPE = 0.1
 
@@ -42,6 +46,10 @@ class PriceChain(NamedTuple):
     """Shape [states]; mean fast gap in each state."""
     transitions: Floats
     """Shape [states, states]; from row to column, rows sum to 1."""
+    surprises: Floats
+    """Shape [news]; what is learned of the price within a quarter-hour, in units of the scale; equally likely."""
+    shifts: Floats
+    """Shape [news]; how each moves the fast gap."""
 
 
 def fit_chain(fast: Floats, slow: Floats, followed: Flags) -> PriceChain:
@@ -57,7 +65,19 @@ def fit_chain(fast: Floats, slow: Floats, followed: Flags) -> PriceChain:
     moves = np.zeros((states, states))
     np.add.at(moves, (state[origin], state[origin + 1]), 1.0)
     moves[moves.sum(axis=1) == 0.0] = 1.0
-    return PriceChain(fast_centres, slow_centres, centres, moves / moves.sum(axis=1, keepdims=True))
+    transitions = moves / moves.sum(axis=1, keepdims=True)
+    return PriceChain(fast_centres, slow_centres, centres, transitions, np.zeros(1), np.zeros(1))
+
+
+def with_news(chain: PriceChain, surprise: Floats, shift: Floats) -> PriceChain:
+    """The chain with news as it was: surprises [n, moments] and shifts of the gap [n, moments], in bins."""
+    surprises, shifts = [], []
+    for seen, moved in zip(surprise.T, shift.T, strict=True):
+        bins, centres = _bins(seen, NEWS_BINS)
+        filled = np.maximum(np.bincount(bins, minlength=NEWS_BINS), 1)
+        surprises.append(centres)
+        shifts.append(np.bincount(bins, weights=moved, minlength=NEWS_BINS) / filled)
+    return chain._replace(surprises=np.concatenate(surprises), shifts=np.concatenate(shifts))
 
 
 def _bins(values: Floats, count: int) -> tuple[Numbers, Floats]:
@@ -149,8 +169,12 @@ def _plan_day(
                     out[question, action, node] = _gain(lattice, mixed, action, node)
             question -= 1
         for state in range(states):
-            price = plans.expected_price_eur_mwh[t] + plans.scale_eur_mwh[t] * chain.centres[state]
-            _act_best(lattice, price, expected[state], following[state])
+            following[state] = 0.0
+            for news in range(chain.surprises.shape[0]):
+                _shift_gap(chain, expected, state, chain.shifts[news], mixed)
+                gap = chain.centres[state] + chain.surprises[news]
+                price = plans.expected_price_eur_mwh[t] + plans.scale_eur_mwh[t] * gap
+                _act_best(lattice, price, mixed, 1.0 / chain.surprises.shape[0], following[state])
 
 
 @numba.njit(cache=True)
@@ -179,6 +203,17 @@ def _mix_states(chain: PriceChain, expected: Floats, fast: float, slow: float, o
 
 
 @numba.njit(cache=True)
+def _shift_gap(chain: PriceChain, expected: Floats, state: int, shift: float, out: Floats) -> None:
+    """Expected value [nodes] from a state whose fast gap has moved by `shift`."""
+    slow_states = chain.slow_centres.shape[0]
+    fast_bin, slow_bin = divmod(state, slow_states)
+    low, share = _between(chain.fast_centres, chain.fast_centres[fast_bin] + shift)
+    below = low * slow_states + slow_bin
+    for node in range(out.shape[0]):
+        out[node] = (1.0 - share) * expected[below, node] + share * expected[below + slow_states, node]
+
+
+@numba.njit(cache=True)
 def _between(centres: Floats, value: float) -> tuple[int, float]:
     """The centre at or below a value, and how far the value is on the way to the next, 0 to 1."""
     low = min(max(np.searchsorted(centres, value) - 1, 0), centres.shape[0] - 2)
@@ -194,8 +229,8 @@ def _gain(lattice: Lattice, values: Floats, action: int, node: int) -> float:
 
 
 @numba.njit(cache=True)
-def _act_best(lattice: Lattice, price: float, expected: Floats, out: Floats) -> None:
-    """Value before the quarter-hour when its price is `price` and the best action is taken."""
+def _act_best(lattice: Lattice, price: float, expected: Floats, share: float, out: Floats) -> None:
+    """Adds to `out` [nodes] that share of the value when the price is `price` and the best action is taken."""
     for node in range(expected.shape[0]):
         best = 0.0
         for action in range(2):
@@ -203,4 +238,4 @@ def _act_best(lattice: Lattice, price: float, expected: Floats, out: Floats) -> 
             if energy != 0.0:
                 cash = price * energy - lattice.wear_eur[action, node]
                 best = max(best, cash + _gain(lattice, expected, action, node))
-        out[node] = expected[node] + best
+        out[node] += share * (expected[node] + best)

@@ -16,10 +16,11 @@ from gymnasium.vector.utils import batch_space
 
 from arbitrage.battery import Battery, step_fleet
 from arbitrage.env.episode import ActionKind, Episode, EpisodeMaker, rated_power_mw, start_soc_mwh
+from arbitrage.env.known_profit import KnownProfit
 from arbitrage.env.single import action_space, chosen_day, chosen_soc_fractions, episode_config, observation_space
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
-from arbitrage.observation import BATTERY_FEATURES, MarketFeatures, encode_battery
+from arbitrage.observation import FeatureSet, MarketFeatures, encode_battery
 from arbitrage.quarter_hour import MINUTES_PER_HOUR
 
 Observations = npt.NDArray[np.float32]
@@ -48,16 +49,16 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         num_envs: int = 1,
         market: MarketSeries | None = None,
         battery: Battery | None = None,
-        features: MarketFeatures | None = None,
+        features: MarketFeatures | FeatureSet | str | None = None,
         **settings: Any,
     ) -> None:
         self.num_envs = num_envs
         self.battery = battery or Battery()
         self.config = episode_config(settings)
         self._law = self.battery.law
-        self._maker = EpisodeMaker(market or sample_market(), features or MarketFeatures(), self.config)
+        self._maker = EpisodeMaker(market or sample_market(), features, self.config)
         self._powers_mw = rated_power_mw(self.battery)
-        self.observation_names = self._maker.features.names + BATTERY_FEATURES
+        self.observation_names = self._maker.observation_names
         self.single_observation_space = observation_space(len(self.observation_names))
         self.single_action_space = action_space(self.config.actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -66,6 +67,7 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         self._episode: Episode
         self._at = 0
         self._soc_mwh, self._cycles, self._committed_mwh, self._wear_eur = np.zeros((4, num_envs))
+        self._known_profit: KnownProfit[Floats]
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -79,6 +81,7 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         self._soc_mwh = start_soc_mwh(self.battery, fractions)
         self._cycles[:] = 0.0
         self._committed_mwh[:] = 0.0
+        self._known_profit = KnownProfit(self._episode, np.zeros(self.num_envs))
         return self._observe(), self._info(np.zeros(self.num_envs))
 
     def step(self, actions: Any) -> tuple[Observations, Floats, Flags, Flags, Info]:
@@ -92,10 +95,10 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         power_mw = np.zeros(self.num_envs) if math.isnan(price) else self._asked_mw(actions)
         step_fleet(self._law, self._soc_mwh, self._cycles, power_mw, self._duration_h, self._wear_eur)
         self._committed_mwh += power_mw * self.config.step_min / MINUTES_PER_HOUR
-        rewards = -self._wear_eur
+        settled_eur = price * self._committed_mwh if episode.settles[at] and not math.isnan(price) else None
+        rewards = -self._wear_eur if settled_eur is None else settled_eur - self._wear_eur
+        self._known_profit.advance(at, self._wear_eur, settled_eur)
         if episode.settles[at]:
-            if not math.isnan(price):
-                rewards += price * self._committed_mwh
             self._committed_mwh[:] = 0.0
         if episode.ends_day[at]:
             self._cycles[:] = 0.0
@@ -116,8 +119,16 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         out = np.empty((self.num_envs, len(self.observation_names)), dtype=np.float32)
         count = len(self._maker.features.names)
         out[:, :count] = self._episode.features[self._at]
-        minute_fraction = float(self._episode.minute_fraction[self._at])
-        encode_battery(self.battery, self._soc_mwh, self._cycles, self._committed_mwh, minute_fraction, out[:, count:])
+        encode_battery(
+            self._maker.features.feature_set,
+            self.battery,
+            self._soc_mwh,
+            self._cycles,
+            self._committed_mwh,
+            self._known_profit.today_eur,
+            float(self._episode.minute_fraction[self._at]),
+            out[:, count:],
+        )
         return out
 
     def _info(self, power_mw: Floats) -> Info:

@@ -1,7 +1,8 @@
 """What the environment and its batched twin share: the laid-out episode and the meaning of an action.
 
-Law: an episode is a number of whole Brussels days of one price path. It is laid out once, step by step, before it
-begins: market features as known at each step, the price each step settles at, and where quarter-hours and days end.
+Law: an episode is a number of Brussels days of one price path, whole ones unless parts are allowed. It is laid out
+once, step by step, before it begins: market features as known at each step, the price each step settles at and when
+that price is published, and where quarter-hours and days end.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.battery import Battery
-from arbitrage.errors import Fault, refuse
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
-from arbitrage.observation import MarketFeatures
+from arbitrage.market.tapes import PRICE
+from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_midnight
 
 STEPS_MIN = (1, 3, 5, 15)
@@ -46,6 +48,8 @@ class EpisodeConfig:
     episode_days: int = 1
     start_soc_fraction: float | None = None
     """State of charge at reset as a fraction of the SoC window; None draws it uniformly."""
+    partial_days: bool = False
+    """Whether an episode may begin where the series begins within a day, and end where it ends."""
 
     def __post_init__(self) -> None:
         start = self.start_soc_fraction
@@ -67,6 +71,8 @@ class Episode:
     """Elapsed share of the running quarter-hour at each step, shape [steps + 1]."""
     price_eur_mwh: npt.NDArray[np.float64]
     """Final price of the step's quarter-hour; NaN in a gap, where the battery is held."""
+    price_shows_at: npt.NDArray[np.int64]
+    """The first step at which that price has been published; past the last one if it is published later."""
     settles: npt.NDArray[np.bool_]
     """Whether the step is the last of its quarter-hour."""
     ends_day: npt.NDArray[np.bool_]
@@ -79,10 +85,15 @@ class Episode:
 class EpisodeMaker:
     """Lays out episodes of one market; the days that can begin one are found once."""
 
-    def __init__(self, market: MarketSeries, features: MarketFeatures, config: EpisodeConfig) -> None:
+    def __init__(
+        self, market: MarketSeries, features: MarketFeatures | FeatureSet | str | None, config: EpisodeConfig
+    ) -> None:
         self.market = market
-        self.features = features
         self.config = config
+        self.features = chosen_features(features, market, config.step_min)
+        self.observation_names = self.features.names + BATTERY_FEATURES[self.features.feature_set]
+        self._first = int(market.quarter_hours[0])
+        self._end = int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
         self.first_days = self._startable_days()
         refuse(
             [Fault("market", f"is shorter than one episode of {config.episode_days} whole Brussels days")]
@@ -91,32 +102,54 @@ class EpisodeMaker:
         )
 
     def _startable_days(self) -> npt.NDArray[np.int64]:
-        """Brussels days from which a whole episode lies inside the series."""
-        first, last = int(self.market.quarter_hours[0]), int(self.market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
-        days = np.unique(self.market.day_numbers)
+        """Brussels days on which an episode can begin."""
+        days, length = np.unique(self.market.day_numbers), self.config.episode_days
+        if self.config.partial_days:
+            return days
         inside = [
-            brussels_midnight(int(day)) >= first and brussels_midnight(int(day) + self.config.episode_days) <= last
+            brussels_midnight(int(day)) >= self._first and brussels_midnight(int(day) + length) <= self._end
             for day in days
         ]
         return days[np.array(inside, dtype=np.bool_)]
 
     def lay_out(self, first_day: int) -> Episode:
-        """The episode that begins at Brussels midnight of `first_day`."""
+        """The episode that begins at Brussels midnight of `first_day`, or where the series begins on that day."""
         step, days = self.config.step_min, self.config.episode_days
-        start, end = brussels_midnight(first_day), brussels_midnight(first_day + days)
-        times = np.arange(start, end, step, dtype=np.int64)
-        with_end = np.append(times, end)
+        midnights = [brussels_midnight(first_day + day) for day in range(days + 1)]
+        start, end = max(midnights[0], self._first), min(midnights[-1], self._end)
+        with_end = np.arange(start, end + 1, step, dtype=np.int64)
+        times = with_end[:-1]
         minute = np.mod(with_end, MINUTES_PER_QUARTER_HOUR)
-        row_of_step = (times - int(self.market.quarter_hours[0])) // MINUTES_PER_QUARTER_HOUR
-        midnights = [brussels_midnight(first_day + day) for day in range(1, days + 1)]
+        row_of_step = (times - self._first) // MINUTES_PER_QUARTER_HOUR
         return Episode(
             times=times,
             features=self.features.encode(self.market.known_at(with_end)),
             minute_fraction=(minute / MINUTES_PER_QUARTER_HOUR).astype(np.float32),
             price_eur_mwh=self.market.price_eur_mwh[row_of_step],
+            price_shows_at=np.searchsorted(with_end, self.market.tapes[PRICE].available_at[row_of_step]),
             settles=minute[1:] == 0,
             ends_day=np.isin(with_end[1:], midnights),
         )
+
+
+def chosen_features(
+    features: MarketFeatures | FeatureSet | str | None, market: MarketSeries, step_min: int
+) -> MarketFeatures:
+    """The features asked for, by name or as they are; None: `full` by the minute, else `quarter_hour`.
+
+    Raises BadInput for a set that there is not, and for one that needs minute records where the market has none.
+    """
+    if features is None:
+        by_minute = step_min < MINUTES_PER_QUARTER_HOUR and market.minute_source is not None
+        features = FeatureSet.FULL if by_minute else FeatureSet.QUARTER_HOUR
+    if not isinstance(features, MarketFeatures):
+        if features not in list(FeatureSet):
+            names = [str(name) for name in FeatureSet]
+            raise BadInput([Fault("features", f"must be one of {names}, not {features!r}")])
+        features = MarketFeatures(FeatureSet(features))
+    if features.running_names and market.minute_source is None:
+        raise BadInput([Fault("features", f"{features.feature_set} needs minute records, and the market has none")])
+    return features
 
 
 def start_soc_mwh(battery: Battery, fraction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,7 +1,9 @@
 """The Gymnasium environment of one battery in the Belgian imbalance settlement.
 
-Law: the reward is money settled, in EUR. Energy of the steps of a quarter-hour is settled together, at its end, at its
-final price; wear is charged when energy is drawn. The end of an episode is truncation, never termination.
+Law
+- The reward is money settled, in EUR. Energy of the steps of a quarter-hour is settled together, at its end, at its
+  final price; wear is charged when energy is drawn. The end of an episode is truncation, never termination.
+- An observation holds only what has been published: the newest minute record at minute k is that of k - 1 - delay.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from arbitrage.env.episode import (
     rated_power_mw,
     start_soc_mwh,
 )
+from arbitrage.env.known_profit import KnownProfit
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
-from arbitrage.observation import BATTERY_FEATURES, MarketFeatures, encode_battery
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, day_number, energy_mwh, utc_timestamps
+from arbitrage.observation import FeatureSet, MarketFeatures, encode_battery
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, day_number, energy_mwh
 
 Observation = npt.NDArray[np.float32]
 Info = dict[str, Any]
@@ -40,31 +43,51 @@ _RESET_OPTIONS = {"day", "soc_fraction"}
 class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
     """One battery of a balance responsible party with zero nomination, settled at the imbalance price.
 
-    `gymnasium.make("arbitrage/BelgianImbalance-v0", market=..., battery=..., step_min=15, actions="discrete")`
+    `gymnasium.make("arbitrage/BelgianImbalance-v0", market=..., battery=..., step_min=1, features="full")`
 
-    Observation: float32, shape [market features + battery features]; the names are in `observation_names`.
+    Observation: float32, market features first, then the battery's; the names are in `observation_names`. There are
+    three sets to choose from; `reference` is exactly the six of arXiv 2401.00015, in this order.
 
-    | part | features | known from |
+    | feature | sets | meaning |
     | --- | --- | --- |
-    | market | `MarketFeatures.names`: past prices, day-ahead curve, forecasts, calendar | each record's own time |
-    | battery | soc_fraction, budget_left_fraction | now |
-    | quarter-hour | minute_fraction, committed_fraction | now |
+    | `PLAN_GROUPS` | quarter_hour, full | day-ahead curve, forecasts, calendar, price level, daily profile |
+    | `RECENT_GROUPS` | quarter_hour, full | final prices of quarter-hours just past |
+    | `PREVIOUS` | full | imbalance, marginal prices and alpha of the quarter-hour before |
+    | `RUNNING` | full | minute records of the running quarter-hour: prices, imbalance and alpha so far |
+    | quarter_hour_of_day | reference | start of the quarter-hour as a share of 24 hours of the Brussels clock |
+    | month | reference | of the Brussels calendar, in twelfths |
+    | newest_indicative | reference | newest price by the minute, of this quarter-hour or the one before, 100 EUR/MWh |
+    | soc_fraction | quarter_hour, reference, full | state of charge as a share of capacity |
+    | budget_left_fraction | quarter_hour, full | share of the day's cycle budget; 1 without a budget |
+    | cycles_used | reference | equivalent full cycles since Brussels midnight |
+    | minute_fraction | quarter_hour, reference, full | share of the running quarter-hour that is over |
+    | committed_fraction | quarter_hour, full | net energy moved in it, as a share of what rated power moves in 15 min |
+    | profit_today | full | since Brussels midnight, 100 EUR per MWh of capacity; a settlement counts once published |
+
+    Names in capitals are groups of `arbitrage.observation`. By the minute (`full`), all but `RUNNING` and the
+    battery's stand as they were known when the quarter-hour began.
 
     Action, discrete (default): 0 charge, 1 idle, 2 discharge, at rated power.
     Action, continuous: one number in [-1, 1], the share of rated power; positive = discharge.
     Either is clipped to what the battery law allows; `info["action_mask"]` says which discrete actions move energy.
 
     Reward, EUR: -wear at every step, plus price x net energy of the quarter-hour at its last step. In a quarter-hour
-    without a price the battery is held and nothing is settled.
+    without a final price the battery is held from its first step and nothing is settled, as in the backtest: that a
+    price will be missing is the one thing that can be told, from a battery that does not move, before it is known.
+    Reward and info are settlement and may tell a final price before it is published; the observation does not.
 
     | setting | default | meaning |
     | --- | --- | --- |
-    | market | the embedded simulated sample | a `MarketSeries` |
+    | market | the embedded simulated sample | a `MarketSeries`; its publication delay is the environment's |
     | battery | 1 MW, 2 MWh, 0.9 each way | a `Battery` |
+    | features | None | a set's name or a `MarketFeatures`; None: full by the minute, else quarter_hour |
     | step_min | 15 | minutes between decisions: 1, 3, 5 or 15 |
     | actions | discrete | or continuous |
-    | episode_days | 1 | whole Brussels days; 92, 96 or 100 quarter-hours each |
+    | episode_days | 1 | Brussels days; 92, 96 or 100 quarter-hours each |
     | start_soc_fraction | None (drawn uniformly) | of the SoC window, at reset |
+    | partial_days | False | True: begin and end within a day where the series does |
+
+    `features=None` is full where `step_min` is below 15 and the market has minute records.
 
     Start: a Brussels day drawn uniformly; `reset(options={"day": date, "soc_fraction": x})` chooses.
     Ends: never terminated; truncated after the last step of the last day.
@@ -78,14 +101,14 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self,
         market: MarketSeries | None = None,
         battery: Battery | None = None,
-        features: MarketFeatures | None = None,
+        features: MarketFeatures | FeatureSet | str | None = None,
         **settings: Any,
     ) -> None:
         self.battery = battery or Battery()
         self.config = episode_config(settings)
-        self._maker = EpisodeMaker(market or sample_market(), features or MarketFeatures(), self.config)
+        self._maker = EpisodeMaker(market or sample_market(), features, self.config)
         self._powers_mw = rated_power_mw(self.battery)
-        self.observation_names = self._maker.features.names + BATTERY_FEATURES
+        self.observation_names = self._maker.observation_names
         self.observation_space = observation_space(len(self.observation_names))
         self.action_space = action_space(self.config.actions)
         self._episode: Episode
@@ -93,6 +116,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self._at = 0
         self._committed_mwh = 0.0
         self._profit_eur = 0.0
+        self._known_profit: KnownProfit[float]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, Info]:
         """Begin an episode; `options` may name the `day` (date or ISO string) and the `soc_fraction`."""
@@ -102,6 +126,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self._episode = self._maker.lay_out(day)
         self._state = BatteryState(float(start_soc_mwh(self.battery, fraction)[0]))
         self._at, self._committed_mwh, self._profit_eur = 0, 0.0, 0.0
+        self._known_profit = KnownProfit(self._episode, 0.0)
         return self._observe(), self._info(0.0)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, Info]:
@@ -112,10 +137,9 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         flow = self.battery.step(self._state, asked_mw, self.config.step_min)
         self._state = flow.after
         self._committed_mwh += energy_mwh(flow.power_mw, self.config.step_min)
-        reward = -flow.wear_eur
-        settled = bool(episode.settles[at]) and not math.isnan(price)
-        if settled:
-            reward += price * self._committed_mwh
+        settled_eur = price * self._committed_mwh if episode.settles[at] and not math.isnan(price) else None
+        reward = -flow.wear_eur if settled_eur is None else settled_eur - flow.wear_eur
+        self._known_profit.advance(at, flow.wear_eur, settled_eur)
         if episode.settles[at]:
             self._committed_mwh = 0.0
         if episode.ends_day[at]:
@@ -123,7 +147,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self._at += 1
         self._profit_eur += reward
         truncated = self._at == len(episode)
-        info = self._info(flow.power_mw) | ({"price_eur_mwh": price} if settled else {})
+        info = self._info(flow.power_mw) | ({} if settled_eur is None else {"price_eur_mwh": price})
         return self._observe(), float(reward), False, truncated, info
 
     def _asked_mw(self, action: Any) -> float:
@@ -137,19 +161,22 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         count = len(self._maker.features.names)
         out[0, :count] = self._episode.features[self._at]
         encode_battery(
+            self._maker.features.feature_set,
             self.battery,
             np.array([self._state.soc_mwh]),
             np.array([self._state.cycles_used]),
             np.array([self._committed_mwh]),
+            np.array([self._known_profit.today_eur]),
             float(self._episode.minute_fraction[self._at]),
             out[:, count:],
         )
         return out.reshape(-1)
 
     def _info(self, power_mw: float) -> Info:
-        time = self._episode.times[min(self._at, len(self._episode) - 1)]
+        time = int(self._episode.times[min(self._at, len(self._episode) - 1)])
+        start = dt.datetime.fromtimestamp(60 * (time - time % MINUTES_PER_QUARTER_HOUR), dt.UTC)
         return {
-            "quarter_hour": utc_timestamps([time - time % MINUTES_PER_QUARTER_HOUR])[0].isoformat(),
+            "quarter_hour": start.isoformat(),
             "power_mw": power_mw,
             "soc_mwh": self._state.soc_mwh,
             "cycles_used": self._state.cycles_used,
@@ -202,7 +229,7 @@ def chosen_day(maker: EpisodeMaker, rng: np.random.Generator, options: dict[str,
     except ValueError as error:
         raise BadInput([Fault("day", f"{wanted!r} is not an ISO 8601 day")]) from error
     if day not in maker.first_days:
-        raise BadInput([Fault("day", f"no whole episode begins on {wanted} in this market")])
+        raise BadInput([Fault("day", f"no episode can begin on {wanted} in this market")])
     return day
 
 

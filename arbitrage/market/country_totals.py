@@ -59,8 +59,9 @@ def _values(pile: Pile, kind: Kind) -> Pile:
 
 
 def _summed(pile: Pile, kind: Kind) -> Unique:
-    keys = pile.frame[list(PART_COLUMNS)].fillna("").agg("|".join, axis=1).to_numpy(dtype=np.str_)
-    parts = [unique_starts(_values(pile.take(np.flatnonzero(keys == key)), kind)) for key in np.unique(keys)]
+    number = pile.frame.groupby(list(PART_COLUMNS), dropna=False, sort=True).ngroup().to_numpy()
+    rows_of_parts = [np.flatnonzero(number == part) for part in range(number.max() + 1)]
+    parts = [unique_starts(_values(pile.take(rows), kind)) for rows in rows_of_parts]
     columns = parts[0].frame.columns
     sums = {
         name: pd.concat([part.frame[name] for part in parts], axis=1, sort=True).sum(axis=1, min_count=len(parts))

@@ -2,7 +2,8 @@
 
 Law
 - Volumes are MW, activation upward positive; upward bids begin a premium above a mix of day-ahead price and
-  price level and rise convexly with the volume, downward bids mirror them; a few bids far out are extreme.
+  price level and rise convexly with the volume, up to a shelf: the volume, another one every day, at which ordinary
+  bids end and dearer reserves begin. A few bids far out are extreme. Downward bids mirror all that.
 - A minute record holds what would settle if the quarter-hour ended there: system imbalance and activation are
   means since it began, the marginal prices and the alpha component follow from them.
 - To 2024-05-21 the marginal prices are the extremes activated so far (they ratchet outward); from 2024-05-22

@@ -36,10 +36,8 @@ class QuarterHourImbalanceParameters:
     scale_mw: float = 105.0
     tail: float = 0.4
     """Imbalance is scale x sinh(tail z) / tail: 0 would be Gaussian."""
-    shortage_from_ratio: float = 1.0
-    """Departure, in typical ones, above which shortages grow with it."""
     shortage_power: float = 1.0
-    surplus_from_ratio: float = 1.1
+    """Shortages grow with this power of the price's departure where that is large."""
     surplus_power: float = 0.9
     greatest_factor: float = 6.0
 
@@ -50,8 +48,8 @@ class MinuteImbalanceParameters:
 
     slow_std_mw: float = 110.0
     slow_time_min: float = 95.0
-    fast_std_mw: float = 90.0
-    fast_time_min: float = 7.0
+    fast_std_mw: float = 98.0
+    fast_time_min: float = 8.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +68,13 @@ def generator(seed: int, stream: str) -> np.random.Generator:
 
 
 def widening(parameters: QuarterHourImbalanceParameters, ratio: Floats) -> Floats:
-    """Factor on the imbalance, shape [n], for departures in typical ones of their side, positive upward; NaN gives 1."""
+    """Factor on the imbalance, shape [n]; `ratio` is the departure by that from which imbalances grow, upward positive.
+
+    NaN gives 1.
+    """
     known = np.nan_to_num(ratio)
-    short = np.maximum(known / parameters.shortage_from_ratio, 1.0) ** parameters.shortage_power
-    long = np.maximum(-known / parameters.surplus_from_ratio, 1.0) ** parameters.surplus_power
+    short = np.maximum(known, 1.0) ** parameters.shortage_power
+    long = np.maximum(-known, 1.0) ** parameters.surplus_power
     return np.asarray(np.minimum(short * long, parameters.greatest_factor))
 
 
@@ -119,9 +120,7 @@ def _draw_between(lower: float, upper: float, random: np.random.Generator) -> fl
 
 
 @numba.njit(cache=True)
-def _draw_chain(
-    memory: float, weights: Floats, limit: Floats, sweeps: int, random: np.random.Generator
-) -> Floats:
+def _draw_chain(memory: float, weights: Floats, limit: Floats, sweeps: int, random: np.random.Generator) -> Floats:
     """A stationary normal chain [n] given the weights [n, 4] of the regions that `limit` [n] parts it into."""
     n = weights.shape[0]
     chain = np.zeros(n)

@@ -12,66 +12,26 @@ Law
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from arbitrage.market.fundamentals import Floats
+from arbitrage.market.reconstructed_ladders import Ladders
 from arbitrage.market.settlement import SCARCITY_FACTOR_SINCE
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, EpochMinutes
 
+Flags = npt.NDArray[np.bool_]
+
 _BID_MW = 25.0
-_ALPHA_LIMIT_EUR_MWH = 200.0
-_FORGETTING = 0.01
+_FADING_OVER_EUR_MWH = 200.0
+"""Alpha is at most this, and fades over as much."""
+_SPREAD_RETURN = 0.01
+"""Share of the way back to the usual spread that a quarter-hour brings."""
 _SPREAD_FOLLOWING = 0.12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LadderParameters:
-    """Bids of both sides in one era of the market."""
-
-    upward_day_ahead_share: float
-    upward_level_share: float
-    """Weight of the mean day-ahead price of the Brussels day."""
-    upward_first_eur_mwh: float
-    upward_rise_eur_mwh_per_100mw: float
-    downward_day_ahead_share: float
-    downward_level_share: float
-    downward_first_eur_mwh: float
-    """Negative: below what the day-ahead price alone would give."""
-    downward_rise_eur_mwh_per_100mw: float
-    upward_surprise_eur_mwh: float
-    """Mean absolute departure of a final marginal price from the ladder."""
-    downward_surprise_eur_mwh: float
-    memory: float = 0.85
-    """Share of a side's offset that remains after a quarter-hour."""
-    following: float = 0.8
-    """Share of that departure by which the offset follows a settled price."""
-    avoided_activation_share: float = 0.6
-    """Value of avoided activation as a share of the day-ahead price, where no final price tells it."""
-    response_per_minute: float
-    """Share of the gap between activation and imbalance that reserves close in a minute."""
-
-
-class Ladders(NamedTuple):
-    """Bids of each quarter-hour before offsets, as compiled code takes them, arrays of shape [n]."""
-
-    upward_eur_mwh: Floats
-    downward_eur_mwh: Floats
-    upward_rise: Floats
-    downward_rise: Floats
-    memory: Floats
-    following: Floats
-    upward_spread: Floats
-    """Usual departure of a final upward price from the ladder."""
-    downward_spread: Floats
-    upward_surprise: Floats
-    """Drawn departure, in spreads, of the last upward price where the upward side does not settle, outward."""
-    downward_surprise: Floats
-    avoided_activation_eur_mwh: Floats
-    response_per_minute: Floats
+"""Weight of the newest departure in the spread of a side."""
 
 
 class Reveal(NamedTuple):
@@ -93,19 +53,19 @@ class MarginalPaths(NamedTuple):
 def final_marginal_eur_mwh(
     starts: EpochMinutes, price_eur_mwh: Floats, imbalance_mw: Floats, full_alpha_eur_mwh: Floats
 ) -> Floats:
-    """The marginal price that settles at `price_eur_mwh`, shape [n]: the price rule turned round.
+    """The marginal price that settles at `price_eur_mwh`, shape [n]: the price rule turned round, unrounded.
 
-    full_alpha_eur_mwh: the alpha component before it fades where the marginal price is extreme.
+    full_alpha_eur_mwh: the alpha component as it is before it fades where the marginal price is extreme.
     """
     outward = np.where(imbalance_mw < 0.0, 1.0, -1.0)
-    # In surplus the fading runs from 0 down to -200 as it runs from 200 up to 400 in shortage.
-    distance = np.where(imbalance_mw < 0.0, price_eur_mwh - 200.0, -price_eur_mwh)
-    plain = distance - full_alpha_eur_mwh
-    share = full_alpha_eur_mwh / _ALPHA_LIMIT_EUR_MWH
-    fading = np.minimum((distance - full_alpha_eur_mwh) / (1.0 - share), distance)
-    fades = (starts >= SCARCITY_FACTOR_SINCE) & (plain > 0.0)
-    component = distance - np.where(fades, np.where(distance >= 200.0, distance, fading), plain)
-    return np.asarray(price_eur_mwh - outward * component)
+    fades_from = np.where(imbalance_mw < 0.0, 200.0, 0.0)
+    beyond = outward * (price_eur_mwh - fades_from)
+    plain = beyond - full_alpha_eur_mwh
+    # Of each EUR/MWh that the marginal price lies beyond, alpha gives back this share, until none of it is left.
+    kept = np.maximum(1.0 - full_alpha_eur_mwh / _FADING_OVER_EUR_MWH, 1e-9)
+    fading = np.minimum(plain / kept, beyond)
+    marginal = np.where((starts >= SCARCITY_FACTOR_SINCE) & (plain > 0.0), fading, plain)
+    return np.asarray(fades_from + outward * marginal)
 
 
 @numba.njit(cache=True)
@@ -152,12 +112,12 @@ def _bend(path: Floats, progress: Floats, final: float, ratchet: bool, at_once: 
 
 @numba.njit(cache=True)
 def marginal_paths(
-    minute_imbalance_mw: Floats, side: Floats, final_eur_mwh: Floats, ladders: Ladders, reveal: Reveal, ratchet: Floats
+    minute_imbalance_mw: Floats, side: Floats, final_eur_mwh: Floats, ladders: Ladders, reveal: Reveal, ratchet: Flags
 ) -> MarginalPaths:
     """Marginal prices of consecutive quarter-hours [n] by the minute, [15 n], before any dead band.
 
     side: +1 where the upward side settled, -1 where the downward one did, 0 where none is known to.
-    final_eur_mwh: final marginal price of that side. ratchet: 1 before 2024-05-22, else 0.
+    final_eur_mwh: final marginal price of that side. ratchet: where prices are running extremes, before 2024-05-22.
     """
     width = MINUTES_PER_QUARTER_HOUR
     minutes = minute_imbalance_mw.shape[0]
@@ -177,13 +137,13 @@ def marginal_paths(
             surprise = ladders.upward_surprise[i] if j == 0 else ladders.downward_surprise[i]
             usual = ladders.upward_spread[i] if j == 0 else ladders.downward_spread[i]
             offset[j] *= ladders.memory[i]
-            _walk(base + offset[j], rise, sign * activations, ratchet[i] > 0.0, path, progress)
-            spread[j] += _FORGETTING * (usual - spread[j])
+            _walk(base + offset[j], rise, sign * activations, ratchet[i], path, progress)
+            spread[j] += _SPREAD_RETURN * (usual - spread[j])
             final = path[-1] + spread[j] * surprise
             if side[i] == sign:
                 final = sign * final_eur_mwh[i]
                 offset[j] += ladders.following[i] * (final - path[-1])
                 spread[j] += _SPREAD_FOLLOWING * (abs(final - path[-1]) - spread[j])
-            _bend(path, progress, final, ratchet[i] > 0.0, reveal.at_once[i], reveal.power[i])
+            _bend(path, progress, final, ratchet[i], reveal.at_once[i], reveal.power[i])
             (up if j == 0 else down)[width * i : width * (i + 1)] = sign * path
     return MarginalPaths(up, down)

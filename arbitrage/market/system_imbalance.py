@@ -25,14 +25,14 @@ _THOUSAND_MW = 1_000.0
 class SystemImbalanceParameters:
     """The imbalance of each minute, in MW; surplus positive."""
 
-    mean_mw: float = -26.0
-    slow_std_mw: float = 56.5
-    slow_time_min: float = 95.0
-    fast_std_mw: float = 91.0
+    mean_mw: float = -28.0
+    slow_std_mw: float = 54.0
+    slow_time_min: float = 84.0
+    fast_std_mw: float = 90.0
     fast_time_min: float = 8.0
     volatility_log_std: float = 0.83
     """Of the factor on the slow part (its root on the fast one) that makes some hours eventful and others calm."""
-    volatility_time_min: float = 220.0
+    volatility_time_min: float = 700.0
     solar_restlessness: float = 0.4
     """Relative rise of the slow part's spread at 1,000 MW of expected solar output; it grows as the output's root."""
     wind_error_share: float = 0.01

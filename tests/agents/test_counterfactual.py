@@ -38,7 +38,7 @@ def swept(
     for where in follow:
         advantages[where] = 1.0
     ends = np.tile(end_value or [0.0] * lattice.nodes, (len(path.rows), 1))
-    return sweep(path, lattice, advantages, ends)
+    return sweep(path, lattice, advantages[:, None], ends)
 
 
 def test_three_quarter_hours_under_the_best_policy_are_those_of_the_hand() -> None:
@@ -128,6 +128,6 @@ def test_following_its_own_realised_advantages_a_sweep_ends_at_hindsight(
     path = lay_path(market, whole(market))
     seen = swept(path, lattice, [])
     for _ in prices:
-        seen = sweep(path, lattice, seen.advantage_eur, np.zeros((len(prices), lattice.nodes)))
+        seen = sweep(path, lattice, seen.advantage_eur[:, None], np.zeros((len(prices), lattice.nodes)))
     best = perfect_foresight(market, battery, whole(market)).profit_eur
     assert seen.value_eur[0, 0] == pytest.approx(best, abs=1e-2)

@@ -68,7 +68,8 @@ def test_a_state_that_was_never_left_goes_anywhere() -> None:
 
 def chain_of(transitions: np.ndarray) -> PriceChain:
     """Fast gaps -1 and 1, slow gaps 0 and 1."""
-    return PriceChain(np.array([-1.0, 1.0]), np.array([0.0, 1.0]), np.array([-1.0, -1.0, 1.0, 1.0]), transitions)
+    fast, slow, centres = np.array([-1.0, 1.0]), np.array([0.0, 1.0]), np.array([-1.0, -1.0, 1.0, 1.0])
+    return PriceChain(fast, slow, centres, transitions, np.zeros(1), np.zeros(1))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import gymnasium
@@ -14,10 +15,25 @@ from arbitrage.battery import Battery
 from arbitrage.env.batched import BatchedImbalanceEnv
 from arbitrage.env.registration import ENVIRONMENT_ID, register
 from arbitrage.env.single import BelgianImbalanceEnv
-from arbitrage.market.series import MarketSeries
+from arbitrage.market.series import MarketSeries, build_market
+from arbitrage.market.tapes import PRICE, Tape
+from arbitrage.observation import FeatureSet
+from tests.minute_worlds import simulated_days
 from tests.worlds import batteries, market_of, noisy_market
 
 WORLD = noisy_market(seed=2, days=3, gaps=20)
+
+
+def minute_world(delay_min: int) -> MarketSeries:
+    """The simulated days with minute records, and with a gap in the first quarter-hours of 2 July."""
+    world = simulated_days()
+    prices = world.prices.copy()
+    prices.iloc[[193, 195], 0] = np.nan
+    tables = {"day_ahead": world.day_ahead, "forecasts": world.forecasts, "minutes": world.minutes}
+    return build_market(prices, **tables, publication_delay_min=delay_min)
+
+
+MINUTE_WORLDS = {delay_min: minute_world(delay_min) for delay_min in (0, 1, 2, 20)}
 
 
 @settings(max_examples=25, deadline=None)
@@ -32,18 +48,59 @@ WORLD = noisy_market(seed=2, days=3, gaps=20)
 def test_each_battery_of_the_twin_does_to_the_last_bit_what_the_single_environment_does(
     battery: Battery, kind: str, step_min: int, day: str, soc_fraction: float, seed: int
 ) -> None:
-    random, count = np.random.default_rng(seed), 3
+    # Two whole days in quarter-hours, midnight included; the first hours in finer steps.
+    steps = 2 * 96 if step_min == 15 else 150
     options = {"day": day, "soc_fraction": soc_fraction}
-    setting: dict[str, Any] = {"actions": kind, "step_min": step_min, "episode_days": 2}
-    twin = BatchedImbalanceEnv(count, WORLD, battery, **setting)
-    singles = [BelgianImbalanceEnv(WORLD, battery, **setting) for _ in range(count)]
+    compare_with_twin(WORLD, battery, steps, seed, options, actions=kind, step_min=step_min, episode_days=2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    battery=batteries(),
+    kind=st.sampled_from(["discrete", "continuous"]),
+    features=st.sampled_from(list(FeatureSet)),
+    step_min=st.sampled_from([1, 5]),
+    delay_min=st.sampled_from(sorted(MINUTE_WORLDS)),
+    soc_fraction=st.floats(0.0, 1.0),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_so_it_does_by_the_minute_with_every_set_of_features_across_midnight_and_a_gap(
+    battery: Battery, kind: str, features: str, step_min: int, delay_min: int, soc_fraction: float, seed: int
+) -> None:
+    # The series begins two hours before midnight, so that few steps reach the next day and its gap.
+    market = cut(MINUTE_WORLDS[delay_min], first=184)
+    setting = {"actions": kind, "step_min": step_min, "features": features, "partial_days": True, "episode_days": 2}
+    options = {"day": "2024-07-01", "soc_fraction": soc_fraction}
+    compare_with_twin(market, battery, 210 // step_min, seed, options, **setting)
+
+
+def cut(market: MarketSeries, first: int) -> MarketSeries:
+    """The market whose series begins at row `first`; what was published before stays known."""
+    price = market.tapes[PRICE]
+    later = Tape(price.first_minute + 15 * first, price.values[first:], price.available_at[first:])
+    return dataclasses.replace(
+        market,
+        frame=market.frame.iloc[first:],
+        quarter_hours=market.quarter_hours[first:],
+        price_eur_mwh=later.values,
+        day_numbers=market.day_numbers[first:],
+        tapes={**market.tapes, PRICE: later},
+    )
+
+
+def compare_with_twin(
+    market: MarketSeries, battery: Battery, steps: int, seed: int, options: dict[str, Any], **setting: Any
+) -> None:
+    random, count, kind = np.random.default_rng(seed), 3, setting["actions"]
+    twin = BatchedImbalanceEnv(count, market, battery, **setting)
+    singles = [BelgianImbalanceEnv(market, battery, **setting) for _ in range(count)]
+    assert twin.observation_names == singles[0].observation_names
     observed, info = twin.reset(seed=0, options=options)
     for i, single in enumerate(singles):
         alone, alone_info = single.reset(seed=0, options=options)
         np.testing.assert_array_equal(observed[i], alone)
         assert info["soc_mwh"][i] == alone_info["soc_mwh"]
-    # Two whole days in quarter-hours, midnight included; the first hours in finer steps.
-    for _ in range(2 * 24 * 60 // step_min if step_min == 15 else 150):
+    for _ in range(steps):
         shape = (count,) if kind == "discrete" else (count, 1)
         actions = random.integers(0, 3, shape) if kind == "discrete" else random.uniform(-1.2, 1.2, shape)
         observed, rewards, terminated, truncated, info = twin.step(actions)

@@ -7,8 +7,10 @@ conditions joined by AND on times, equality and `is not null`; `order_by`, `sele
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json
+import operator
 import re
 import threading
 import time
@@ -19,6 +21,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -29,6 +32,13 @@ Reply = Callable[["_Handler", list[Row]], None]
 _PATH = re.compile(r"/api/explore/v2\.1/catalog/datasets/(?P<id>\w+)/(?P<form>records|exports/json|exports/csv)")
 _COMPARISON = re.compile(r'(?P<field>\w+) (?P<sign>>=|<=|<|>|=) "(?P<value>[^"]*)"')
 _NOT_NULL = re.compile(r"(?P<field>\w+) is not null")
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T")
 LABELS = {"datetime": "Datetime", "imbalanceprice": "Imbalance Price", "qualitystatus": "Quality status"}
 
@@ -139,7 +149,8 @@ def answer(rows: list[Row], form: str, query: dict[str, str]) -> list[Row]:
     if form == "records":
         page(rows, query)
     zone = query.get("timezone", "UTC")
-    selected = [row for row in rows if all(holds(row, zone) for holds in conditions(rows, query.get("where")))]
+    wanted = conditions(rows, query.get("where"), zone)
+    selected = [row for row in rows if all(condition(row) for condition in wanted)]
     selected.sort(key=lambda row: next(iter(row.values())), reverse=True)
     if "order_by" in query:
         name, _, direction = query["order_by"].partition(" ")
@@ -154,39 +165,27 @@ def answer(rows: list[Row], form: str, query: dict[str, str]) -> list[Row]:
     ]
 
 
-def conditions(rows: list[Row], where: str | None) -> list[Callable[[Row, str], bool]]:
+def conditions(rows: list[Row], where: str | None, zone: str) -> list[Callable[[Row], bool]]:
     """The parts of a `where`. Raises BadQuery if one is of no known form or names no field."""
-    return [condition(rows, text.strip()) for text in re.split(r"\bAND\b", where)] if where else []
+    return [condition(rows, text.strip(), zone) for text in re.split(r"\bAND\b", where)] if where else []
 
 
-def condition(rows: list[Row], text: str) -> Callable[[Row, str], bool]:
+def condition(rows: list[Row], text: str, zone: str) -> Callable[[Row], bool]:
+    """One part of a `where`; a time without an offset in it is one of the zone of the query."""
     match = _COMPARISON.fullmatch(text)
     if match is not None:
-        name, sign, value = match["field"], match["sign"], match["value"]
+        name, compare = match["field"], _ORDERS[match["sign"]]
         require_field(rows, name)
-        return lambda row, zone: compare(row[name], sign, value, zone)
+        if _TIME.match(match["value"]):
+            stamp = dt.datetime.fromisoformat(match["value"])
+            moment = stamp if stamp.tzinfo else stamp.replace(tzinfo=ZoneInfo(zone))
+            return lambda row: compare(dt.datetime.fromisoformat(row[name]), moment)
+        return lambda row: row[name] is not None and compare(row[name], match["value"])
     match = _NOT_NULL.fullmatch(text)
     if match is None:
         raise BadQuery("ODSQLError", f"ODSQL query is malformed: {text}")
     require_field(rows, match["field"])
-    return lambda row, zone: row[match["field"]] is not None
-
-
-def compare(cell: object, sign: str, value: str, zone: str) -> bool:
-    """A comparison of a cell; a time without an offset is one of the zone of the query."""
-    left: Any = cell
-    right: Any = value
-    if _TIME.match(value):
-        left, right = pd.Timestamp(str(cell)), pd.Timestamp(value)
-        right = right if right.tzinfo else right.tz_localize(zone)
-    orders: dict[str, Callable[[], bool]] = {
-        ">=": lambda: left >= right,
-        "<=": lambda: left <= right,
-        ">": lambda: left > right,
-        "<": lambda: left < right,
-        "=": lambda: left == right,
-    }
-    return cell is not None and orders[sign]()
+    return lambda row: row[match["field"]] is not None
 
 
 def require_field(rows: list[Row], name: str) -> None:
@@ -196,7 +195,7 @@ def require_field(rows: list[Row], name: str) -> None:
 
 def in_zone(value: object, zone: str) -> object:
     if isinstance(value, str) and _TIME.match(value):
-        return pd.Timestamp(value).tz_convert(zone).isoformat()
+        return dt.datetime.fromisoformat(value).astimezone(ZoneInfo(zone)).isoformat()
     return value
 
 
@@ -350,8 +349,7 @@ _EDGES = ("minus_inf", "minus_400", "minus_200", "0", "200", "400", "inf")
 def imbalance_forecasts(start: str, end: str, ahead_min: int = 0) -> list[Row]:
     """Records of ods136 (ahead_min 0) or ods147 (15): one a minute, some seconds late."""
     probabilities = {
-        f"predictions_categoricalsiprediction_from_{low}_to_{high}": 1 / 6
-        for low, high in itertools.pairwise(_EDGES)
+        f"predictions_categoricalsiprediction_from_{low}_to_{high}": 1 / 6 for low, high in itertools.pairwise(_EDGES)
     }
     return [
         {

@@ -165,16 +165,73 @@ def test_each_regime_publishes_its_own_measure_of_regulation(across: SimulatedMa
     assert old["net_regulation_volume_mw"].corr(old[IMBALANCE]) < -0.9
 
 
-def test_bids_rise_convexly_upward_and_fall_convexly_downward(across: SimulatedMarket) -> None:
+def ladder(world: SimulatedMarket, volumes_mw: range) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Price of the last bid called at each volume, shape [every 100th quarter-hour, volumes]."""
+    bids = world.scenario.bids
+    rows = range(0, len(bids.upward_start_eur_mwh), 100)
+    return np.array([[bid_price_eur_mwh(bids, row, float(volume)) for volume in volumes_mw] for row in rows])
+
+
+def test_bids_rise_upward_and_fall_downward_and_leave_a_gap_between(across: SimulatedMarket) -> None:
+    up, down = ladder(across, range(25, 1_001, 25)), ladder(across, range(-25, -1_001, -25))
+    assert (np.diff(up, axis=1) >= 0.0).all()
+    assert (np.diff(down, axis=1) <= 0.0).all()
+    assert (up[:, -1] > up[:, 0]).all()
+    assert (down[:, -1] < down[:, 0]).all()
+    assert (up[:, 0] > down[:, 0]).all()
+
+
+def test_ordinary_bids_are_convex_on_both_sides(across: SimulatedMarket) -> None:
     bids = across.scenario.bids
-    volumes = np.arange(0.0, 1_001.0, 100.0)
+    endless = np.full_like(bids.bid_mw, np.inf)
+    ordinary = bids._replace(upward_shelf_from_mw=endless, downward_shelf_from_mw=endless, extreme_from_mw=endless)
     for row in (0, 1_000, 5_000):
-        up = np.array([bid_price_eur_mwh(bids, row, volume) for volume in volumes])
-        down = np.array([bid_price_eur_mwh(bids, row, -volume - 1e-9) for volume in volumes[:-1]])
-        assert (np.diff(up) > 0.0).all()
-        assert (np.diff(up[:7], 2) > -1e-9).all()
-        assert (np.diff(down) < 0.0).all()
-        assert up[0] > down[0]
+        volumes = bids.bid_mw[row] * np.arange(1, 20)
+        up = np.array([bid_price_eur_mwh(ordinary, row, volume) for volume in volumes[volumes < 1_000.0]])
+        down = np.array([bid_price_eur_mwh(ordinary, row, -volume) for volume in volumes[volumes < 1_000.0]])
+        assert (np.diff(up, 2) > 0.0).all()
+        assert (np.diff(down, 2) < 0.0).all()
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_shelf_of_dear_reserves_begins_where_ordinary_bids_end(across: SimulatedMarket, side: float) -> None:
+    bids = across.scenario.bids
+    up = side > 0.0
+    shelf_from = bids.upward_shelf_from_mw if up else bids.downward_shelf_from_mw
+    jump = bids.upward_shelf_eur_mwh if up else bids.downward_shelf_eur_mwh
+    rows = [row for row in range(0, len(shelf_from), 50) if shelf_from[row] < 500.0]
+    assert len(rows) > 20
+    for row in rows:
+        flat = bids._replace(upward_shelf_eur_mwh=0.0 * jump, downward_shelf_eur_mwh=0.0 * jump)
+        last = bids.bid_mw[row] * np.floor(shelf_from[row] / bids.bid_mw[row])
+        beyond = last + bids.bid_mw[row]
+        assert bid_price_eur_mwh(bids, row, side * last) == bid_price_eur_mwh(flat, row, side * last)
+        rise = bid_price_eur_mwh(bids, row, side * beyond) - bid_price_eur_mwh(flat, row, side * beyond)
+        assert rise == pytest.approx(side * jump[row])
+    assert np.std(np.log(shelf_from[: 20 * 96])) > 0.2
+
+
+def test_the_preset_2019_has_the_ladder_of_2018_and_2019() -> None:
+    start = epoch_minute("2022-01-01T00:00+01:00")
+    world = simulate(start, start + 365 * 1440, seed=3, parameters="2019")
+    prices = ladder(world, range(-600, 601, 100))
+    middle = (prices[:, 5] + prices[:, 7]) / 2.0
+    distance = np.median(np.abs(prices - middle[:, None]), axis=0)
+    assert distance[[0, 8, 10, 12]] / distance[7] == pytest.approx([10.5, 1.77, 2.79, 5.76], rel=0.3)
+    assert distance[[1, 2, 3]] / distance[7] == pytest.approx([1.57, 1.52, 1.40], rel=0.3)
+
+
+def test_the_marginal_price_rises_with_the_shortage_as_in_2024() -> None:
+    world = simulate(epoch_minute("2024-01-01T00:00Z"), epoch_minute("2024-04-14T04:00Z"), seed=2, parameters="2024")
+    table = world.prices
+    hourly = world.day_ahead[DAY_AHEAD].reindex(pd.DatetimeIndex(table.index).floor("h")).to_numpy()
+    distance = table[INCREMENTAL] - hourly
+    small = distance[table[IMBALANCE].between(-75.0, -25.0)].median()
+    great = distance[table[IMBALANCE].between(-300.0, -200.0)].median()
+    greatest = distance[table[IMBALANCE].between(-700.0, -400.0)].median()
+    assert small == pytest.approx(73.0, rel=0.25)
+    assert great == pytest.approx(109.0, rel=0.25)
+    assert greatest > great + 50.0
 
 
 def test_day_ahead_prices_and_forecasts_become_known_the_day_before() -> None:
@@ -254,6 +311,51 @@ def test_a_first_quarter_of_2024_has_the_imbalance_of_that_quarter() -> None:
     assert imbalance.std() == pytest.approx(173.0, rel=0.15)
     assert autocorrelation(imbalance, 1) == pytest.approx(0.74, abs=0.06)
     assert (world.prices[ALPHA] > 0.0).mean() == pytest.approx(0.22, abs=0.05)
+
+
+def by_minute_of_hour(world: SimulatedMarket, hours: range) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Own imbalance of each minute in the Brussels hours named, shape [hours found, 60]."""
+    scenario = world.scenario
+    first = int(scenario.fundamentals.quarter_hours[0])
+    own = scenario.minute_imbalance_mw[scenario.start - first : scenario.end - first].reshape(-1, 60)
+    clock = pd.DatetimeIndex(world.minutes.index[::60]).tz_convert("Europe/Brussels").hour
+    return own[np.isin(clock, list(hours))]
+
+
+def test_schedules_are_flat_within_the_hour_so_that_ramps_leave_a_sawtooth(year: SimulatedMarket) -> None:
+    rising, falling = by_minute_of_hour(year, range(16, 18)), by_minute_of_hour(year, range(21, 23))
+    for hours, sign in ((rising, 1.0), (falling, -1.0)):
+        first, last = hours[:, :15].mean(), hours[:, 45:].mean()
+        assert sign * (first - last) > 25.0
+    imbalance = year.prices[IMBALANCE].to_numpy().reshape(-1, 4)
+    into_the_hour = np.sqrt(np.mean((imbalance[1:, 0] - imbalance[:-1, 3]) ** 2))
+    within_the_hour = np.sqrt(np.mean(np.diff(imbalance, axis=1) ** 2))
+    assert into_the_hour > 1.1 * within_the_hour
+
+
+def test_sunny_hours_are_the_most_eventful(year: SimulatedMarket) -> None:
+    noon, night = by_minute_of_hour(year, range(11, 15)), by_minute_of_hour(year, range(4))
+    assert noon.mean(axis=1).std() > 1.3 * night.mean(axis=1).std()
+
+
+def test_calm_and_eventful_times_alternate_in_the_imbalance_of_hours_and_of_minutes(year: SimulatedMarket) -> None:
+    imbalance = year.prices[IMBALANCE].to_numpy().reshape(-1, 4)
+    standardised = (imbalance - imbalance.mean()) / imbalance.std()
+    assert np.mean(standardised**4) > 4.5
+    level = pd.Series(np.abs(imbalance - np.median(imbalance)).mean(axis=1))
+    own = year.scenario.minute_imbalance_mw[: 15 * imbalance.size].reshape(-1, 60)
+    roughness = pd.Series(np.abs(np.diff(own, axis=1)).mean(axis=1))
+    assert level.corr(roughness, method="spearman") > 0.25
+    assert autocorrelation(roughness, 3) > 0.4
+
+
+def test_load_is_low_in_the_night_and_highest_in_the_evening(year: SimulatedMarket) -> None:
+    fundamentals = year.scenario.fundamentals
+    load = pd.Series(fundamentals.load_mw[:-1], index=year.prices.index)
+    hourly = load.groupby(load.index.tz_convert("Europe/Brussels").hour).mean()
+    assert hourly.idxmin() in (2, 3, 4)
+    assert hourly.idxmax() in (17, 18, 19)
+    assert hourly.max() - hourly.min() == pytest.approx(3_000.0, rel=0.25)
 
 
 def test_the_indicative_price_comes_to_rest_within_the_quarter_hour(across: SimulatedMarket) -> None:

@@ -71,10 +71,34 @@ def test_minutes_are_read_as_a_genuine_file_is_read(store: Store) -> None:
 
 def test_the_same_again_adds_nothing_and_leaves_the_file_as_it_is(store: Store) -> None:
     store.absorb(JUNE, seen(double.quarter_hours(*FIRST_DAY), MONDAY))
-    before = store.path(JUNE).read_bytes()
+    before = store.path(JUNE).stat()
     change = store.absorb(JUNE, seen(double.quarter_hours(*FIRST_DAY)[::-1], TUESDAY))
     assert (change.added, change.revised, change.withdrawn) == (0, 0, 0)
-    assert store.path(JUNE).read_bytes() == before
+    after = store.path(JUNE).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_the_same_absence_again_adds_nothing(store: Store) -> None:
+    march = chunk("ods047", "2024-03-01")
+    rows = double.old_quarter_hours("2024-03-01", "2024-03-02", "NotValidated")
+    assert rows[0]["strategicreserveprice"] is None
+    store.absorb(march, seen(rows, MONDAY))
+    assert store.absorb(march, seen(rows, TUESDAY)).revised == 0
+
+
+def test_a_record_without_any_value_is_a_record(store: Store) -> None:
+    rows = double.solar("2024-06-01", "2024-06-01T00:30")
+    for name in ("measured", "mostrecentforecast", "dayaheadforecast"):
+        rows[0][name] = None
+    store.absorb(chunk("ods032"), seen(rows[3:], MONDAY))
+    assert store.absorb(chunk("ods032"), seen(rows, TUESDAY)).added == 1
+
+
+def test_a_validated_record_counts_whatever_is_said_later(store: Store) -> None:
+    hour = ("2024-06-01T00:00", "2024-06-01T00:15")
+    store.absorb(JUNE, seen(double.quarter_hours(*hour, "Validated", 1.0), MONDAY))
+    store.absorb(JUNE, seen(double.quarter_hours(*hour, "NotValidated", 2.0), TUESDAY))
+    assert prices(store) == [double.price_of(utc("2024-06-01")) + 1.0]
 
 
 def test_a_record_that_changed_is_a_revision_and_both_are_kept(store: Store) -> None:
@@ -273,10 +297,13 @@ def test_a_write_that_is_interrupted_leaves_the_old_file(store: Store, monkeypat
     assert len(store.revisions(PRICES)) == 2 * 96
 
 
-def test_a_half_written_file_of_a_dead_writer_is_never_read(store: Store) -> None:
+def test_a_half_written_file_of_a_dead_writer_is_never_read_and_swept_by_the_next(store: Store) -> None:
     store.absorb(JUNE, seen(double.quarter_hours(*FIRST_DAY), MONDAY))
-    (store.path(JUNE).parent / ".2024-06.parquet.4711.unfinished").write_bytes(b"PAR1 half")
+    half = store.path(JUNE).parent / ".2024-06.parquet.4711.unfinished"
+    half.write_bytes(b"PAR1 half")
     assert len(store.frame(PRICES)) == 96
+    store.absorb(JUNE, seen(double.quarter_hours(*FIRST_DAY), TUESDAY))
+    assert not half.exists()
 
 
 @pytest.mark.parametrize("length", [0, 3, 200, -1])

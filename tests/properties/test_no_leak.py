@@ -50,14 +50,14 @@ def policies(market: MarketSeries) -> dict[str, Policy]:
     config = ClosedFormConfig(cosines=12, passes=1, network=NetworkConfig(width=8, steps=60), size=size)
     lesson = prepare_lesson(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
     fitted = fit_closed_form(lesson, config, seed=0)
-    learned = ArbitragePolicy(BATTERY, size, fitted.stages[-1:], tuple(market.tapes), random_critic())
+    learned = ArbitragePolicy(BATTERY, size, fitted.stages[-1:], tuple(market.tapes), critic=random_critic())
     return {policy.name: policy for policy in (Idle(), ThresholdRule(), SpreadRule(), learned)}
 
 
 def random_critic() -> Network:
     """A critic that knows nothing, but says something else of every state of the market."""
     random = np.random.default_rng(0)
-    inputs, width, outputs = len(MarketFeatures.names) + 2, 8, 3 * QUANTILES
+    inputs, width, outputs = len(MarketFeatures().quarter_names) + 2, 8, 3 * QUANTILES
     shapes = ((inputs, width), width, (width, width), width, (width, outputs), outputs)
     weights = [random.normal(size=shape).astype(np.float32) for shape in shapes]
     return Network(np.zeros(inputs, dtype=np.float32), np.ones(inputs, dtype=np.float32), *weights)

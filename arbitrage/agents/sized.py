@@ -1,0 +1,75 @@
+"""A policy at another size: less power than it asks for, or the policy of a small battery on a large one.
+
+Law: nothing but the size changes. The inner policy reads the same market, is told the state of its own small battery,
+and what it asks for is multiplied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.policy import Intent, Outlook, Policy
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.market.tapes import Knowledge
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledPower:
+    """Asks for a fraction of the power that another policy asks for."""
+
+    policy: Policy
+    power_fraction: float
+
+    @property
+    def name(self) -> str:
+        """The policy's, with the fraction."""
+        return f"{self.policy.name} at {self.power_fraction:.0%} power"
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> SizedOutlook:
+        """The policy's reading, its power scaled."""
+        return SizedOutlook(self.policy.read(knowledge, battery), 1.0, self.power_fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class Enlarged:
+    """Runs the policy of one battery on another that is so many times as large in power and in energy alike."""
+
+    policy: Policy
+    trained_battery: Battery
+
+    @property
+    def name(self) -> str:
+        """The policy's."""
+        return self.policy.name
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> SizedOutlook:
+        """The policy's reading for its own battery; states and powers are translated."""
+        times = battery.power_mw / self.trained_battery.power_mw
+        return SizedOutlook(self.policy.read(knowledge, self.trained_battery), times, times)
+
+
+@dataclass(frozen=True, slots=True)
+class SizedOutlook:
+    """A reading made for a battery `state_times` smaller, whose answers are made `power_times` larger."""
+
+    outlook: Outlook
+    state_times: float
+    power_times: float
+
+    def intent(self, at: int, state: BatteryState) -> Intent:
+        """The inner intent with its power multiplied; advantages stay those of the inner battery."""
+        inner = self.outlook.intent(at, self._inner(state))
+        return replace(inner, power_mw=inner.power_mw * self.power_times)
+
+    def outcomes_eur(self, at: int, state: BatteryState) -> Floats | None:
+        """The inner outcomes, in the money of the larger battery."""
+        outcomes = self.outlook.outcomes_eur(at, self._inner(state))
+        return None if outcomes is None else outcomes * self.state_times
+
+    def _inner(self, state: BatteryState) -> BatteryState:
+        return replace(state, soc_mwh=state.soc_mwh / self.state_times)

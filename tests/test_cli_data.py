@@ -1,0 +1,136 @@
+"""The commands that fill the store, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from arbitrage.cli_data import add_commands, poll_words
+from arbitrage.cli_options import SEVERAL_VALUES
+from arbitrage.errors import BadInput
+from arbitrage.market.elia_client import HOST_VARIABLE, Unreachable
+from arbitrage.market.elia_datasets import DATASETS
+from arbitrage.market.entsoe import TOKEN_VARIABLE
+from arbitrage.market.store import Change
+from arbitrage.market.watching import Poll
+from tests.market import elia_server as double
+from tests.market.elia_server import EliaServer
+
+LIVE_MINUTES = next(dataset for dataset in DATASETS if dataset.name == "ods161")
+SPAN = ("--start", "2024-09-01T00:00Z", "--end", "2024-09-03T00:00+02:00")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EliaServer]:
+    rows = double.quarter_hours("2024-09-01", "2024-10-01")
+    datasets = {dataset.name: list[double.Row]() for dataset in DATASETS} | {"ods134": rows[:100] + rows[101:]}
+    with EliaServer(datasets).running() as running:
+        monkeypatch.setenv(HOST_VARIABLE, running.url)
+        yield running
+
+
+def run(*arguments: str) -> Result:
+    app = typer.Typer()
+    add_commands(app)
+    return CliRunner().invoke(app, arguments)
+
+
+def test_a_fetch_says_what_it_did_and_what_is_missing(server: EliaServer, tmp_path: Path) -> None:
+    done = run("fetch", *SPAN, "--store", str(tmp_path / "store"))
+    assert (done.exit_code, done.exception) == (0, None)
+    assert "2879" in done.stdout
+    assert "missing prices: 2024-09-02T01:00Z to 2024-09-02T01:15Z" in done.stdout
+    assert (tmp_path / "store/prices/ods134/2024-09.parquet").exists()
+
+
+def test_figures_are_json_and_everything_is_in_them(server: EliaServer, tmp_path: Path) -> None:
+    what = ("--what", "prices", "--what", "minutes")
+    done = run("fetch", *SPAN, *what, "--store", str(tmp_path / "store"), "--json", "-")
+    prices, minutes = json.loads(done.stdout)["shelves"]
+    assert prices == {
+        "shelf": "prices",
+        "asked": 1,
+        "empty": 0,
+        "skipped": 0,
+        "added": 2879,
+        "revised": 0,
+        "withdrawn": 0,
+        "missing": [["2024-09-02T01:00:00+00:00", "2024-09-02T01:15:00+00:00"]],
+    }
+    assert (minutes["asked"], minutes["empty"]) == (2, 2)
+    assert minutes["missing"] == [["2024-09-01T00:00:00+00:00", "2024-09-02T22:00:00+00:00"]]
+
+
+def test_a_fetch_with_an_answer_that_cannot_be_used_fails_with_its_reasons(server: EliaServer, tmp_path: Path) -> None:
+    server.bad_days.append(double.holds(lambda rows: [rows[0] | {"imbalanceprice": "dear"}]))
+    done = run("fetch", *SPAN, "--store", str(tmp_path / "store"), "--json", str(tmp_path / "figures.json"))
+    assert isinstance(done.exception, RuntimeError)
+    assert "ods134, 2024-09-01T00:00Z to 2024-10-01T00:00Z" in str(done.exception)
+    assert "'dear' is not a number" in str(done.exception)
+    assert json.loads((tmp_path / "figures.json").read_text())["failures"] == [str(done.exception)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("fetch", "--start", "2024-09-01"), "no time zone"),
+        (("fetch", *SPAN, "--base-url", "opendata"), "not an http or https address"),
+        (("fetch", *SPAN, "--what", "day-ahead"), f"set {TOKEN_VARIABLE}"),
+        (("watch", "--what", "day-ahead"), "nothing is published live of day-ahead"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    server: EliaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], reason: str
+) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    done = run(*arguments, "--store", str(tmp_path / "store"))
+    assert isinstance(done.exception, BadInput)
+    assert reason in str(done.exception)
+    assert server.requests == []
+
+
+def test_several_topics_may_follow_one_option() -> None:
+    assert "--what" in SEVERAL_VALUES
+
+
+def test_a_watch_stops_cleanly_when_interrupted(server: EliaServer, tmp_path: Path) -> None:
+    now = pd.Timestamp.now(tz="UTC").floor("15min")
+    server.datasets["ods162"] = double.quarter_hours(
+        f"{now - pd.Timedelta(hours=1):%Y-%m-%dT%H:%M}", f"{now:%Y-%m-%dT%H:%M}", "NotValidated"
+    )
+    command = [sys.executable, "-W", "ignore", "-m", "arbitrage", "data", "watch", "--what", "prices"]
+    options = ["--store", str(tmp_path / "store"), "--interval-s", "60"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert "ods162 prices: newest" in first
+    assert "4 new, 0 revised" in first
+    assert (process.returncode, out, err) == (0, "stopped after 1 polls: 4 records stored\n", "")
+
+
+def test_a_poll_is_told_in_one_line() -> None:
+    at = pd.Timestamp("2024-12-01T10:01:30", tz="UTC")
+    newest = pd.Series(
+        {"imbalance_price_eur_mwh": 212.4, "quality": "not_validated"}, name=pd.Timestamp("2024-12-01T10:00Z")
+    )
+    assert poll_words(Poll(LIVE_MINUTES, at, Change(2, 1), newest)) == (
+        "2024-12-01T10:01:30Z ods161 minutes: newest 2024-12-01T10:00Z imbalance_price_eur_mwh 212.40, "
+        "not_validated, age 30 s; 2 new, 1 revised"
+    )
+    failing = Poll(LIVE_MINUTES, at, Change(), None, Unreachable("gave up"), at - pd.Timedelta(minutes=5))
+    assert poll_words(failing) == (
+        "2024-12-01T10:01:30Z ods161 minutes: OUTAGE since 2024-12-01T09:56:30Z: gave up; no record yet"
+    )
+    back = Poll(LIVE_MINUTES, at, Change(), newest, restored_after=pd.Timedelta(minutes=5))
+    assert "minutes: back after 300 s; newest" in poll_words(back)
