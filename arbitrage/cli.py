@@ -33,9 +33,12 @@ from arbitrage.cli_options import (
     ChargeEfficiency,
     DayAhead,
     DischargeEfficiency,
+    FeatureSetOption,
     Forecasts,
     JsonOut,
+    MarketOptions,
     MaxCycles,
+    Minutes,
     Power,
     Prices,
     PublicationDelay,
@@ -59,6 +62,7 @@ from arbitrage.market.sample import sample_files
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.market.tapes import DAY_AHEAD
+from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 from arbitrage.strategies import Trial, find_policy, try_strategy
 from arbitrage.training import TrainingPlan, code_revision, train
@@ -154,6 +158,7 @@ def backtest_command(
     strategy: Annotated[str, typer.Option(help="idle, threshold, spread, perfect-foresight or a policy directory.")],
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
+    minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
@@ -174,9 +179,7 @@ def backtest_command(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     card = _card_of(strategy)
-    market = read_market(
-        prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=_delay(publication_delay_min, card)
-    )
+    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_delay(card))
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
     _warn_of_reset(card, reset)
     trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days))
@@ -200,6 +203,7 @@ def compare_command(
     strategy: Strategies,
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
+    minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
@@ -220,10 +224,11 @@ def compare_command(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     cards = [card for name in strategy if (card := _card_of(name))]
-    delays = {_delay(publication_delay_min, card) for card in cards} or {_delay(publication_delay_min, None)}
+    delays = sorted({int(card["publication_delay_min"]) for card in cards})
     if len(delays) > 1:
-        raise BadInput([Fault("strategy", f"the policies were trained for different delays: {sorted(delays)} min")])
-    market = read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delays.pop())
+        raise BadInput([Fault("strategy", f"the policies were trained for different delays: {delays} min")])
+    market_options = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min)
+    market = market_options.market(delays[0] if delays else None)
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
     for card in cards:
         _warn_of_reset(card, reset)
@@ -246,6 +251,7 @@ def train_command(
     out: Annotated[Path, typer.Option(help="Directory of the policy; an interrupted training there is resumed.")],
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
+    minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
@@ -260,15 +266,18 @@ def train_command(
     soc_reset: Reset = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     members: Annotated[int, typer.Option(min=1, help="Fits to average.")] = 1,
+    features: FeatureSetOption = None,
     json_out: JsonOut = None,
 ) -> None:
     """Learn a policy from past prices."""
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
-    delay = _delay(publication_delay_min, None)
-    plan = TrainingPlan(
-        market=read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delay),
+    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market()
+    by_default = FeatureSet.QUARTER_HOUR if market.minute_source is None else FeatureSet.FULL
+    plan = TrainingPlan.of(
+        features or by_default,
+        market=market,
         battery=options.battery(None),
         train_days=DaysOfMonth.parse(train_days),
         validation_days=DaysOfMonth.parse(validation_days),
@@ -278,14 +287,12 @@ def train_command(
         seed=seed,
         members=members,
     )
-    with _progress("training", 1.0) as (progress, task):
-        card = train(plan, out, lambda text, share: progress.update(task, description=text, completed=share))
+    card = _train(plan, out)
     _write_json(card, json_out)
     if json_out != "-":
         chosen = card["chosen_stage"]
-        _print_figures(
-            {"policy": out, "seconds": card["training_seconds"], "stage": chosen, **card["validation"][chosen]}
-        )
+        figures = card["validation"][chosen]
+        _print_figures({"policy": out, "seconds": card["training_seconds"], "stage": chosen, **figures})
 
 
 @app.command("decide")
@@ -297,6 +304,7 @@ def decide_command(
     cycles_used: Annotated[float, typer.Option(min=0.0, help="Equivalent full cycles since Brussels midnight.")] = 0.0,
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
+    minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
@@ -306,20 +314,20 @@ def decide_command(
     wear_cost_eur_mwh: WearCost = None,
     json_out: JsonOut = None,
 ) -> None:
-    """Decide one quarter-hour on what was known at its beginning."""
+    """Decide one quarter-hour, or one minute where the policy looks at minutes, on what was known then."""
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     card = _card_of(strategy)
-    delay = _delay(publication_delay_min, card)
-    market = read_market(prices, day_ahead=day_ahead, forecasts=forecasts, publication_delay_min=delay)
+    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_delay(card))
     battery = options.battery(card)
-    time = time_to_decide(market, at)
+    step_min = MINUTES_PER_QUARTER_HOUR if card is None else int(card["step_min"])
+    time = time_to_decide(market, at, step_min)
     _warn_of_reset(card, SocReset.NEVER)
     trial = Trial(market, battery, selection_of(market, None, None, None, None)[0], SocReset.NEVER, DaysOfMonth(1, 31))
     policy = find_policy(strategy, trial, _warn)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
-    answer = _decision_in_words(Dispatcher(policy, battery, market, time, MINUTES_PER_QUARTER_HOUR), state)
+    answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state)
     _write_json(answer, json_out)
     if json_out != "-":
         _print_figures(answer)
@@ -359,8 +367,7 @@ def demo_command(
     plan = TrainingPlan(
         market=market, battery=battery, train_days=DaysOfMonth(1, 20), validation_days=DaysOfMonth(21, 25)
     )
-    with _progress("training", 1.0) as (progress, task):
-        train(plan, out / "policy", lambda text, share: progress.update(task, description=text, completed=share))
+    _train(plan, out / "policy")
     selection, reset = selection_of(market, None, None, "26-31", None)
     trial = Trial(market, battery, selection, reset, plan.validation_days)
     results = [_try(name, trial) for name in (str(out / "policy"), "idle", "threshold", "spread", PERFECT_FORESIGHT)]
@@ -382,16 +389,18 @@ def doctor_command(json_out: JsonOut = None) -> None:
         raise RuntimeError("something is not as it should be")
 
 
+def _train(plan: TrainingPlan, out: Path) -> dict[str, Any]:
+    with _progress("training", 1.0) as (progress, task):
+        return train(plan, out, lambda text, share: progress.update(task, description=text, completed=share))
+
+
 def _card_of(strategy: str) -> dict[str, Any] | None:
     return read_card(Path(strategy)) if (Path(strategy) / CARD_FILE).is_file() else None
 
 
-def _delay(given: int | None, card: dict[str, Any] | None) -> int:
-    """The delay asked for, else the policy's own, else none. Raises BadInput if the two differ."""
-    trained = None if card is None else int(card["publication_delay_min"])
-    if given is not None and trained is not None and given != trained:
-        raise BadInput([Fault("publication_delay_min", f"the policy was trained for {trained}, not {given}")])
-    return given if given is not None else trained or 0
+def _delay(card: dict[str, Any] | None) -> int | None:
+    """The publication delay that a policy was trained for; None for a rule."""
+    return None if card is None else int(card["publication_delay_min"])
 
 
 def _warn_of_reset(card: dict[str, Any] | None, reset: SocReset) -> None:
@@ -415,6 +424,7 @@ def _provenance(trial: Trial) -> dict[str, Any]:
         "data_sha256": trial.market.data_hash,
         "soc_reset": trial.soc_reset.value,
         "publication_delay_min": trial.market.publication_delay_min,
+        "minute_source": trial.market.minute_source,
         "code_revision": code_revision(),
     }
 
@@ -432,6 +442,7 @@ def _context(trial: Trial, title: str, seeds: tuple[int, ...], simulated: bool =
         seeds=seeds,
         code_revision=code_revision(),
         simulated=simulated,
+        minute_source=trial.market.minute_source,
         day_ahead_eur_mwh=day_ahead,
     )
 

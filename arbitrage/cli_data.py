@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -82,9 +81,9 @@ def watch_command(
             for poll in watch(Store(store), EliaSource(client), datasets, interval_s=interval_s):
                 polls += 1
                 records += poll.change.added + poll.change.revised
-                stdout.print(escape(poll_words(poll)), highlight=False, soft_wrap=True)
+                typer.echo(poll_words(poll))
     except KeyboardInterrupt:
-        stdout.print(f"stopped after {polls} polls: {records} records stored", highlight=False)
+        typer.echo(f"stopped after {polls} polls: {records} records stored")
 
 
 def poll_words(poll: Poll) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,15 +15,34 @@ from arbitrage.backtest.report import PriceStage
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.dialects import Quality
-from arbitrage.market.series import MarketSeries
+from arbitrage.market.elia import read_market
+from arbitrage.market.reconstructed_market import with_reconstructed_minutes
+from arbitrage.market.series import MINUTE_PUBLICATION_DELAY_MIN, MarketSeries
 from arbitrage.market.splits import SocReset, Span, default_reset, select
+from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 
 Prices = Annotated[list[Path], typer.Option(help="Quarter-hour imbalance prices; give it again for more files.")]
 DayAhead = Annotated[list[Path] | None, typer.Option(help="Day-ahead prices.")]
 Forecasts = Annotated[list[Path] | None, typer.Option(help="Day-ahead wind and solar forecasts.")]
+Minutes = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Indicative prices by minute: files, or reconstructed-easy, -matched or -harsh, which draws them around "
+        "the final prices; a seed may follow after a colon."
+    ),
+]
 PublicationDelay = Annotated[
-    int | None, typer.Option(min=0, help="Minutes from a quarter-hour's end until its price is known. [default: 0]")
+    int | None,
+    typer.Option(
+        min=0,
+        help="Minutes from the end of a minute or quarter-hour until its price is known. "
+        "[default: 1 with minutes, else 0]",
+    ),
+]
+FeatureSetOption = Annotated[
+    FeatureSet | None,
+    typer.Option("--features", help="What the policy sees. [default: full with minutes, else quarter_hour]"),
 ]
 Power = Annotated[float | None, typer.Option(help="Rated power, both directions. [default: 1]")]
 Capacity = Annotated[float | None, typer.Option(help="Nominal capacity. [default: 2]")]
@@ -45,8 +66,50 @@ JsonOut = Annotated[str | None, typer.Option("--json", help="Write the figures a
 ReportOut = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")]
 
 
-SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--strategy", "--what")
+SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--minutes", "--strategy", "--what")
 """Options that may be followed by more than one value."""
+_RECONSTRUCTED = re.compile(r"reconstructed-(?P<grade>[a-z]+)(:(?P<seed>\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class MarketOptions:
+    """The market as the command line names it."""
+
+    prices: Sequence[Path]
+    day_ahead: Sequence[Path] | None
+    forecasts: Sequence[Path] | None
+    minutes: Sequence[str] | None
+    publication_delay_min: int | None
+
+    def market(self, trained_delay_min: int | None = None) -> MarketSeries:
+        """Read it, known with the delay asked for, else with that a policy was trained for. Raises BadInput."""
+        given = self.publication_delay_min
+        if given is not None and trained_delay_min not in (None, given):
+            fault = f"the policy was trained for {trained_delay_min}, not {given}"
+            raise BadInput([Fault("publication_delay_min", fault)])
+        delay = trained_delay_min if given is None else given
+        names = list(self.minutes or ())
+        drawn = [_RECONSTRUCTED.fullmatch(name) for name in names]
+        if any(drawn) and len(names) > 1:
+            raise BadInput([Fault("minutes", "are either files or one reconstruction")])
+        if drawn and drawn[0] is not None:
+            return self._reconstructed(drawn[0]["grade"], int(drawn[0]["seed"] or 0), delay)
+        return read_market(
+            list(self.prices),
+            day_ahead=self.day_ahead,
+            forecasts=self.forecasts,
+            minutes=[Path(name) for name in names] or None,
+            publication_delay_min=delay,
+        )
+
+    def _reconstructed(self, grade: str, seed: int, delay_min: int | None) -> MarketSeries:
+        market = read_market(
+            list(self.prices),
+            day_ahead=self.day_ahead,
+            forecasts=self.forecasts,
+            publication_delay_min=MINUTE_PUBLICATION_DELAY_MIN if delay_min is None else delay_min,
+        )
+        return with_reconstructed_minutes(market, grade, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +137,11 @@ def selection_of(
     return select(market, start=start, end=end, days_of_month=days, soc_reset=reset), reset
 
 
-def time_to_decide(market: MarketSeries, at: str | None) -> int:
-    """The quarter-hour to decide: the one named, or the first without a price. Raises BadInput outside the market."""
+def time_to_decide(market: MarketSeries, at: str | None, step_min: int) -> int:
+    """The time to decide: the one named, or the end of the prices. Raises BadInput outside the market."""
     first, after = int(market.quarter_hours[0]), int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
     time = after if at is None else epoch_minute(at)
-    if time % MINUTES_PER_QUARTER_HOUR:
+    if time % step_min:
         raise BadInput([Fault("at", f"{at} is not the beginning of a quarter-hour")])
     if not first < time <= after:
         span = " to ".join(stamp.isoformat() for stamp in utc_timestamps([first, after]))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.checkpoint import CARD_FILE, load_policy
 from arbitrage.agents.policy import Policy
 from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
@@ -18,6 +19,7 @@ from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
 from arbitrage.market.tapes import DAY_AHEAD
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
 RULES = ("idle", "threshold", "spread")
 
@@ -42,18 +44,23 @@ class Trial:
         return spans(self.market, chosen, self.soc_reset) if chosen.any() else ()
 
 
-def try_strategy(
-    name: str, trial: Trial, *, step_min: int = 15, progress: Progress | None = None, warn: Callable[[str], None]
-) -> Backtest:
+def try_strategy(name: str, trial: Trial, *, progress: Progress | None = None, warn: Callable[[str], None]) -> Backtest:
     """Backtest `idle`, `threshold`, `spread`, `perfect-foresight` or a policy directory on a trial's days.
 
-    `warn` is told what the user should know, such as a rule that could not be tuned. Raises BadInput.
+    Each decides as often as it is made for. `warn` is told what the user should know, such as a rule that could not be
+    tuned. Raises BadInput.
     """
     if name == PERFECT_FORESIGHT:
         return backtest_perfect_foresight(trial.market, trial.battery, trial.selection)
     policy = find_policy(name, trial, warn)
+    step_min = decision_step_min(policy)
     result = run_backtest(trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress)
     return result if name in RULES else replace(result, strategy=f"{policy.name} ({Path(name).name})")
+
+
+def decision_step_min(policy: Policy) -> int:
+    """Minutes between the decisions that a strategy is made for."""
+    return policy.step_min if isinstance(policy, ArbitragePolicy) else MINUTES_PER_QUARTER_HOUR
 
 
 def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:

@@ -45,7 +45,7 @@ from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
-from arbitrage.observation import MarketFeatures
+from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
 Report = Callable[[str, float], None]
@@ -83,6 +83,13 @@ class TrainingPlan:
             )
         if self.features.running_names and self.market.minute_source is None:
             raise BadInput([Fault("minutes", f"the feature set {self.features.feature_set} needs minute records")])
+
+    @classmethod
+    def of(cls, feature_set: FeatureSet, **settings: Any) -> TrainingPlan:
+        """A plan with the configuration that suits the set of features."""
+        by_minute = feature_set is not FeatureSet.QUARTER_HOUR
+        config = ClosedFormConfig.by_minute() if by_minute else ClosedFormConfig()
+        return cls(features=MarketFeatures(feature_set), config=config, **settings)
 
     def selection(self, days: DaysOfMonth) -> tuple[Span, ...]:
         """The spans of these days of the month."""

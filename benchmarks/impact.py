@@ -1,9 +1,11 @@
 """Profit per MW against size: a battery that takes the price, and the same one in a market that feels it.
 
-Prints two tables a settlement regime and draws benchmarks/pictures/impact.png. Everything is simulated; a battery's own
-injection moves the price along the drawn bids, and nobody else answers it.
+Prints the sweep for both settlement regimes and what the shape of power within the quarter-hour earns alone, and draws
+benchmarks/pictures/impact.png. Everything is simulated; a battery's own injection moves the price along the drawn bids,
+and nobody else answers it.
 
-    python benchmarks/impact.py [--seeds 3] [--days 14] [--policy DIR] [--json OUT] [--plot OUT.html] [--no-picture]
+    python benchmarks/impact.py [--seeds 3] [--days 14] [--sizes 1 50 200] [--policy DIR] [--json OUT]
+                                [--plot OUT.html] [--no-picture]
 
 What the columns of the sweep mean, all in EUR a day and MW of rating, without a cap on cycles:
 - taker: the policy in the unmoved market, paid unmoved prices: the usual backtest. The same at every size.
@@ -14,11 +16,13 @@ What the columns of the sweep mean, all in EUR a day and MW of rating, without a
 - best shape: the same net energies, each in its best shape in hindsight: with the exploit.
 - held: the policy decides once a quarter-hour, in its first minute, and holds the power (the rule tuned for that); it
   forgoes the records of the running quarter-hour, and has its own shadow in the last ones.
-- scaled: the maker asking for a fraction of its power, the best one in worlds of other seeds; 0 % means idle.
+- scaled: the maker asking for a fraction of its power, the best one in worlds of other seeds; 0 % is idle.
 - ceiling: perfect foresight as a price taker; ceiling's plan: the same schedule, paid what it does to the price.
 
-The policy is a rule on the newest indicative price, tuned in worlds of other seeds as a price taker, or with `--policy`
-a trained one of any size, enlarged. Intervals are 95 %, a bootstrap over days of all seeds, differences day by day.
+The policy is a rule on the newest indicative price, tuned in a world of another seed as a price taker, or with
+`--policy` a trained one of any size, enlarged. It reads the market anew in every quarter-hour and round, which takes
+hours unless there are few sizes and days; set NUMBA_NUM_THREADS=1 for it. Intervals are 95 %, a bootstrap over days of
+all seeds, differences day by day.
 """
 
 from __future__ import annotations
@@ -129,10 +133,10 @@ def tuned_rule(start: str, battery: Battery, step_min: int = 1) -> MinuteSpreadR
     return tune_by_minute(MinuteSpreadRule(), market, battery, tested, where, step_min=step_min)
 
 
-def best_fractions(worlds: Sequence[World], policy: Policy, battery: Battery) -> dict[int, float]:
+def best_fractions(worlds: Sequence[World], policy: Policy, battery: Battery, sizes: Sequence[int]) -> dict[int, float]:
     """For each size the power fraction that earns most in these worlds, lived as a price maker."""
     chosen = {}
-    for size in SIZES_MW:
+    for size in sizes:
         earned = {0.0: 0.0}
         for fraction in POWER_FRACTIONS:
             scaled = ScaledPower(policy, fraction)
@@ -207,11 +211,11 @@ def sweep(regime: str, options: argparse.Namespace, battery: Battery, policy: Po
     holding: Policy = policy or tuned_rule(start, battery, MINUTES_PER_QUARTER_HOUR)
     console.print(f"{regime}: {chosen.name}" if policy else f"{regime}: {chosen}, held {holding}")
     others = [make_world(start, seed, options.days) for seed in TUNING_SEEDS]
-    fractions = best_fractions(others, chosen, battery)
+    fractions = best_fractions(others, chosen, battery, options.sizes)
     worlds = [make_world(start, seed, options.days) for seed in range(options.seeds)]
     plans = [Plans.of(world, chosen, battery) for world in worlds]
     rows = []
-    for size in SIZES_MW:
+    for size in options.sizes:
         parts = [sweep_one(plan, chosen, holding, size, fractions[size]) for plan in plans]
         daily = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         rows.append({"regime": regime, "size_mw": size, "power_fraction": fractions[size], **_figures(daily)})
@@ -236,7 +240,7 @@ def _figures(daily: Daily) -> dict[str, Any]:
     }
 
 
-def shape_rows() -> list[dict[str, Any]]:
+def shape_rows(sizes: Sequence[int]) -> list[dict[str, Any]]:
     """What shape alone earns a quarter-hour, under both rules with the bids of either; selling and buying."""
     preset, rows = PRESETS[PRESET], []
     bids = {"older bids": preset.merit_order, "newer bids": preset.gradual_merit_order}
@@ -244,7 +248,7 @@ def shape_rows() -> list[dict[str, Any]]:
         for name, drawn in bids.items():
             parameters = replace(preset, merit_order=drawn, gradual_merit_order=drawn)
             world = make_world(start, SHAPED_SEED, SHAPED_DAYS, parameters)
-            for size in SIZES_MW:
+            for size in sizes:
                 row: dict[str, Any] = {"regime": regime, "bids": name, "size_mw": size}
                 for side, sign in (("sell", 1.0), ("buy", -1.0)):
                     row |= _shape_figures(world, size, side, sign * SHAPED_FRACTION)
@@ -295,6 +299,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--days", type=int, default=14, help="tested days a seed")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES_MW, help="MW")
     parser.add_argument("--policy", type=Path, help="a trained policy in place of the rule")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="write the picture as an HTML page too")
@@ -306,7 +311,7 @@ def main() -> None:
         trained = load_policy(options.policy)
         battery, policy = trained.battery, Enlarged(trained, trained.battery)
     sweeps = [row for regime in REGIMES for row in sweep(regime, options, battery, policy)]
-    shapes = shape_rows()
+    shapes = shape_rows(options.sizes)
     print_tables(sweeps, shapes)
     console.print(f"{time.perf_counter() - began:.0f} s")
     if options.json is not None:

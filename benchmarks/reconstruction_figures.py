@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from arbitrage.market.reconstructed_sides import draw_sides, read_finals
 from arbitrage.market.reconstruction import GRADES, reconstruct_minutes
@@ -214,8 +215,10 @@ def audit_rows() -> list[Row]:
     rebuilt = {grade: reconstruct_minutes(world.prices, world.day_ahead, grade=grade, seed=5) for grade in GRADES}
     rows = []
     for k in _AUDITED_MINUTES:
-        real = _foretold(world.minutes, hourly, k)
-        drawn = {grade: _foretold(table, hourly, k) for grade, table in rebuilt.items()}
+        # Several threads that wait for each other on a busy machine take ten times as long.
+        with threadpool_limits(1):
+            real = _foretold(world.minutes, hourly, k)
+            drawn = {grade: _foretold(table, hourly, k) for grade, table in rebuilt.items()}
         for name, value in real.items():
             means = {grade: figures[name] for grade, figures in drawn.items()}
             rows.append(Row(block="audit: simulated", figure=f"{name}, minute {k}", real=value, **means))

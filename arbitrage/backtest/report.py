@@ -25,6 +25,7 @@ from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.metrics import TAIL_LEVEL, summary
 from arbitrage.backtest.panels import draw_panels
 from arbitrage.backtest.rounding import number, percent
+from arbitrage.market.series import RECONSTRUCTED, MinuteSource
 from arbitrage.market.splits import SocReset
 
 
@@ -69,6 +70,8 @@ class ReportContext:
     code_revision: str | None = None
     simulated: bool = False
     """Whether the prices come from the simulator."""
+    minute_source: MinuteSource | None = None
+    """Where minute records come from, if there are any."""
     notes: tuple[str, ...] = ()
     """Sentences for the section on limits: sources, tuning, remarks of the reader of the data."""
     day_ahead_eur_mwh: pd.Series[float] | None = None
@@ -117,6 +120,8 @@ def _facts(backtest: Backtest, context: ReportContext) -> Iterator[tuple[str, st
     yield "State of charge", _RESET_REMARK[context.soc_reset]
     yield "Prices", "simulated" if context.simulated else f"Belgian imbalance price, {context.price_stage}"
     yield "Price known", f"{context.publication_delay_min} min after the end of its quarter-hour"
+    if context.minute_source is not None:
+        yield "Minutes", context.minute_source
     yield "Data", context.data_hash[:12]
     if context.seeds:
         yield "Seeds", ", ".join(str(seed) for seed in context.seeds)
@@ -136,6 +141,11 @@ def _limits(backtest: Backtest, context: ReportContext) -> Iterator[str]:
         f"A price is taken as known {context.publication_delay_min} min after its quarter-hour ends. Published prices "
         "of a quarter-hour just ended are estimates, and publication can be late."
     )
+    if context.minute_source in RECONSTRUCTED:
+        yield (
+            f"The minute records are not real: they are {context.minute_source}, drawn around the final prices. Nobody "
+            "saw them. Read results as a range over the grades easy, matched and harsh, never as one figure."
+        )
     if not context.simulated:
         yield _STAGE_REMARK[context.price_stage]
     yield from _limits_of_figures(backtest)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -81,6 +81,10 @@ class MinuteSource(StrEnum):
     RECONSTRUCTED_EASY = "reconstructed, easy"
     RECONSTRUCTED_MATCHED = "reconstructed, matched"
     RECONSTRUCTED_HARSH = "reconstructed, harsh"
+
+
+RECONSTRUCTED = frozenset(source for source in MinuteSource if source.name.startswith("RECONSTRUCTED"))
+"""Minute records that nobody saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,12 @@ def _published_before(settled: Tape, day_ahead: pd.DataFrame | None, forecasts: 
         if forecasts is not None and name in forecasts:
             tapes[name] = _published_the_day_before(forecasts, name, FORECAST_PUBLISHED_H)
     return tapes
+
+
+def with_minutes(market: MarketSeries, minutes: pd.DataFrame, source: MinuteSource) -> MarketSeries:
+    """The same market with minute records, published as late as its prices are; see `build_market`."""
+    tapes = {**market.tapes, **_by_minute(minutes, market.publication_delay_min)}
+    return replace(market, tapes=tapes, minute_source=source)
 
 
 def _default_delay_min(minutes: pd.DataFrame | None) -> int:

@@ -174,7 +174,7 @@ def test_a_ratcheting_price_stays_at_the_furthest_bid_that_was_activated() -> No
     imbalance_mw = np.where(np.arange(15) < 7, -400.0, 0.0)
     reveal = Reveal(np.zeros(1), np.ones(1))
     up, down = marginal_paths(imbalance_mw, np.zeros(1), np.zeros(1), ladders, reveal, np.ones(1, dtype=np.bool_))
-    np.testing.assert_allclose(up[6:], ladders.upward_eur_mwh + 52.5)
+    np.testing.assert_allclose(up[6:], ladders.upward_eur_mwh[0] + 52.5)
     assert (np.diff(up[:7]) > 0.0).all()
     np.testing.assert_allclose(down, ladders.downward_eur_mwh[0])
 
