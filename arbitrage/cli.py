@@ -62,7 +62,6 @@ from arbitrage.market.sample import sample_files
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.market.tapes import DAY_AHEAD
-from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 from arbitrage.strategies import Trial, find_policy, try_strategy
 from arbitrage.training import TrainingPlan, code_revision, train
@@ -273,11 +272,9 @@ def train_command(
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
-    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market()
-    by_default = FeatureSet.QUARTER_HOUR if market.minute_source is None else FeatureSet.FULL
     plan = TrainingPlan.of(
-        features or by_default,
-        market=market,
+        features,
+        MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(),
         battery=options.battery(None),
         train_days=DaysOfMonth.parse(train_days),
         validation_days=DaysOfMonth.parse(validation_days),

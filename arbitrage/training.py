@@ -75,6 +75,8 @@ class TrainingPlan:
     """Fits with different random features whose advantages are averaged."""
     config: ClosedFormConfig = field(default_factory=ClosedFormConfig)
     features: MarketFeatures = field(default_factory=MarketFeatures)
+    with_critic: bool = True
+    """Whether to fit the quantile critic, which tells outcomes and chooses nothing."""
 
     def __post_init__(self) -> None:
         if self.train_days.first <= self.validation_days.last and self.validation_days.first <= self.train_days.last:
@@ -85,11 +87,13 @@ class TrainingPlan:
             raise BadInput([Fault("minutes", f"the feature set {self.features.feature_set} needs minute records")])
 
     @classmethod
-    def of(cls, feature_set: FeatureSet, **settings: Any) -> TrainingPlan:
-        """A plan with the configuration that suits the set of features."""
+    def of(cls, feature_set: FeatureSet | None, market: MarketSeries, **settings: Any) -> TrainingPlan:
+        """A plan with the configuration that suits the set of features; None: all that the market has."""
+        if feature_set is None:
+            feature_set = FeatureSet.QUARTER_HOUR if market.minute_source is None else FeatureSet.FULL
         by_minute = feature_set is not FeatureSet.QUARTER_HOUR
         config = ClosedFormConfig.by_minute() if by_minute else ClosedFormConfig()
-        return cls(features=MarketFeatures(feature_set), config=config, **settings)
+        return cls(market=market, features=MarketFeatures(feature_set), config=config, **settings)
 
     def selection(self, days: DaysOfMonth) -> tuple[Span, ...]:
         """The spans of these days of the month."""
@@ -144,8 +148,10 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
         days = plan.selection(plan.validation_days)
         results.append(run_backtest(plan.market, plan.battery, candidate, days, step_min=candidate.step_min))
     chosen = choose([daily_profit_eur(result.ledger) for result in results])
-    report("fitting the quantile critic", (steps - 1) / steps)
-    policy, covered = _with_critic(plan, candidates[chosen], fits[0])
+    policy, covered = candidates[chosen], None
+    if plan.with_critic:
+        report("fitting the quantile critic", (steps - 1) / steps)
+        policy, covered = _with_critic(plan, policy, fits[0])
     about = _about(plan, [summary(result) for result in results], names[chosen], covered)
     card = save_policy(directory, policy, about | {"training_seconds": round(time.perf_counter() - began, 2)})
     shutil.rmtree(work)
@@ -220,7 +226,7 @@ def _validation_returns(plan: TrainingPlan, policy: ArbitragePolicy) -> Returns:
     )
 
 
-def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, covered: dict[str, float]) -> Card:
+def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, covered: dict[str, float] | None) -> Card:
     figures = (
         "profit_eur_per_day",
         "capture_fraction",

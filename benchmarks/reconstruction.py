@@ -9,7 +9,8 @@ where its mean lies outside the real interval.
 
 2022 has no genuine minutes: its block shows checks, and the profile relative to the spread of the prices.
 `--audit` asks how well final price and side are foretold from the records after some minutes, by the same learner, on
-simulated minutes and on minutes rebuilt from their final prices: a leak would make the latter the more foretold.
+simulated minutes and on minutes rebuilt from their final prices: a leak would make the latter the more foretold. It
+needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from arbitrage.market.reconstruction import GRADES  # noqa: E402 (runs from a ch
 from benchmarks.reconstruction_figures import (  # noqa: E402
     PROFILES,
     Row,
-    audit_rows,
     imbalance_rows,
     minute_day_rows,
     year_rows,
@@ -97,6 +97,9 @@ def main() -> None:
     began = time.perf_counter()
     rows = minute_day_rows(options.data, options.draws) + imbalance_rows(options.data) + year_rows(options.data)
     if options.audit:
+        # Here, because nothing else needs a learning library.
+        from benchmarks.reconstruction_audit import audit_rows
+
         rows += audit_rows()
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=1))

@@ -9,15 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from arbitrage.market.reconstructed_sides import draw_sides, read_finals
 from arbitrage.market.reconstruction import GRADES, reconstruct_minutes
-from arbitrage.market.simulator import simulate
-from arbitrage.market.tapes import DAY_AHEAD, DECREMENTAL, INCREMENTAL, PRICE
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute
+from arbitrage.market.tapes import DAY_AHEAD, PRICE
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from benchmarks.calibration_figures import autocorrelation
 
 Floats = npt.NDArray[np.float64]
@@ -27,7 +23,6 @@ STAND_IN_EUR_MWH = 80.0
 """Flat day-ahead price in place of the unknown one of 2024-09-06."""
 _RESAMPLES = 2_000
 _SHOWN_MINUTES = (0, 4, 9, 12, 13)
-_AUDITED_MINUTES = (0, 4, 9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +44,24 @@ class Row:
     verdict: str = ""
 
 
-def _by_quarter_hour(minutes: pd.DataFrame, column: str) -> Floats:
+def by_quarter_hour(minutes: pd.DataFrame, column: str) -> Floats:
+    """A column of whole quarter-hours, shape [n, 15]."""
     return minutes[column].to_numpy(np.float64).reshape(-1, MINUTES_PER_QUARTER_HOUR)
 
 
 def _errors(minutes: pd.DataFrame) -> Floats:
-    price = _by_quarter_hour(minutes, PRICE)
+    price = by_quarter_hour(minutes, PRICE)
     return np.asarray(np.abs(price - price[:, -1:]))
 
 
 def _agreements(minutes: pd.DataFrame) -> Floats:
-    imbalance = _by_quarter_hour(minutes, IMBALANCE)
+    imbalance = by_quarter_hour(minutes, IMBALANCE)
     return np.asarray(np.sign(imbalance) == np.sign(imbalance[:, -1:]), dtype=np.float64)
 
 
 def _changes(minutes: pd.DataFrame) -> Floats:
     """The first minute has none."""
-    imbalance = _by_quarter_hour(minutes, IMBALANCE)
+    imbalance = by_quarter_hour(minutes, IMBALANCE)
     return np.abs(np.diff(imbalance, axis=1, prepend=np.nan))
 
 
@@ -188,7 +184,7 @@ def year_rows(data: Path) -> list[Row]:
 
 
 def _year_figures(prices: pd.DataFrame, day_ahead: pd.DataFrame, minutes: pd.DataFrame) -> dict[str, float]:
-    shown, imbalance = _by_quarter_hour(minutes, PRICE), _by_quarter_hour(minutes, IMBALANCE)
+    shown, imbalance = by_quarter_hour(minutes, PRICE), by_quarter_hour(minutes, IMBALANCE)
     final = prices[PRICE].to_numpy(np.float64)
     hourly = day_ahead[DAY_AHEAD].reindex(pd.DatetimeIndex(prices.index).floor("h")).to_numpy(np.float64)
     figures = _imbalance_figures(imbalance[:, -1], final)
@@ -205,46 +201,3 @@ def _year_figures(prices: pd.DataFrame, day_ahead: pd.DataFrame, minutes: pd.Dat
 
 def _correlation(first: Floats, second: Floats) -> float:
     return float(np.corrcoef(first, second)[0, 1])
-
-
-def audit_rows() -> list[Row]:
-    """How well records foretell what settles: simulated minutes (as real), and those rebuilt from final prices."""
-    world = simulate(epoch_minute("2022-01-01T00:00+01:00"), epoch_minute("2022-07-01T00:00+02:00"), seed=3)
-    hours = pd.DatetimeIndex(world.prices.index).floor("h")
-    hourly = world.day_ahead[DAY_AHEAD].reindex(hours).to_numpy(np.float64)
-    rebuilt = {grade: reconstruct_minutes(world.prices, world.day_ahead, grade=grade, seed=5) for grade in GRADES}
-    rows = []
-    for k in _AUDITED_MINUTES:
-        # Several threads that wait for each other on a busy machine take ten times as long.
-        with threadpool_limits(1):
-            real = _foretold(world.minutes, hourly, k)
-            drawn = {grade: _foretold(table, hourly, k) for grade, table in rebuilt.items()}
-        for name, value in real.items():
-            means = {grade: figures[name] for grade, figures in drawn.items()}
-            rows.append(Row(block="audit: simulated", figure=f"{name}, minute {k}", real=value, **means))
-    return rows
-
-
-def _foretold(minutes: pd.DataFrame, hourly: Floats, k: int) -> dict[str, float]:
-    """Share explained of the variance of (final price - day-ahead), and how well the side is told; second half."""
-    price, imbalance = _by_quarter_hour(minutes, PRICE), _by_quarter_hour(minutes, IMBALANCE)
-    marginal = [_by_quarter_hour(minutes, name) for name in (INCREMENTAL, DECREMENTAL)]
-    earlier = np.stack([np.concatenate([np.full(lag, np.nan), price[:-lag, -1]]) for lag in (1, 2, 3, 4)], axis=1)
-    before = np.concatenate([[np.nan], imbalance[:-1, -1]])
-    plain = np.column_stack([price[:, k], imbalance[:, k], hourly, earlier, before])
-    steps = [values[1:, k] - values[:-1, -1] for values in marginal]
-    sides = [np.concatenate([[np.nan], step]) for step in steps]
-    known = {
-        "price, SI, earlier prices": plain,
-        "the same and marginal prices": np.column_stack([plain, *(values[:, k] for values in marginal), *sides]),
-    }
-    target, surplus, half = price[:, -1] - hourly, imbalance[:, -1] > 0.0, len(price) // 2
-    figures = {}
-    for name, table in known.items():
-        fitted = HistGradientBoostingRegressor(max_iter=150, max_leaf_nodes=15).fit(table[:half], target[:half])
-        missed = target[half:] - fitted.predict(table[half:])
-        figures[f"R2 of the price from {name}"] = float(1.0 - (missed**2).mean() / target[half:].var())
-        sorted_out = HistGradientBoostingClassifier(max_iter=120, max_leaf_nodes=15).fit(table[:half], surplus[:half])
-        chance = sorted_out.predict_proba(table[half:])[:, 1]
-        figures[f"AUC of the side from {name}"] = float(roc_auc_score(surplus[half:], chance))
-    return figures

@@ -6,11 +6,20 @@ from functools import cache
 
 from arbitrage.market.elia import read_market
 from arbitrage.market.sample import sample_files
-from arbitrage.market.series import MarketSeries
+from arbitrage.market.series import MarketSeries, MinuteSource
 
 
 @cache
-def sample_market() -> MarketSeries:
-    """Three simulated months with day-ahead prices and wind and solar forecasts."""
+def sample_market(*, with_minutes: bool = False) -> MarketSeries:
+    """Three simulated months with day-ahead prices and wind and solar forecasts; three weeks of minutes if asked for.
+
+    With minutes, records are published a minute late, as by default; without, at once.
+    """
     files = sample_files()
-    return read_market(files.prices, day_ahead=files.day_ahead, forecasts=files.forecasts)
+    return read_market(
+        files.prices,
+        day_ahead=files.day_ahead,
+        forecasts=files.forecasts,
+        minutes=files.minutes if with_minutes else None,
+        minute_source=MinuteSource.SIMULATED,
+    )

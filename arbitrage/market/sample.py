@@ -20,15 +20,15 @@ from arbitrage.market.simulator import SimulatedMarket, simulate
 from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.quarter_hour import BRUSSELS, epoch_minute
 
-SEED = 22
-"""Chosen among forty for price statistics close to those of the year 2022."""
+SEED = 2
+"""Of the first forty, the one whose price quantiles and negative share lie closest to those of the year 2022."""
 PRESET = "2022"
 """The price level and volatility of 2022, put under the settlement rules of 2025."""
 START = epoch_minute("2025-03-01T00:00+01:00")
 END = epoch_minute("2025-06-01T00:00+02:00")
-MINUTES_START = epoch_minute("2025-03-28T00:00+01:00")
-MINUTES_END = epoch_minute("2025-04-02T00:00+02:00")
-"""Five Brussels days of minutes, with the one on which clocks go forward."""
+MINUTES_START = epoch_minute("2025-03-17T00:00+01:00")
+MINUTES_END = epoch_minute("2025-04-07T00:00+02:00")
+"""Three weeks of minutes, with the day on which clocks go forward."""
 
 _STATUS = "NotValidated"
 _MINUTE_STATUS = "NV"

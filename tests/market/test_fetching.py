@@ -1,9 +1,8 @@
-"""Filling the store from the double: what is asked for, what is stored, what is refused, and what survives a kill."""
+"""Filling the store from the double: what is asked for, what is stored and what is refused."""
 
 from __future__ import annotations
 
 import logging
-import random
 import re
 import sys
 from collections.abc import Iterator
@@ -36,7 +35,6 @@ from arbitrage.market.tapes import DAY_AHEAD, PRICE
 from arbitrage.market.watching import INTERVAL_S, Poll, live_datasets, watch
 from tests.market import elia_server as double
 from tests.market.elia_server import EliaServer, Row
-from tests.market.killed_fetch import contents, fetch_all, killed
 
 NOW = pd.Timestamp("2024-12-01T10:07", tz="UTC")
 
@@ -310,28 +308,6 @@ def test_a_service_that_fails_ends_the_fetch_and_what_was_stored_stays(server: E
 def test_a_span_that_is_empty_is_refused(server: EliaServer, store: Store) -> None:
     with pytest.raises(BadInput, match="is not after the start"):
         bring(server, store, "2024-09-01", "2024-09-01")
-
-
-# Killed
-
-
-def test_a_fetch_that_is_killed_and_taken_up_again_makes_the_same_store(server: EliaServer, tmp_path: Path) -> None:
-    span = ("2024-08-30", "2024-09-06")
-    server.datasets["ods134"] = double.quarter_hours("2024-08-01", "2024-10-01")
-    server.datasets["ods133"] = double.minutes(*span, status="Validated")
-    undisturbed = fetch_all(server.url, tmp_path / "undisturbed", *span)
-    expected = contents(tmp_path / "undisturbed")
-    assert len(expected) == sum(shelf.asked for shelf in undisturbed.shelves) == 2 + 7
-    for seed, writing in ((1, False), (2, False), (3, True)):
-        chance = random.Random(seed)
-        directory = tmp_path / str(seed)
-        killed(server, directory, *span, at_request=chance.randint(1, 6), chance=None if writing else chance)
-        there = contents(directory)
-        assert len(there) < len(expected)
-        assert there.items() <= expected.items()
-        resumed = fetch_all(server.url, directory, *span)
-        assert sum(shelf.skipped for shelf in resumed.shelves) == len(there)
-        assert contents(directory) == expected
 
 
 # Watching
