@@ -20,8 +20,9 @@ from arbitrage.market.simulator import SimulatedMarket, simulate
 from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.quarter_hour import BRUSSELS, epoch_minute
 
-SEED = 2
-"""Of the first forty, the one whose price quantiles and negative share lie closest to those of the year 2022."""
+SEED = 31
+"""Of the first forty, one that is close to the year 2022 in price quantiles, negative share, autocorrelation,
+correlation with day-ahead and daily range."""
 PRESET = "2022"
 """The price level and volatility of 2022, put under the settlement rules of 2025."""
 START = epoch_minute("2025-03-01T00:00+01:00")

@@ -46,7 +46,7 @@ def test_the_sample_says_in_its_readme_that_it_is_simulated() -> None:
 
 
 def test_the_sample_is_small() -> None:
-    assert sum(getattr(sample.sample_files(), field).stat().st_size for field in FIELDS) < 2_000_000
+    assert sum(getattr(sample.sample_files(), field).stat().st_size for field in FIELDS) < 5_000_000
 
 
 def test_the_reader_takes_the_sample_as_three_whole_months_without_a_gap(market: MarketSeries) -> None:
@@ -67,7 +67,7 @@ def test_what_the_reader_takes_is_what_was_simulated(market: MarketSeries) -> No
 
 def test_the_minutes_of_the_sample_end_in_its_quarter_hours(market: MarketSeries) -> None:
     table = read_table(sample.sample_files().minutes)
-    assert len(table.frame) == (5 * 24 - 1) * 60
+    assert len(table.frame) == (21 * 24 - 1) * 60
     last = table.frame.iloc[MINUTES_PER_QUARTER_HOUR - 1 :: MINUTES_PER_QUARTER_HOUR].set_index("quarter_hour")
     np.testing.assert_array_equal(last[PRICE], market.frame.loc[last.index, PRICE])
 
@@ -86,7 +86,7 @@ def test_the_files_are_in_the_portals_dialect() -> None:
         "\ufeffDatetime;Resolution code;Quarter hour;Quality status;ACE;System imbalance;Alpha;Alpha';"
         "Marginal incremental price;Marginal decremental price;Imbalance Price"
     )
-    assert minutes[1].startswith("2025-04-01T23:59:00+02:00;PT1M;2025-04-01T23:45:00+02:00;NV;")
+    assert minutes[1].startswith("2025-04-06T23:59:00+02:00;PT1M;2025-04-06T23:45:00+02:00;NV;")
 
 
 def test_the_sample_is_as_learnable_and_as_volatile_as_the_market_of_2022(market: MarketSeries) -> None:
