@@ -67,6 +67,8 @@ class ClosedFormConfig:
     forecast_penalty: float = 100.0
     slow_penalty: float = 30.0
     correction_penalty: float = 1000.0
+    correction_share: float = 1.0
+    """How much of what the ridge would correct is corrected."""
     passes: int = 2
     network: NetworkConfig | None = field(default_factory=NetworkConfig)
     """Of the stage above the last pass; None: there is none."""
@@ -77,8 +79,8 @@ class ClosedFormConfig:
 
     @classmethod
     def by_minute(cls) -> ClosedFormConfig:
-        """Where minutes are seen, cross-validation finds less to correct: one pass, fewer cosines, no network."""
-        return cls(cosines=800, passes=1, network=None)
+        """Where minutes are seen, cross-validation finds less to correct: one pass, half of it, and no network."""
+        return cls(cosines=800, passes=1, correction_share=0.5, network=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +330,7 @@ def _correct(
         missed = ((swept.advantage_eur - model) / scale).reshape(len(model), -1)
         target += (missed - target) / done
         fit, out = forecasts.ridge.fit(target, config.correction_penalty)
+        fit, out = config.correction_share * fit, config.correction_share * out
         stages.append(replace(stages[0], correction_coefficients=_by_node(fit, lesson.lattice)))
         newest = scale * out.reshape(model.shape)
         advantages += (newest - correction)[:, None]

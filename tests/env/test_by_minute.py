@@ -157,6 +157,27 @@ def test_profit_begins_anew_at_midnight_and_what_is_published_later_of_the_day_b
             assert seen(env, row)["profit_today"] == pytest.approx((earned_eur - 8 * 25 / 60) / 200, abs=1e-6)
 
 
+def test_a_new_episode_knows_nothing_of_what_the_last_one_earned_or_was_owed() -> None:
+    market = silent_days([40.0], delay_min=20)
+    single, twin = (
+        BelgianImbalanceEnv(market, LOSSLESS, step_min=1),
+        BatchedImbalanceEnv(1, market, LOSSLESS, step_min=1),
+    )
+    for _ in range(2):
+        row, _ = single.reset(seed=0, options=START)
+        rows, _ = twin.reset(seed=0, options=START)
+        assert seen(single, row)["profit_today"] == seen(single, rows[0])["profit_today"] == 0.0
+        for _ in range(18):  # The 10 EUR of the first quarter-hour are settled, and due at minute 35.
+            single.step(DISCHARGE)
+            twin.step(np.array([DISCHARGE]))
+    single.reset(seed=0, options=START)
+    twin.reset(seed=0, options=START)
+    for _ in range(60):
+        row, *_ = single.step(IDLE)
+        rows, *_ = twin.step(np.array([IDLE]))
+        assert seen(single, row)["profit_today"] == seen(single, rows[0])["profit_today"] == 0.0
+
+
 @pytest.mark.parametrize(("step_min", "delay_min"), [(1, 0), (1, 1), (1, 2), (5, 1), (5, 33), (15, 0), (15, 1)])
 def test_profit_today_is_what_the_published_prices_and_the_moved_energy_make_of_it(
     step_min: int, delay_min: int
