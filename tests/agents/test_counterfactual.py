@@ -69,6 +69,26 @@ def test_values_are_those_of_the_policy_followed_not_of_the_best() -> None:
     assert bad.advantage_eur[0, CHARGE, EMPTY] == 10.0
 
 
+def test_several_decisions_in_a_quarter_hour_are_lived_through_one_by_one() -> None:
+    # Three decisions of five minutes at 30; full discharges in the last two: 1/6 MWh for 5, and 1/12 MWh is left. With
+    # a full store worth 9 after it, a third of that is 3. The target stays that of a whole quarter-hour: 7.5 - 9.
+    advantages = np.full((1, 3, 2, 2), -1.0, dtype=np.float32)
+    advantages[0, 1:, DISCHARGE, FULL] = 5.0
+    advantages[0, 1:, DISCHARGE, EMPTY] = 4.0
+    seen = sweep(path_of([30.0]), two_states(), advantages, np.array([[0.0, 9.0]]))
+    assert seen.value_eur[0].tolist() == pytest.approx([0.0, 8.0], abs=1e-5)
+    assert seen.advantage_eur[0, DISCHARGE, FULL] == -1.5
+
+
+def test_between_nodes_the_policy_weighs_the_advantages_of_both() -> None:
+    # Full wants to discharge (+1), empty wants not to (-2.5): with one third of the store gone that is 2/3 - 5/6, so
+    # the second decision idles.
+    advantages = np.full((1, 3, 2, 2), -9.0, dtype=np.float32)
+    advantages[0, :, DISCHARGE] = [-2.5, 1.0]
+    seen = sweep(path_of([30.0]), two_states(), advantages, np.zeros((1, 2)))
+    assert seen.value_eur[0, FULL] == pytest.approx(2.5)
+
+
 def test_a_gap_holds_the_battery_and_teaches_nothing() -> None:
     seen = swept(
         path_of([10.0, NAN, 30.0]), two_states(), [(0, CHARGE, EMPTY), (1, CHARGE, EMPTY), (2, DISCHARGE, FULL)]

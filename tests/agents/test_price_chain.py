@@ -16,6 +16,8 @@ from arbitrage.agents.price_chain import (
     Questions,
     continuation_advantages,
     fit_chain,
+    gap_that_implies,
+    with_news,
 )
 from arbitrage.battery import Battery
 
@@ -113,6 +115,43 @@ def test_two_steps_ahead_the_better_of_two_prices_is_taken(lattice: Lattice) -> 
     # No spread of gaps: 40 then 60 to come. Full sells at 60 for 15; empty buys at 40 for 10 and sells: 5.
     found = asked(lattice, chain_of(STAY), one_day([50.0, 40.0, 60.0], 0.0), (0, 0.0, 0.0), (1, 0.0, 0.0))
     np.testing.assert_allclose(found[:, CHARGE, EMPTY], [15.0 - 5.0, 15.0], atol=1e-5)
+
+
+def test_news_within_the_quarter_hour_is_worth_what_waiting_for_it_earns(lattice: Lattice) -> None:
+    # The next quarter-hour is planned at 0 and costs 40 by the gap; news makes that 120 or -40. Full sells at 120: 30,
+    # and keeps at -40: 15 on average. Empty is paid 10 at -40: 5 on average. Without news: 10 and 0.
+    chain, plans = chain_of(STAY), one_day([0.0, 0.0], 40.0)
+    plain = asked(lattice, chain, plans, (0, 1.0, 0.0))
+    told = asked(lattice, chain._replace(surprises=np.array([2.0, -2.0]), shifts=np.zeros(2)), plans, (0, 1.0, 0.0))
+    assert plain[0, CHARGE, EMPTY] == pytest.approx(10.0, abs=1e-5)
+    assert told[0, CHARGE, EMPTY] == pytest.approx(15.0 - 5.0, abs=1e-5)
+    assert told[0, DISCHARGE, FULL] == pytest.approx(-10.0, abs=1e-5)
+
+
+def test_news_moves_the_gap_of_what_follows(lattice: Lattice) -> None:
+    # Two quarter-hours ahead, both planned at 50 with a scale of 10, the gap now being 1: without news both cost 60.
+    # News that shifts the gap down by 2 and tells no price: the first costs 60, the second 40 thereafter. Full: 15 at
+    # once. Empty buys at 60 only to sell at 40: nothing.
+    chain, plans = chain_of(STAY), one_day([50.0, 50.0, 50.0], 10.0)
+    told = chain._replace(surprises=np.zeros(1), shifts=np.array([-2.0]))
+    assert asked(lattice, told, plans, (0, 1.0, 0.0))[0, CHARGE, EMPTY] == pytest.approx(15.0, abs=1e-5)
+    # News up by 2 from a gap of -1: the first costs 40, the second 60: empty buys and gains 5, full waits for 15.
+    told = chain._replace(surprises=np.zeros(1), shifts=np.array([2.0]))
+    assert asked(lattice, told, plans, (0, -1.0, 0.0))[0, CHARGE, EMPTY] == pytest.approx(15.0 - 5.0, abs=1e-5)
+
+
+def test_news_is_kept_in_equally_filled_bins() -> None:
+    surprise = np.array([[3.0], [-3.0], [1.0], [-1.0], [2.0], [-2.0]])
+    chain = with_news(chain_of(STAY), np.hstack([surprise, 10.0 * surprise]), np.hstack([2.0 * surprise, surprise]))
+    assert chain.surprises.tolist() == [-2.5, 0.0, 2.5, -25.0, 0.0, 25.0]
+    assert chain.shifts.tolist() == [-5.0, 0.0, 5.0, -2.5, 0.0, 2.5]
+
+
+def test_a_forecast_of_the_next_gap_is_asked_about_as_the_gap_that_implies_it() -> None:
+    # STAY expects the gap to stay; a chain that keeps the gap three times in four expects half of it.
+    keep = np.kron(np.array([[0.75, 0.25], [0.25, 0.75]]), np.full((2, 2), 0.5))
+    np.testing.assert_allclose(gap_that_implies(chain_of(STAY), np.array([0.3, -0.8])), [0.3, -0.8], atol=1e-12)
+    np.testing.assert_allclose(gap_that_implies(chain_of(keep), np.array([0.3, -0.8])), [0.6, -1.6], atol=1e-12)
 
 
 def test_at_the_end_of_the_day_energy_has_the_value_given(lattice: Lattice) -> None:

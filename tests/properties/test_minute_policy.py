@@ -1,0 +1,152 @@
+"""A policy that looks at minutes: it decides on what was published by then, alone as in a batch, and honestly."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.checkpoint import CARD_FILE, load_policy
+from arbitrage.agents.closed_form import ClosedFormConfig
+from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.minute_fit import MinuteConfig
+from arbitrage.agents.network_training import NetworkConfig
+from arbitrage.backtest.engine import run_backtest
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.dispatch import Decision, Dispatcher
+from arbitrage.env.single import BelgianImbalanceEnv
+from arbitrage.errors import BadInput
+from arbitrage.market.embedded import sample_market
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import DaysOfMonth, SocReset, select
+from arbitrage.observation import FeatureSet, MarketFeatures
+from arbitrage.quarter_hour import brussels_midnight, epoch_minute
+from arbitrage.training import TrainingPlan, train
+from tests.properties.test_no_leak import scramble
+
+BATTERY = Battery(max_cycles_per_day=1.1)
+STATES = (BatteryState(0.0), BatteryState(0.9, 0.4), BatteryState(2.0))
+CONFIG = ClosedFormConfig(
+    cosines=12,
+    passes=1,
+    network=None,
+    minutes=MinuteConfig(network=NetworkConfig(width=8, steps=150)),
+    size=LatticeSize(5, 4),
+)
+NIGHT = epoch_minute("2025-03-30T00:00+01:00")
+"""The Brussels day on which clocks go forward."""
+
+
+def plan(feature_set: FeatureSet) -> TrainingPlan:
+    return TrainingPlan(
+        market=sample_market(with_minutes=True),
+        battery=BATTERY,
+        train_days=DaysOfMonth(17, 25),
+        validation_days=DaysOfMonth(26, 27),
+        end=epoch_minute("2025-03-29T00:00+01:00"),
+        config=CONFIG,
+        features=MarketFeatures(feature_set),
+    )
+
+
+@pytest.fixture(scope="module", params=[FeatureSet.FULL, FeatureSet.REFERENCE], ids=str)
+def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("policy")
+    train(dataclasses.replace(plan(request.param), with_critic=request.param is FeatureSet.FULL), where)
+    return where
+
+
+@pytest.fixture(scope="module")
+def policy(directory: Path) -> ArbitragePolicy:
+    return load_policy(directory)
+
+
+@pytest.fixture(scope="module")
+def market() -> MarketSeries:
+    return sample_market(with_minutes=True)
+
+
+def decisions(policy: ArbitragePolicy, market: MarketSeries, now: int) -> list[Decision]:
+    """Every minute of a quarter-day up to `now`, in several states, all being read at once."""
+    times = np.arange(NIGHT, NIGHT + 6 * 60)
+    dispatcher = Dispatcher(policy, BATTERY, market, times, 1)
+    return [dispatcher.decide(at, state) for at in range(int((times <= now).sum())) for state in STATES]
+
+
+def test_the_card_says_what_is_seen_and_where_the_minutes_come_from(directory: Path, policy: ArbitragePolicy) -> None:
+    card = json.loads((directory / CARD_FILE).read_text())
+    assert card["feature_set"] == policy.features.feature_set
+    assert card["minute_source"] == "simulated"
+    assert card["publication_delay_min"] == 1
+    assert card["step_min"] == policy.step_min == 1
+    assert (policy.critic is not None) == (policy.features.feature_set is FeatureSet.FULL)
+
+
+@settings(max_examples=8, deadline=None)
+@given(minute=st.integers(0, 6 * 60 - 1), seed=st.integers(0, 2**32 - 1))
+def test_no_decision_rests_on_what_is_published_later(
+    policy: ArbitragePolicy, market: MarketSeries, minute: int, seed: int
+) -> None:
+    now = NIGHT + minute
+    assert decisions(policy, market, now) == decisions(policy, scramble(market, now, seed), now)
+
+
+def test_minutes_are_what_moves_it_within_a_quarter_hour(policy: ArbitragePolicy, market: MarketSeries) -> None:
+    seen = decisions(policy, market, NIGHT + 6 * 60)
+    assert {decision.action for decision in seen} == {"charge", "idle", "discharge"}
+    actions = np.array([decision.action for decision in seen]).reshape(-1, 15, len(STATES))
+    assert (actions != actions[:, :1]).any()
+    blind = dataclasses.replace(market, tapes={n: t for n, t in market.tapes.items() if t.step_min != 1})
+    with pytest.raises(BadInput, match="the policy was trained with it"):
+        decisions(policy, blind, NIGHT + 15)
+
+
+def test_a_minute_read_alone_is_decided_to_the_last_bit_as_in_a_batch(
+    policy: ArbitragePolicy, market: MarketSeries
+) -> None:
+    batch = decisions(policy, market, NIGHT + 6 * 60)
+    for at in range(0, 6 * 60, 29):
+        alone = Dispatcher(policy, BATTERY, market, NIGHT + at, 1)
+        for number, state in enumerate(STATES):
+            assert alone.decide(0, state) == batch[at * len(STATES) + number]
+
+
+def test_the_environment_pays_what_the_ledger_books(policy: ArbitragePolicy, market: MarketSeries) -> None:
+    day = int(market.day_numbers[np.searchsorted(market.quarter_hours, NIGHT)])
+    env = BelgianImbalanceEnv(market, BATTERY, step_min=1)
+    _, info = env.reset(options={"day": "2025-03-30", "soc_fraction": 0.0})
+    times = np.arange(brussels_midnight(day), brussels_midnight(day + 1))
+    dispatcher = Dispatcher(policy, BATTERY, market, times, 1)
+    state, rewards = BATTERY.empty, 0.0
+    for at in range(len(times)):
+        decision = dispatcher.decide(at, state)
+        state = decision.flow.after
+        _, reward, _, _, info = env.step(["charge", "idle", "discharge"].index(decision.action))
+        rewards += reward
+        assert info["soc_mwh"] == state.soc_mwh
+    selection = select(market, start="2025-03-30T00:00+01:00", end="2025-03-31T00:00+02:00", soc_reset=SocReset.NEVER)
+    backtest = run_backtest(market, BATTERY, policy, selection, step_min=1)
+    assert backtest.ledger["profit_eur"].sum() == pytest.approx(rewards, abs=1e-9, rel=0)
+    assert len(backtest.ledger) == 92
+    assert backtest.violations.empty
+
+
+def test_minutes_that_the_market_does_not_have_are_asked_for_before_training() -> None:
+    with pytest.raises(BadInput, match="needs minute records"):
+        dataclasses.replace(plan(FeatureSet.FULL), market=sample_market())
+
+
+def test_a_plan_sees_all_that_its_market_has_unless_told_otherwise() -> None:
+    days = {"battery": BATTERY, "train_days": DaysOfMonth(1, 2), "validation_days": DaysOfMonth(3, 4)}
+    with_minutes, without = sample_market(with_minutes=True), sample_market()
+    assert TrainingPlan.of(None, with_minutes, **days).features.feature_set is FeatureSet.FULL
+    assert TrainingPlan.of(None, without, **days).features.feature_set is FeatureSet.QUARTER_HOUR
+    told = TrainingPlan.of(FeatureSet.QUARTER_HOUR, with_minutes, **days)
+    assert told.config == ClosedFormConfig()
+    assert told.config != ClosedFormConfig.by_minute()
