@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,16 +13,21 @@ import typer
 
 from arbitrage.backtest.report import PriceStage
 from arbitrage.battery import Battery
-from arbitrage.errors import BadInput, Fault
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.dialects import Quality
 from arbitrage.market.elia import read_market
 from arbitrage.market.reconstructed_market import with_reconstructed_minutes
 from arbitrage.market.series import MINUTE_PUBLICATION_DELAY_MIN, MarketSeries
 from arbitrage.market.splits import SocReset, Span, default_reset, select
+from arbitrage.market.store import Store
+from arbitrage.market.stored_market import stored_market
 from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 
-Prices = Annotated[list[Path], typer.Option(help="Quarter-hour imbalance prices; give it again for more files.")]
+Prices = Annotated[
+    list[Path],
+    typer.Option(help="Quarter-hour imbalance prices: files, or the directory of a store, which has all the rest too."),
+]
 DayAhead = Annotated[list[Path] | None, typer.Option(help="Day-ahead prices.")]
 Forecasts = Annotated[list[Path] | None, typer.Option(help="Day-ahead wind and solar forecasts.")]
 Minutes = Annotated[
@@ -83,33 +88,34 @@ class MarketOptions:
 
     def market(self, trained_delay_min: int | None = None) -> MarketSeries:
         """Read it, known with the delay asked for, else with that a policy was trained for. Raises BadInput."""
-        given = self.publication_delay_min
-        if given is not None and trained_delay_min not in (None, given):
-            fault = f"the policy was trained for {trained_delay_min}, not {given}"
-            raise BadInput([Fault("publication_delay_min", fault)])
-        delay = trained_delay_min if given is None else given
-        names = list(self.minutes or ())
-        drawn = [_RECONSTRUCTED.fullmatch(name) for name in names]
-        if any(drawn) and len(names) > 1:
+        drawn = [_RECONSTRUCTED.fullmatch(name) for name in self.minutes or ()]
+        if any(drawn) and len(drawn) > 1:
             raise BadInput([Fault("minutes", "are either files or one reconstruction")])
-        if drawn and drawn[0] is not None:
-            return self._reconstructed(drawn[0]["grade"], int(drawn[0]["seed"] or 0), delay)
+        grade = drawn[0] if drawn else None
+        delay = self._delay_min(trained_delay_min)
+        if grade is None:
+            return self._read(delay)
+        market = replace(self, minutes=None)._read(MINUTE_PUBLICATION_DELAY_MIN if delay is None else delay)
+        return with_reconstructed_minutes(market, grade["grade"], int(grade["seed"] or 0))
+
+    def _delay_min(self, trained: int | None) -> int | None:
+        given = self.publication_delay_min
+        if given is not None and trained not in (None, given):
+            raise BadInput([Fault("publication_delay_min", f"the policy was trained for {trained}, not {given}")])
+        return trained if given is None else given
+
+    def _read(self, delay_min: int | None) -> MarketSeries:
+        if len(self.prices) == 1 and self.prices[0].is_dir():
+            given = {"day-ahead": self.day_ahead, "forecasts": self.forecasts, "minutes": self.minutes}
+            refuse(Fault(name, "come from the store, as the prices do") for name, files in given.items() if files)
+            return stored_market(Store(self.prices[0]), publication_delay_min=delay_min)
         return read_market(
             list(self.prices),
             day_ahead=self.day_ahead,
             forecasts=self.forecasts,
-            minutes=[Path(name) for name in names] or None,
-            publication_delay_min=delay,
+            minutes=[Path(name) for name in self.minutes] if self.minutes else None,
+            publication_delay_min=delay_min,
         )
-
-    def _reconstructed(self, grade: str, seed: int, delay_min: int | None) -> MarketSeries:
-        market = read_market(
-            list(self.prices),
-            day_ahead=self.day_ahead,
-            forecasts=self.forecasts,
-            publication_delay_min=MINUTE_PUBLICATION_DELAY_MIN if delay_min is None else delay_min,
-        )
-        return with_reconstructed_minutes(market, grade, seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,3 +128,35 @@ def test_the_doctor_finds_this_installation_well() -> None:
     done = run("doctor", "--json", "-")
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(finding["ok"] for finding in json.loads(done.stdout))
+
+
+def test_reconstructed_minutes_are_drawn_on_request_and_labelled_in_figures_and_report(tmp_path: Path) -> None:
+    out, report = tmp_path / "figures.json", tmp_path / "report.html"
+    options = ("--strategy", "idle", "--days-of-month", "26", "--json", str(out), "--report", str(report))
+    done = run("backtest", *MARKET, "--minutes", "reconstructed-harsh:3", *options)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())
+    assert figures["minute_source"] == "reconstructed, harsh"
+    assert figures["publication_delay_min"] == 1
+    assert "reconstructed, harsh, drawn around the final prices" in report.read_text()
+
+
+def test_minutes_from_files_are_recorded_ones() -> None:
+    options = ("--strategy", "idle", "--days-of-month", "26", "--json", "-", "--publication-delay-min", "2")
+    done = run("backtest", *MARKET, "--minutes", str(FILES.minutes), *options)
+    figures = json.loads(done.stdout)
+    assert (figures["minute_source"], figures["publication_delay_min"]) == ("recorded", 2)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "says"),
+    [
+        (("reconstructed-gentle",), "no grade is called gentle"),
+        (("reconstructed-easy", "reconstructed-harsh"), "either files or one reconstruction"),
+        ((str(FILES.prices),), "minutes needs imbalance prices by minute"),
+    ],
+)
+def test_minutes_that_make_no_sense_are_refused(minutes: tuple[str, ...], says: str) -> None:
+    done = run("backtest", *MARKET, "--minutes", *minutes, "--strategy", "idle")
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from arbitrage.cli_data import add_commands, poll_words
-from arbitrage.cli_options import SEVERAL_VALUES
+from arbitrage.cli_options import SEVERAL_VALUES, MarketOptions
 from arbitrage.errors import BadInput
 from arbitrage.market.elia_client import HOST_VARIABLE, Unreachable
 from arbitrage.market.elia_datasets import DATASETS
@@ -50,6 +51,17 @@ def test_a_fetch_says_what_it_did_and_what_is_missing(server: EliaServer, tmp_pa
     assert "2879" in done.stdout
     assert "missing prices: 2024-09-02T01:00Z to 2024-09-02T01:15Z" in done.stdout
     assert (tmp_path / "store/prices/ods134/2024-09.parquet").exists()
+
+
+def test_the_directory_of_a_store_is_a_market(server: EliaServer, tmp_path: Path) -> None:
+    run("fetch", *SPAN, "--store", str(tmp_path / "store"))
+    options = MarketOptions((tmp_path / "store",), None, None, None, None)
+    market = options.market()
+    assert len(market) == 2880
+    assert int(np.isnan(market.price_eur_mwh).sum()) == 1
+    assert options.market(trained_delay_min=3).publication_delay_min == 3
+    with pytest.raises(BadInput, match="minutes: come from the store, as the prices do"):
+        MarketOptions((tmp_path / "store",), None, None, ("minutes.csv",), None).market()
 
 
 def test_figures_are_json_and_everything_is_in_them(server: EliaServer, tmp_path: Path) -> None:
