@@ -205,9 +205,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
                 "{:,.0f} to {:,.0f}".format(*row["interval"]),
                 f"{min(row['by_run']):,.0f} - {max(row['by_run']):,.0f}",
                 f"{row['of_ceiling']:.1%}",
-                f"{row['full_minus_this_eur_per_day']:+,.0f} ({versus[0]:+,.0f} to {versus[1]:+,.0f})"
-                if versus
-                else "",
+                versus,
             )
         Console(width=160).print(table)
 
