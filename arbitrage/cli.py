@@ -154,7 +154,9 @@ def data_info(
 @app.command("backtest")
 def backtest_command(
     prices: Prices,
-    strategy: Annotated[str, typer.Option(help="idle, threshold, spread, perfect-foresight or a policy directory.")],
+    strategy: Annotated[
+        str, typer.Option(help="idle, threshold, spread, minute-spread, perfect-foresight or a policy directory.")
+    ],
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
     minutes: Minutes = None,
@@ -186,7 +188,7 @@ def backtest_command(
     figures = {**summary(result), **_provenance(trial), "policy": card and card["tensors_sha256"]}
     _write_json(figures, json_out)
     if report is not None:
-        rivals = [name for name in ("idle", "threshold", *_spread(market), PERFECT_FORESIGHT) if name != strategy]
+        rivals = [name for name in ("idle", "threshold", *_spreads(market), PERFECT_FORESIGHT) if name != strategy]
         context = _context(trial, f"Backtest: {result.strategy}", (card["seed"],) if card else ())
         write_report(report, result, rivals=[_try(name, trial) for name in rivals], context=context)
         _say("report:", str(report))
@@ -412,8 +414,11 @@ def _try(name: str, trial: Trial) -> Backtest:
         return try_strategy(name, trial, progress=lambda count: progress.advance(task, count), warn=_warn)
 
 
-def _spread(market: MarketSeries) -> tuple[str, ...]:
-    return ("spread",) if DAY_AHEAD in market.tapes else ()
+def _spreads(market: MarketSeries) -> tuple[str, ...]:
+    """The rules that compare a price with day-ahead, as far as the market lets them."""
+    if DAY_AHEAD not in market.tapes:
+        return ()
+    return ("spread",) if market.minute_source is None else ("spread", "minute-spread")
 
 
 def _provenance(trial: Trial) -> dict[str, Any]:

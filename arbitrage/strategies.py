@@ -11,6 +11,7 @@ from pathlib import Path
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.checkpoint import CARD_FILE, load_policy
+from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.agents.policy import Policy
 from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, Progress, backtest_perfect_foresight, run_backtest
@@ -21,7 +22,7 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select
 from arbitrage.market.tapes import DAY_AHEAD
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
-RULES = ("idle", "threshold", "spread")
+RULES = ("idle", "threshold", "spread", "minute-spread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Trial:
 
 
 def try_strategy(name: str, trial: Trial, *, progress: Progress | None = None, warn: Callable[[str], None]) -> Backtest:
-    """Backtest `idle`, `threshold`, `spread`, `perfect-foresight` or a policy directory on a trial's days.
+    """Backtest one of RULES, `perfect-foresight` or a policy directory on a trial's days.
 
     Each decides as often as it is made for. `warn` is told what the user should know, such as a rule that could not be
     tuned. Raises BadInput.
@@ -60,7 +61,9 @@ def try_strategy(name: str, trial: Trial, *, progress: Progress | None = None, w
 
 def decision_step_min(policy: Policy) -> int:
     """Minutes between the decisions that a strategy is made for."""
-    return policy.step_min if isinstance(policy, ArbitragePolicy) else MINUTES_PER_QUARTER_HOUR
+    if isinstance(policy, ArbitragePolicy):
+        return policy.step_min
+    return 1 if isinstance(policy, MinuteSpreadRule) else MINUTES_PER_QUARTER_HOUR
 
 
 def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
@@ -73,6 +76,10 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
         if DAY_AHEAD not in trial.market.tapes:
             raise BadInput([Fault("strategy", "the spread rule needs day-ahead prices; give them with --day-ahead")])
         return _tuned(SpreadRule(), trial, warn)
+    if name == "minute-spread":
+        if trial.market.minute_source is None or DAY_AHEAD not in trial.market.tapes:
+            raise BadInput([Fault("strategy", "the minute-spread rule needs minute records and day-ahead prices")])
+        return _tuned_by_minute(trial, warn)
     if (Path(name) / CARD_FILE).is_file():
         return load_policy(Path(name))
     known = ", ".join(RULES)
@@ -80,8 +87,22 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
 
 
 def _tuned(rule: Rule, trial: Trial, warn: Callable[[str], None]) -> Rule:
-    selection: Sequence[Span] = trial.tuning_spans()
+    selection = _tuning_days(rule.name, trial, warn)
+    return tune(rule, trial.market, trial.battery, selection, _described(trial)) if selection else rule
+
+
+def _tuned_by_minute(trial: Trial, warn: Callable[[str], None]) -> MinuteSpreadRule:
+    rule = MinuteSpreadRule()
+    selection = _tuning_days(rule.name, trial, warn)
+    return tune_by_minute(rule, trial.market, trial.battery, selection, _described(trial)) if selection else rule
+
+
+def _tuning_days(rule: str, trial: Trial, warn: Callable[[str], None]) -> Sequence[Span]:
+    selection = trial.tuning_spans()
     if not selection:
-        warn(f"{rule.name} rule: no days {trial.tuning_days} outside the test to tune on; its untuned numbers are used")
-        return rule
-    return tune(rule, trial.market, trial.battery, selection, f"days {trial.tuning_days} of the month, not tested")
+        warn(f"{rule} rule: no days {trial.tuning_days} outside the test to tune on; its untuned numbers are used")
+    return selection
+
+
+def _described(trial: Trial) -> str:
+    return f"days {trial.tuning_days} of the month, not tested"

@@ -142,10 +142,11 @@ def test_reconstructed_minutes_are_drawn_on_request_and_labelled_in_figures_and_
 
 
 def test_minutes_from_files_are_recorded_ones() -> None:
-    options = ("--strategy", "idle", "--days-of-month", "26", "--json", "-", "--publication-delay-min", "2")
+    options = ("--strategy", "minute-spread", "--days-of-month", "26", "--json", "-", "--publication-delay-min", "2")
     done = run("backtest", *MARKET, "--minutes", str(FILES.minutes), *options)
     figures = json.loads(done.stdout)
     assert (figures["minute_source"], figures["publication_delay_min"]) == ("recorded", 2)
+    assert figures["cycles_per_day"] > 0.0
 
 
 @pytest.mark.parametrize(
@@ -156,6 +157,12 @@ def test_minutes_from_files_are_recorded_ones() -> None:
         ((str(FILES.prices),), "minutes needs imbalance prices by minute"),
     ],
 )
+def test_the_rule_of_the_minutes_needs_minutes() -> None:
+    done = run("backtest", *MARKET, "--strategy", "minute-spread", "--days-of-month", "26")
+    assert done.returncode == 2
+    assert "needs minute records" in done.stderr
+
+
 def test_minutes_that_make_no_sense_are_refused(minutes: tuple[str, ...], says: str) -> None:
     done = run("backtest", *MARKET, "--minutes", *minutes, "--strategy", "idle")
     assert done.returncode == 2
