@@ -59,7 +59,7 @@ from arbitrage.doctor import examine
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.elia import read_market, read_table
 from arbitrage.market.sample import sample_files
-from arbitrage.market.series import MarketSeries
+from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.market.tapes import DAY_AHEAD
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
@@ -185,7 +185,7 @@ def backtest_command(
     _warn_of_reset(card, reset)
     trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days))
     result = _try(strategy, trial)
-    figures = {**summary(result), **_provenance(trial), "policy": card and card["tensors_sha256"]}
+    figures = {**summary(result), **_provenance(trial.market, reset), **_policy_provenance(card)}
     _write_json(figures, json_out)
     if report is not None:
         rivals = [name for name in ("idle", "threshold", *_spreads(market), PERFECT_FORESIGHT) if name != strategy]
@@ -237,7 +237,7 @@ def compare_command(
     trial = Trial(market, battery, selection, reset, DaysOfMonth.parse(tune_days))
     results = [_try(name, trial) for name in strategy]
     rows = compare_table(results)
-    _write_json({"strategies": rows, **_provenance(trial)}, json_out)
+    _write_json({"strategies": rows, **_provenance(market, reset)}, json_out)
     if report is not None:
         seeds = tuple(card["seed"] for card in cards)
         write_report(report, results[0], rivals=results[1:], context=_context(trial, "Comparison", seeds))
@@ -327,6 +327,7 @@ def decide_command(
     policy = find_policy(strategy, trial, _warn)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
     answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state)
+    answer |= {**_provenance(market, SocReset.NEVER), **_policy_provenance(card)}
     _write_json(answer, json_out)
     if json_out != "-":
         _print_figures(answer)
@@ -372,7 +373,7 @@ def demo_command(
     results = [_try(name, trial) for name in (str(out / "policy"), "idle", "threshold", "spread", PERFECT_FORESIGHT)]
     context = _context(trial, "Demo on the embedded simulated market", (0,), simulated=True)
     write_report(out / "report.html", results[0], rivals=results[1:], context=context)
-    _write_json({**summary(results[0]), **_provenance(trial)}, str(out / "summary.json"))
+    _write_json({**summary(results[0]), **_provenance(market, reset)}, str(out / "summary.json"))
     _print_table(_COMPARED, compare_table(results))
     stdout.print(f"report: {out / 'report.html'}", highlight=False)
 
@@ -421,14 +422,21 @@ def _spreads(market: MarketSeries) -> tuple[str, ...]:
     return ("spread",) if market.minute_source is None else ("spread", "minute-spread")
 
 
-def _provenance(trial: Trial) -> dict[str, Any]:
+def _provenance(market: MarketSeries, reset: SocReset) -> dict[str, Any]:
+    if market.minute_source in RECONSTRUCTED:
+        _warn(f"the minutes are not real but {market.minute_source}: read results as a range over the grades")
     return {
-        "data_sha256": trial.market.data_hash,
-        "soc_reset": trial.soc_reset.value,
-        "publication_delay_min": trial.market.publication_delay_min,
-        "minute_source": trial.market.minute_source,
+        "data_sha256": market.data_hash,
+        "soc_reset": reset.value,
+        "publication_delay_min": market.publication_delay_min,
+        "minute_source": market.minute_source,
+        "minute_seed": market.minute_seed,
         "code_revision": code_revision(),
     }
+
+
+def _policy_provenance(card: dict[str, Any] | None) -> dict[str, Any]:
+    return {"policy": card and card["tensors_sha256"], "policy_minute_source": card and card["minute_source"]}
 
 
 def _context(trial: Trial, title: str, seeds: tuple[int, ...], simulated: bool = False) -> ReportContext:

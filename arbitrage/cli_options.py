@@ -21,6 +21,7 @@ from arbitrage.market.series import MINUTE_PUBLICATION_DELAY_MIN, MarketSeries
 from arbitrage.market.splits import SocReset, Span, default_reset, select
 from arbitrage.market.store import Store
 from arbitrage.market.stored_market import stored_market
+from arbitrage.market.tapes import INDICATIVE
 from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 
@@ -144,8 +145,10 @@ def selection_of(
 
 
 def time_to_decide(market: MarketSeries, at: str | None, step_min: int) -> int:
-    """The time to decide: the one named, or the end of the prices. Raises BadInput outside the market."""
+    """The time to decide: the one named, or when the newest record is out. Raises BadInput outside the market."""
     first, after = int(market.quarter_hours[0]), int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
+    if step_min == 1 and INDICATIVE in market.tapes:
+        after = max(after, int(market.tapes[INDICATIVE].available_at[-1]))
     time = after if at is None else epoch_minute(at)
     if time % step_min:
         raise BadInput([Fault("at", f"{at} is not the beginning of a quarter-hour")])

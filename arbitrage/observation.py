@@ -102,7 +102,10 @@ class FeatureSet(StrEnum):
     """What a policy or an environment sees of the market."""
 
     QUARTER_HOUR = "quarter_hour"
-    """Finished quarter-hours, day-ahead curve, forecasts, calendar; no minute records of the running quarter-hour."""
+    """Finished quarter-hours, day-ahead curve, forecasts, calendar; no minute records of the running quarter-hour.
+
+    Where the market has minutes, the newest of the quarter-hour before stands in for its price until that is known.
+    """
     REFERENCE = "reference"
     """The six of arXiv 2401.00015: minute in the quarter-hour, quarter-hour of the day, month, state of charge, cycles
     used, newest indicative price."""

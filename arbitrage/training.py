@@ -182,7 +182,8 @@ def _lesson(plan: TrainingPlan, days: DaysOfMonth) -> Lesson:
 
 def _policy(plan: TrainingPlan, members: list[Member]) -> ArbitragePolicy:
     sources = tuple(sorted(plan.market.tapes))
-    return ArbitragePolicy(plan.battery, plan.config.size, tuple(members), sources, plan.features)
+    delay = plan.market.publication_delay_min
+    return ArbitragePolicy(plan.battery, plan.config.size, tuple(members), sources, plan.features, delay)
 
 
 def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) -> Fitted:
@@ -239,6 +240,7 @@ def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, co
         "data_sha256": plan.market.data_hash,
         "publication_delay_min": plan.market.publication_delay_min,
         "minute_source": plan.market.minute_source,
+        "minute_seed": plan.market.minute_seed,
         "split": plan.split(),
         "seed": plan.seed,
         "config": asdict(plan.config),

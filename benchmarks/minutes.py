@@ -217,7 +217,8 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path("runs/minutes"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    folder = arguments.kept / f"{code_revision() or 'installed'}"
+    revision = code_revision() or "installed"
+    folder = arguments.kept / revision
     folder.mkdir(parents=True, exist_ok=True)
     asked = cases(arguments.runs, arguments.quick)
     with Progress(console=console) as progress, ProcessPoolExecutor(WORKERS) as pool:
@@ -235,7 +236,7 @@ def main() -> None:
     if sum(result["violations"] for result in results):
         console.print("[red]the ledger breaks its rules somewhere[/red]")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"code_revision": code_revision(), "rows": rows}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"code_revision": revision, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from arbitrage.cli_options import time_to_decide
+from arbitrage.errors import BadInput
 from arbitrage.market.sample import sample_files
+from arbitrage.market.series import build_market
+from arbitrage.market.simulator import simulate
+from arbitrage.quarter_hour import epoch_minute
 from tests.shared_data import shared_file
 
 PROMISED = {
@@ -136,17 +141,24 @@ def test_reconstructed_minutes_are_drawn_on_request_and_labelled_in_figures_and_
     done = run("backtest", *MARKET, "--minutes", "reconstructed-harsh:3", *options)
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())
-    assert figures["minute_source"] == "reconstructed, harsh"
+    assert (figures["minute_source"], figures["minute_seed"]) == ("reconstructed, harsh", 3)
+    assert "not real but reconstructed, harsh" in " ".join(done.stderr.split())
     assert figures["publication_delay_min"] == 1
     assert "reconstructed, harsh, drawn around the final prices" in report.read_text()
 
 
-def test_minutes_from_files_are_recorded_ones() -> None:
+def test_whether_minutes_in_files_were_recorded_is_not_claimed() -> None:
     options = ("--strategy", "minute-spread", "--days-of-month", "26", "--json", "-", "--publication-delay-min", "2")
     done = run("backtest", *MARKET, "--minutes", str(FILES.minutes), *options)
     figures = json.loads(done.stdout)
-    assert (figures["minute_source"], figures["publication_delay_min"]) == ("recorded", 2)
+    assert (figures["minute_source"], figures["publication_delay_min"]) == ("as given in files", 2)
     assert figures["cycles_per_day"] > 0.0
+
+
+def test_the_rule_of_the_minutes_needs_minutes() -> None:
+    done = run("backtest", *MARKET, "--strategy", "minute-spread", "--days-of-month", "26")
+    assert done.returncode == 2
+    assert "needs minute records" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -157,13 +169,22 @@ def test_minutes_from_files_are_recorded_ones() -> None:
         ((str(FILES.prices),), "minutes needs imbalance prices by minute"),
     ],
 )
-def test_the_rule_of_the_minutes_needs_minutes() -> None:
-    done = run("backtest", *MARKET, "--strategy", "minute-spread", "--days-of-month", "26")
-    assert done.returncode == 2
-    assert "needs minute records" in done.stderr
-
-
 def test_minutes_that_make_no_sense_are_refused(minutes: tuple[str, ...], says: str) -> None:
     done = run("backtest", *MARKET, "--minutes", *minutes, "--strategy", "idle")
     assert done.returncode == 2
     assert says in " ".join(done.stderr.split())
+
+
+def test_the_time_to_decide_by_the_minute_reaches_to_the_newest_record() -> None:
+    # Prices end at 21:45, minutes with that of 21:51, which is out at 21:53.
+    start = epoch_minute("2025-03-18T00:00+01:00")
+    world = simulate(start, start + 24 * 60, seed=1)
+    prices, minutes = world.prices.iloc[:87], world.minutes.iloc[: 21 * 60 + 52]
+    market = build_market(prices, day_ahead=world.day_ahead, minutes=minutes)
+    assert time_to_decide(market, None, 1) == start + 21 * 60 + 53
+    assert time_to_decide(market, "2025-03-18T21:52+01:00", 1) == start + 21 * 60 + 52
+    assert time_to_decide(market, None, 15) == start + 21 * 60 + 45
+    with pytest.raises(BadInput, match="lies outside"):
+        time_to_decide(market, "2025-03-18T21:54+01:00", 1)
+    with pytest.raises(BadInput, match="not the beginning"):
+        time_to_decide(market, "2025-03-18T21:22+01:00", 15)

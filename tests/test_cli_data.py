@@ -125,7 +125,7 @@ def test_a_watch_stops_cleanly_when_interrupted(server: EliaServer, tmp_path: Pa
         assert process.stdout is not None
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     assert "ods162 prices: newest" in first
     assert "4 new, 0 revised" in first
     assert (process.returncode, out, err) == (0, "stopped after 1 polls: 4 records stored\n", "")

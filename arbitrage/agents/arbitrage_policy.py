@@ -149,6 +149,8 @@ class ArbitragePolicy:
     sources: tuple[str, ...]
     """Quantities of the market that it was trained on; it reads these and no others."""
     features: MarketFeatures = field(default_factory=MarketFeatures)
+    publication_delay_min: int = 0
+    """Of the records that it was trained on: how late the first record of a quarter-hour is expected."""
     critic: Network | None = None
     """Tells how the day may turn out; see `quantile_critic`."""
     name: str = "learned"
@@ -196,8 +198,10 @@ class ArbitragePolicy:
             minute = reading.times % MINUTES_PER_QUARTER_HOUR
             running, at = reading.running, encoded.at(quarter)
             made = forecast_minutes(member.minutes, self.features, at, gaps.at(quarter), running, minute)
-            equivalent = gap_that_implies(member.chain, made.next_gap)
-            forecast, questions = made.price_eur_mwh, Questions(rows[quarter], equivalent, gaps.slow[quarter])
+            silent = (running[:, 0] == 0.0) & (minute > self.publication_delay_min)
+            forecast = np.where(silent, price[quarter], made.price_eur_mwh)
+            equivalent = np.where(silent, fast[quarter], gap_that_implies(member.chain, made.next_gap))
+            questions = Questions(rows[quarter], equivalent, gaps.slow[quarter])
         continuation = continuation_advantages(lattice, member.chain, plans, questions)
         corrected = member.correction_regressors(encoded.features, regressors)
         return _MemberView(corrected, member.correction_coefficients, forecast, continuation)

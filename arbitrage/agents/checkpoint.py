@@ -88,6 +88,7 @@ def load_policy(directory: Path | str) -> ArbitragePolicy:
         members=members,
         sources=tuple(card["sources"]),
         features=MarketFeatures(FeatureSet(card["feature_set"])),
+        publication_delay_min=int(card["publication_delay_min"]),
         critic=_network(tensors, "critic."),
         name=card["name"],
     )

@@ -1,7 +1,8 @@
 """Fits the networks of the minutes, each on half of the blocks of days.
 
-Law: what a training row is told comes from the networks that have not seen its block, so that what rests on these
-forecasts later (corrections, validation) sees them as wrong as they will be when served.
+Law: what a training row is told comes from the network that has not seen its block, so that what rests on these
+forecasts later (corrections, validation) sees them as wrong as they will be when served. That holds for the minutes;
+the quarter-hour's own forecast among their inputs comes from fits that left the row's block out, but not the others.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from arbitrage.agents.minute_heads import Gaps, MinuteForecasts, MinuteHeads, minute_inputs, price_anchors
 from arbitrage.agents.network_training import NetworkConfig, fit_regression
 from arbitrage.agents.networks import output_rows
+from arbitrage.errors import BadInput, Fault
 from arbitrage.observation import Encoded, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
@@ -68,8 +70,9 @@ def fit_minute_heads(rows: MinuteRows, config: MinuteConfig, seed: int) -> tuple
         np.broadcast_arrays(rows.price_target[:, None] - anchor, rows.gap_target[:, None]), axis=-1
     ).astype(np.float32)
     networks, made = [], np.empty((count, MINUTES_PER_QUARTER_HOUR, 2))
+    halves = _halves(rows.folds)
     for half in range(_HALVES):
-        own = rows.folds % _HALVES == half
+        own = halves == half
         taught = np.flatnonzero(np.repeat(own & (rows.folds >= 0), MINUTES_PER_QUARTER_HOUR))
         flat = stacked.reshape(-1, stacked.shape[-1])
         network = fit_regression(flat, targets.reshape(-1, 2), taught, config.network, seed * _HALVES + half)
@@ -78,3 +81,14 @@ def fit_minute_heads(rows: MinuteRows, config: MinuteConfig, seed: int) -> tuple
         made[~own] = output_rows(network, others.reshape(-1, flat.shape[-1])).reshape(*others.shape[:2], 2)
     prices = rows.encoded.base_eur_mwh[:, None] + rows.encoded.scale_eur_mwh[:, None] * (anchor + made[..., 0])
     return MinuteHeads(tuple(networks)), MinuteForecasts(prices, made[..., 1])
+
+
+def _halves(folds: Numbers) -> Numbers:
+    """Every other of the folds there are, shape [n]; rows without one are told by the first network.
+
+    Raises BadInput if there are not two folds.
+    """
+    present = np.unique(folds[folds >= 0])
+    if len(present) < _HALVES:
+        raise BadInput([Fault("training days", "are too few to hold days out; give more than a week")])
+    return np.where(folds >= 0, np.searchsorted(present, folds) % _HALVES, _HALVES - 1)

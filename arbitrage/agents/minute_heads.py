@@ -5,6 +5,8 @@ Law
   taught on other days, and their mean is served.
 - The price is learned as a departure from an anchor, which is what the records say so far, or the quarter-hour's own
   forecast while there is none.
+- Where no record of a running quarter-hour is known though one should be, nothing was ever learned: the quarter-hour's
+  own forecast stands.
 - A minute's forecast depends on its own row alone, to the last bit.
 """
 

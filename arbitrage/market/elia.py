@@ -149,7 +149,7 @@ def read_market(
     day_ahead: Paths | None = None,
     forecasts: Paths | None = None,
     minutes: Paths | None = None,
-    minute_source: MinuteSource = MinuteSource.RECORDED,
+    minute_source: MinuteSource = MinuteSource.GIVEN,
     publication_delay_min: int | None = None,
 ) -> MarketSeries:
     """Read the files of a market, each a path or several, and put them together.

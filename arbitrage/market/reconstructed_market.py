@@ -18,12 +18,14 @@ SOURCES = {
 def with_reconstructed_minutes(market: MarketSeries, grade: str, seed: int) -> MarketSeries:
     """The market with minute records drawn around its final prices, published as late as its prices are.
 
+    Quarter-hourly day-ahead prices enter as the mean of their hour.
+
     grade: easy, matched or harsh. Raises BadInput for another grade and for a market without day-ahead prices.
     """
     if grade not in SOURCES:
         raise BadInput([Fault("minutes", f"no grade is called {grade}; there are {', '.join(SOURCES)}")])
     if DAY_AHEAD not in market.tapes:
         raise BadInput([Fault("minutes", "are reconstructed around day-ahead prices; give them")])
-    hourly = market.tapes[DAY_AHEAD].series().resample("h").first().to_frame(DAY_AHEAD)
+    hourly = market.tapes[DAY_AHEAD].series().resample("h").mean().to_frame(DAY_AHEAD)
     minutes = reconstruct_minutes(market.frame[[PRICE]], hourly, grade=grade, seed=seed)
-    return with_minutes(market, minutes, SOURCES[grade])
+    return with_minutes(market, minutes, SOURCES[grade], seed)

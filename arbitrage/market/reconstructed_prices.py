@@ -5,7 +5,8 @@ Law
   an offset that wanders. The offset of a side follows the quarter-hours ALREADY settled on it; never this one.
 - The side that does not settle shows its ladder and nothing else.
 - The side that settles begins on its ladder too and is drawn towards the known final marginal price as activation
-  on it goes on; the last minute shows that price.
+  on it goes on; the last minute shows that price. Where its ladder lies beyond the final price, it begins mirrored on
+  the other side of that price, and so shows something of it before any activation.
 - To 2024-05-21 marginal prices are running extremes, from 2024-05-22 averages over the activated volume, and a mean
   imbalance within the dead band shows the value of avoided activation in place of them.
 """

@@ -76,8 +76,10 @@ GRADES: Mapping[str, Grade] = {
         gradual_power=1.15,
     ),
 }
-"""`matched` fits the one genuine part-day of minute records. `easy` has a third less of the fast part of the minutes'
-imbalance and shows final prices sooner, `harsh` has two fifths more of it and shows them later."""
+"""`matched` fits the one genuine part-day of minute records, which is of the newer rules; of the older ones no genuine
+minutes exist here, and the grades vary how soon a price shows, not how long a side lasts. `easy` has a third less of
+the fast part of the minutes' imbalance and shows final prices sooner, `harsh` has two fifths more of it and shows them
+later."""
 
 _REVISED_SHARE = 0.03
 _REVISION_MEDIAN_EUR_MWH = 0.5

@@ -77,6 +77,9 @@ class MinuteSource(StrEnum):
     """Where minute records come from; cards and reports say it."""
 
     RECORDED = "recorded"
+    """Fetched from Elia."""
+    GIVEN = "as given in files"
+    """Whether anybody recorded them, the files do not say."""
     SIMULATED = "simulated"
     RECONSTRUCTED_EASY = "reconstructed, easy"
     RECONSTRUCTED_MATCHED = "reconstructed, matched"
@@ -103,6 +106,8 @@ class MarketSeries:
     publication_delay_min: int = PUBLICATION_DELAY_MIN
     minute_source: MinuteSource | None = None
     """None where there are no minute records."""
+    minute_seed: int | None = None
+    """Of minute records that were drawn."""
 
     def known_at(self, times: npt.ArrayLike, about: npt.ArrayLike | None = None) -> Knowledge:
         """What is known at these epoch minutes (one or an array); `about` later ones of the same shape, if given."""
@@ -140,7 +145,7 @@ def build_market(
     day_ahead: pd.DataFrame | None = None,
     forecasts: pd.DataFrame | None = None,
     minutes: pd.DataFrame | None = None,
-    minute_source: MinuteSource = MinuteSource.RECORDED,
+    minute_source: MinuteSource = MinuteSource.GIVEN,
     publication_delay_min: int | None = None,
 ) -> MarketSeries:
     """Put validated tables together.
@@ -195,10 +200,10 @@ def _published_before(settled: Tape, day_ahead: pd.DataFrame | None, forecasts: 
     return tapes
 
 
-def with_minutes(market: MarketSeries, minutes: pd.DataFrame, source: MinuteSource) -> MarketSeries:
-    """The same market with minute records, published as late as its prices are; see `build_market`."""
+def with_minutes(market: MarketSeries, minutes: pd.DataFrame, source: MinuteSource, seed: int) -> MarketSeries:
+    """The same market with drawn minute records, published as late as its prices are; see `build_market`."""
     tapes = {**market.tapes, **_by_minute(minutes, market.publication_delay_min)}
-    return replace(market, tapes=tapes, minute_source=source)
+    return replace(market, tapes=tapes, minute_source=source, minute_seed=seed)
 
 
 def _default_delay_min(minutes: pd.DataFrame | None) -> int:

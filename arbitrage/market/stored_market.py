@@ -8,7 +8,7 @@ import pandas as pd
 
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.elia_datasets import DAY_AHEAD_PRICES, MINUTES, PRICES, SOLAR, WIND, Shelf
-from arbitrage.market.series import MarketSeries, build_market
+from arbitrage.market.series import MarketSeries, MinuteSource, build_market
 from arbitrage.market.store import Stage, Store
 
 
@@ -69,5 +69,6 @@ def stored_market(
         day_ahead=tables.day_ahead,
         forecasts=tables.forecasts,
         minutes=tables.minutes,
+        minute_source=MinuteSource.RECORDED,
         publication_delay_min=publication_delay_min,
     )

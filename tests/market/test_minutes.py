@@ -126,7 +126,7 @@ def test_a_negative_delay_is_refused() -> None:
 
 
 def test_the_source_of_the_minutes_is_said_and_their_values_and_delay_are_part_of_the_hash() -> None:
-    assert numbered_market(0).minute_source is MinuteSource.RECORDED
+    assert numbered_market(0).minute_source is MinuteSource.GIVEN
     assert simulated_market(0).minute_source is MinuteSource.SIMULATED
     other = market_of_minutes(minute_table(**{PRICE: NUMBERED + (np.arange(30) == 7)}), [114.0, 129.0], 0)
     hashes = {market.data_hash for market in (numbered_market(0), numbered_market(1), other)}
@@ -147,7 +147,7 @@ def test_every_tape_of_a_simulated_market_is_published_by_the_law(delay_min: int
 def test_the_genuine_minutes_make_a_market_that_settles_at_their_last_records() -> None:
     market = genuine_market()
     assert (market.quarter_hours[0], len(market)) == (GENUINE_START, GENUINE_MINUTES // 15)
-    assert (market.publication_delay_min, market.minute_source) == (1, MinuteSource.RECORDED)
+    assert (market.publication_delay_min, market.minute_source) == (1, MinuteSource.GIVEN)
     assert set(market.tapes) == {PRICE, *MINUTE_TAPES}
     for name in MINUTE_TAPES:
         assert len(market.tapes[name].values) == GENUINE_MINUTES

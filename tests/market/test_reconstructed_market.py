@@ -17,7 +17,7 @@ def test_the_grade_is_written_on_the_market(grade: str) -> None:
     market = sample_market()
     drawn = with_reconstructed_minutes(market, grade, 3)
     assert drawn.minute_source == f"reconstructed, {grade}"
-    assert market.minute_source is None
+    assert (market.minute_source, drawn.minute_seed) == (None, 3)
     np.testing.assert_array_equal(drawn.price_eur_mwh, market.price_eur_mwh)
     tape = drawn.tapes[INDICATIVE]
     assert len(tape.values) == 15 * len(market)

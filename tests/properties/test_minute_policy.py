@@ -25,6 +25,7 @@ from arbitrage.errors import BadInput
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
+from arbitrage.market.tapes import Tape
 from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import brussels_midnight, epoch_minute
 from arbitrage.training import TrainingPlan, train
@@ -105,6 +106,25 @@ def test_minutes_are_what_moves_it_within_a_quarter_hour(policy: ArbitragePolicy
     blind = dataclasses.replace(market, tapes={n: t for n, t in market.tapes.items() if t.step_min != 1})
     with pytest.raises(BadInput, match="the policy was trained with it"):
         decisions(policy, blind, NIGHT + 15)
+
+
+def test_where_records_fail_to_come_the_quarter_hours_own_forecast_stands(
+    policy: ArbitragePolicy, market: MarketSeries
+) -> None:
+    # Two hours of silence: from the second minute on, when a record should be there, nothing new can be said before the
+    # next quarter-hour begins. The first two minutes are the networks'.
+    def silent(tape: Tape) -> Tape:
+        starts = tape.first_minute + np.arange(len(tape.values))
+        quiet = (tape.step_min == 1) & (starts >= NIGHT + 60) & (starts < NIGHT + 180)
+        return dataclasses.replace(tape, values=np.where(quiet, np.nan, tape.values))
+
+    mute = dataclasses.replace(market, tapes={name: silent(tape) for name, tape in market.tapes.items()})
+    view = policy.read(mute.known_at(np.arange(NIGHT + 60, NIGHT + 180)), BATTERY)
+    forecast = view.members[0].forecast_eur_mwh.reshape(-1, 15)
+    assert (forecast[:, 2:] == forecast[:, 2:3]).all()
+    assert (forecast[:, 0] != forecast[:, 2]).any()
+    heard = policy.read(market.known_at(np.arange(NIGHT + 60, NIGHT + 180)), BATTERY)
+    assert (heard.members[0].forecast_eur_mwh.reshape(-1, 15)[:, 2:] != forecast[:, 2:]).mean() > 0.9
 
 
 def test_a_minute_read_alone_is_decided_to_the_last_bit_as_in_a_batch(

@@ -11,6 +11,7 @@ from arbitrage.agents.minute_fit import MinuteConfig, MinuteRows, fit_minute_hea
 from arbitrage.agents.minute_heads import Gaps, MinuteHeads, forecast_minutes, minute_inputs
 from arbitrage.agents.network_training import NetworkConfig
 from arbitrage.agents.networks import Network
+from arbitrage.errors import BadInput
 from arbitrage.observation import Encoded, FeatureSet, MarketFeatures
 
 FULL = MarketFeatures(FeatureSet.FULL)
@@ -100,6 +101,16 @@ def test_what_a_row_is_told_does_not_rest_on_its_own_half(half: int) -> None:
     assert (told.price_eur_mwh[~own] != told_after.price_eur_mwh[~own]).any()
     assert (first.networks[half].output_bias != second.networks[half].output_bias).any()
     assert (first.networks[1 - half].output_bias == second.networks[1 - half].output_bias).all()
+
+
+def test_halves_are_taken_of_the_folds_there_are() -> None:
+    rows = lesson_rows()
+    even = dataclasses.replace(rows, folds=np.where(np.arange(COUNT) % 2, 4, 0))
+    heads, told = fit_minute_heads(even, SMALL, seed=0)
+    assert len(heads.networks) == 2
+    assert np.isfinite(told.price_eur_mwh).all()
+    with pytest.raises(BadInput, match="too few"):
+        fit_minute_heads(dataclasses.replace(rows, folds=np.zeros(COUNT, dtype=np.int64)), SMALL, seed=0)
 
 
 def test_rows_that_are_not_used_teach_nothing_and_are_told_all_the_same() -> None:
