@@ -62,8 +62,8 @@ from arbitrage.market.sample import sample_files
 from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.market.tapes import DAY_AHEAD
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
-from arbitrage.strategies import Trial, find_policy, try_strategy
+from arbitrage.quarter_hour import epoch_minute, utc_timestamps
+from arbitrage.strategies import Trial, decision_step_min, find_policy, try_strategy
 from arbitrage.training import TrainingPlan, code_revision, train
 
 app = typer.Typer(
@@ -320,11 +320,11 @@ def decide_command(
     card = _card_of(strategy)
     market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_delay(card))
     battery = options.battery(card)
-    step_min = MINUTES_PER_QUARTER_HOUR if card is None else int(card["step_min"])
-    time = time_to_decide(market, at, step_min)
     _warn_of_reset(card, SocReset.NEVER)
     trial = Trial(market, battery, selection_of(market, None, None, None, None)[0], SocReset.NEVER, DaysOfMonth(1, 31))
     policy = find_policy(strategy, trial, _warn)
+    step_min = decision_step_min(policy)
+    time = time_to_decide(market, at, step_min)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
     answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state)
     answer |= {**_provenance(market, SocReset.NEVER), **_policy_provenance(card)}
