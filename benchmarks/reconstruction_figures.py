@@ -146,7 +146,7 @@ def _imbalance_figures(values: Floats, price: Floats) -> dict[str, float]:
     figures = {"SI mean, MW": float(values.mean()), "SI std, MW": float(values.std())}
     figures |= {f"SI {percent} %, MW": float(np.quantile(values, percent / 100.0)) for percent in (1, 5, 50, 95, 99)}
     figures |= {f"SI autocorrelation {lag}": autocorrelation(values, lag) for lag in (1, 4, 8)}
-    figures["rank correlation SI, price"] = float(pd.Series(values).corr(pd.Series(price), method="spearman"))
+    figures["rank correlation SI, price"] = float(pd.Series(values).rank().corr(pd.Series(price).rank()))
     figures["share of surplus"] = float((values > 0.0).mean())
     return figures
 
