@@ -390,6 +390,7 @@ def doctor_command(json_out: JsonOut = None) -> None:
 
 
 def _train(plan: TrainingPlan, out: Path) -> dict[str, Any]:
+    _warn_of_minutes(plan.market)
     with _progress("training", 1.0) as (progress, task):
         return train(plan, out, lambda text, share: progress.update(task, description=text, completed=share))
 
@@ -422,9 +423,13 @@ def _spreads(market: MarketSeries) -> tuple[str, ...]:
     return ("spread",) if market.minute_source is None else ("spread", "minute-spread")
 
 
-def _provenance(market: MarketSeries, reset: SocReset) -> dict[str, Any]:
+def _warn_of_minutes(market: MarketSeries) -> None:
     if market.minute_source in RECONSTRUCTED:
         _warn(f"the minutes are not real but {market.minute_source}: read results as a range over the grades")
+
+
+def _provenance(market: MarketSeries, reset: SocReset) -> dict[str, Any]:
+    _warn_of_minutes(market)
     return {
         "data_sha256": market.data_hash,
         "soc_reset": reset.value,
