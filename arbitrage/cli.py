@@ -5,7 +5,6 @@ Exit codes: 0 done; 1 the job failed; 2 bad input, every fault named.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +52,7 @@ from arbitrage.cli_options import (
     price_stage,
     selection_of,
     time_to_decide,
+    write_json,
 )
 from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
@@ -95,18 +95,6 @@ def _progress(text: str, total: float) -> Iterator[tuple[Progress, Any]]:
         yield progress, progress.add_task(text, total=total)
 
 
-def _write_json(value: Any, out: str | None) -> None:
-    """To a file, or to standard output for `-`; nowhere for None."""
-    if out is None:
-        return
-    text = json.dumps(value, indent=2, default=str)
-    if out == "-":
-        typer.echo(text)
-    else:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        Path(out).write_text(text + "\n")
-
-
 @data_app.command("validate")
 def data_validate(files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")]) -> None:
     """Read files and say what is wrong with them: exit 0 if nothing, 2 with every fault listed."""
@@ -144,7 +132,7 @@ def data_info(
                 "unread_columns": list(table.unread_columns),
             }
         )
-    _write_json(rows, json_out)
+    write_json(rows, json_out)
     if json_out != "-":
         _print_table(
             ("file", "kind", "rows", "first", "last", "gaps"), [{**row, "gaps": len(row["gaps"])} for row in rows]
@@ -186,7 +174,7 @@ def backtest_command(
     trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days))
     result = _try(strategy, trial)
     figures = {**summary(result), **_provenance(trial.market, reset), **_policy_provenance(card)}
-    _write_json(figures, json_out)
+    write_json(figures, json_out)
     if report is not None:
         rivals = [name for name in ("idle", "threshold", *_spreads(market), PERFECT_FORESIGHT) if name != strategy]
         context = _context(trial, f"Backtest: {result.strategy}", (card["seed"],) if card else ())
@@ -237,7 +225,7 @@ def compare_command(
     trial = Trial(market, battery, selection, reset, DaysOfMonth.parse(tune_days))
     results = [_try(name, trial) for name in strategy]
     rows = compare_table(results)
-    _write_json({"strategies": rows, **_provenance(market, reset)}, json_out)
+    write_json({"strategies": rows, **_provenance(market, reset)}, json_out)
     if report is not None:
         seeds = tuple(card["seed"] for card in cards)
         write_report(report, results[0], rivals=results[1:], context=_context(trial, "Comparison", seeds))
@@ -287,7 +275,7 @@ def train_command(
         members=members,
     )
     card = _train(plan, out)
-    _write_json(card, json_out)
+    write_json(card, json_out)
     if json_out != "-":
         chosen = card["chosen_stage"]
         figures = card["validation"][chosen]
@@ -328,7 +316,7 @@ def decide_command(
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
     answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state)
     answer |= {**_provenance(market, SocReset.NEVER), **_policy_provenance(card)}
-    _write_json(answer, json_out)
+    write_json(answer, json_out)
     if json_out != "-":
         _print_figures(answer)
 
@@ -373,7 +361,7 @@ def demo_command(
     results = [_try(name, trial) for name in (str(out / "policy"), "idle", "threshold", "spread", PERFECT_FORESIGHT)]
     context = _context(trial, "Demo on the embedded simulated market", (0,), simulated=True)
     write_report(out / "report.html", results[0], rivals=results[1:], context=context)
-    _write_json({**summary(results[0]), **_provenance(market, reset)}, str(out / "summary.json"))
+    write_json({**summary(results[0]), **_provenance(market, reset)}, str(out / "summary.json"))
     _print_table(_COMPARED, compare_table(results))
     stdout.print(f"report: {out / 'report.html'}", highlight=False)
 
@@ -382,7 +370,7 @@ def demo_command(
 def doctor_command(json_out: JsonOut = None) -> None:
     """Check that this installation can do its work; exit 1 if it cannot."""
     findings = examine()
-    _write_json([vars(finding) for finding in findings], json_out)
+    write_json([vars(finding) for finding in findings], json_out)
     if json_out != "-":
         _print_table(("check", "ok", "detail"), [vars(finding) for finding in findings])
     if not all(finding.ok for finding in findings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from arbitrage.cli_options import JsonOut
+from arbitrage.cli_options import JsonOut, write_json
 from arbitrage.market.dialects import QUALITY
 from arbitrage.market.elia_client import HOST, HOST_VARIABLE, EliaClient, Patience, utc_now
 from arbitrage.market.elia_datasets import Topic
@@ -60,7 +59,7 @@ def fetch_command(
         sources = _sources(stack, what, base_url, entsoe_token)
         with _progress() as tell:
             report = fetch(Store(store), sources, first, after, refresh=refresh, progress=tell)
-    _write_json(_in_words(report), json_out)
+    write_json(_in_words(report), json_out)
     if json_out != "-":
         _print(report)
     if report.failures:
@@ -144,16 +143,6 @@ def _figures(report: ShelfReport) -> dict[str, Any]:
 def _in_words(report: FetchReport) -> dict[str, Any]:
     failures = [str(failure) for failure in report.failures]
     return {"shelves": [_figures(shelf) for shelf in report.shelves], "failures": failures}
-
-
-def _write_json(value: Any, out: str | None) -> None:
-    """To a file, or to standard output for `-`; nowhere for None."""
-    text = json.dumps(value, indent=2)
-    if out == "-":
-        typer.echo(text)
-    elif out is not None:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        Path(out).write_text(text + "\n", encoding="utf-8")
 
 
 def _print(report: FetchReport) -> None:

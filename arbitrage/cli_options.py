@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -166,3 +167,15 @@ def price_stage(frame: pd.DataFrame) -> PriceStage:
     if not stages or Quality.UNKNOWN in stages:
         return PriceStage.UNKNOWN
     return PriceStage.MIXED if Quality.VALIDATED in stages else PriceStage.NOT_VALIDATED
+
+
+def write_json(value: Any, out: str | None) -> None:
+    """To a file, or to standard output for `-`; nowhere for None."""
+    if out is None:
+        return
+    text = json.dumps(value, indent=2, default=str)
+    if out == "-":
+        typer.echo(text)
+    else:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text(text + "\n")

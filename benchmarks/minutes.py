@@ -141,6 +141,7 @@ def cases(runs: int, quick: bool) -> list[Case]:
     few = min(runs, 3)
     wide = [(grade, 0, "full", run) for grade in ("easy", "harsh") for run in range(few)]
     wide += [("matched", delay, "full", run) for delay in (1, 2) for run in range(few)]
+    wide += [("matched", 1, strategy, run) for strategy in sets[1:] for run in range(few)]
     wide += [(SIMULATED, 0, strategy, run) for strategy in (*sets, RULE, CEILING) for run in range(few)]
     wide += [(SIMULATED, delay, "full", run) for delay in (1, 2) for run in range(few)]
     chosen = main if quick else main + wide
