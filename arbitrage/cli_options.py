@@ -35,8 +35,8 @@ Forecasts = Annotated[list[Path] | None, typer.Option(help="Day-ahead wind and s
 Minutes = Annotated[
     list[str] | None,
     typer.Option(
-        help="Indicative prices by minute: files, or reconstructed-easy, -matched or -harsh, which draws them around "
-        "the final prices; a seed may follow after a colon."
+        help="Indicative prices by minute: files, or reconstructed-easy, -matched, -harsh or -severe, which draws them "
+        "around the final prices; a seed may follow after a colon."
     ),
 ]
 PublicationDelay = Annotated[

@@ -139,7 +139,7 @@ def cases(runs: int, quick: bool) -> list[Case]:
     main = [("matched", 0, strategy, run) for strategy in sets for run in range(runs)]
     main += [("matched", 0, RULE, 0), ("matched", 0, CEILING, 0)]
     few = min(runs, 3)
-    wide = [(grade, 0, "full", run) for grade in ("easy", "harsh") for run in range(few)]
+    wide = [(grade, 0, "full", run) for grade in ("easy", "harsh", "severe") for run in range(few)]
     wide += [("matched", delay, "full", run) for delay in (1, 2) for run in range(few)]
     wide += [("matched", 1, strategy, run) for strategy in sets[1:] for run in range(few)]
     wide += [(SIMULATED, 0, strategy, run) for strategy in (*sets, RULE, CEILING) for run in range(few)]

@@ -11,6 +11,7 @@ SOURCES = {
     "easy": MinuteSource.RECONSTRUCTED_EASY,
     "matched": MinuteSource.RECONSTRUCTED_MATCHED,
     "harsh": MinuteSource.RECONSTRUCTED_HARSH,
+    "severe": MinuteSource.RECONSTRUCTED_SEVERE,
 }
 """Grades of reconstruction, and the label that each leaves on a market."""
 
@@ -20,7 +21,7 @@ def with_reconstructed_minutes(market: MarketSeries, grade: str, seed: int) -> M
 
     Quarter-hourly day-ahead prices enter as the mean of their hour.
 
-    grade: easy, matched or harsh. Raises BadInput for another grade and for a market without day-ahead prices.
+    grade: easy, matched, harsh or severe. Raises BadInput for another grade and for a market without day-ahead prices.
     """
     if grade not in SOURCES:
         raise BadInput([Fault("minutes", f"no grade is called {grade}; there are {', '.join(SOURCES)}")])

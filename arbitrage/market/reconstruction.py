@@ -81,6 +81,17 @@ minutes exist here, and the grades vary how soon a price shows, not how long a s
 the fast part of the minutes' imbalance and shows final prices sooner, `harsh` has two fifths more of it and shows them
 later."""
 
+STRESSES: Mapping[str, Grade] = {
+    "severe": Grade(
+        minute_imbalance=MinuteImbalanceParameters(fast_std_mw=220.0),
+        reveal_at_once=0.05,
+        ratchet_power=0.7,
+        gradual_power=1.15,
+    ),
+}
+"""Beyond the grades, to see how far results lean on them: sides turn as late as on the genuine part-day (0.83 have the
+final sign after minute 9), which here takes an imbalance that moves twice as far from minute to minute as it did."""
+
 _REVISED_SHARE = 0.03
 _REVISION_MEDIAN_EUR_MWH = 0.5
 _REVISION_LOG_STD = 1.5
@@ -92,8 +103,8 @@ def reconstruct_minutes(
     """Draw minute records that end at the given final prices.
 
     prices: UTC quarter-hours with `imbalance_price_eur_mwh`; absent or NaN rows are gaps and get no minutes.
-    day_ahead: UTC hours with `day_ahead_price_eur_mwh`, for every priced quarter-hour. grade: easy, matched, harsh or
-    parameters of one's own. The result is indexed by UTC minute `start` and has the columns of
+    day_ahead: UTC hours with `day_ahead_price_eur_mwh`, for every priced quarter-hour. grade: easy, matched, harsh,
+    severe or parameters of one's own. The result is indexed by UTC minute `start` and has the columns of
     `SimulatedMarket.minutes` but for those of regulation.
     Raises BadInput for prices before 2020 or off the grid, hours without a day-ahead price, a negative seed, an
     unknown grade.
@@ -107,10 +118,11 @@ def reconstruct_minutes(
 
 def _checked_grade(grade: Grade | str, seed: int) -> Grade:
     faults = [Fault("seed", f"must be 0 or more, not {seed}")] if seed < 0 else []
-    if isinstance(grade, str) and grade not in GRADES:
-        faults.append(Fault("grade", f"none is called {grade}; there are {', '.join(GRADES)}"))
+    named = {**GRADES, **STRESSES}
+    if isinstance(grade, str) and grade not in named:
+        faults.append(Fault("grade", f"none is called {grade}; there are {', '.join(named)}"))
     refuse(faults)
-    return GRADES[grade] if isinstance(grade, str) else grade
+    return named[grade] if isinstance(grade, str) else grade
 
 
 class _Settled(NamedTuple):

@@ -84,6 +84,7 @@ class MinuteSource(StrEnum):
     RECONSTRUCTED_EASY = "reconstructed, easy"
     RECONSTRUCTED_MATCHED = "reconstructed, matched"
     RECONSTRUCTED_HARSH = "reconstructed, harsh"
+    RECONSTRUCTED_SEVERE = "reconstructed, severe"
 
 
 RECONSTRUCTED = frozenset(source for source in MinuteSource if source.name.startswith("RECONSTRUCTED"))

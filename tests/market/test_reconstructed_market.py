@@ -32,7 +32,7 @@ def test_seeds_draw_other_minutes() -> None:
 
 
 def test_what_cannot_be_reconstructed_is_refused() -> None:
-    with pytest.raises(BadInput, match="easy, matched, harsh"):
+    with pytest.raises(BadInput, match="easy, matched, harsh, severe"):
         with_reconstructed_minutes(sample_market(), "gentle", 0)
     with pytest.raises(BadInput, match="day-ahead"):
         with_reconstructed_minutes(market_of(np.arange(96.0)), "matched", 0)

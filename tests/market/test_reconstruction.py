@@ -337,6 +337,14 @@ def test_harsher_grades_are_less_certain_at_every_stage(world: SimulatedMarket) 
             assert worse[3][k] > 1.15 * better[3][k]
 
 
+def test_the_stress_turns_sides_later_than_any_grade(world: SimulatedMarket) -> None:
+    harsh, severe = (
+        profile(reconstruct_minutes(world.prices, world.day_ahead, grade=grade, seed=1))
+        for grade in ("harsh", "severe")
+    )
+    assert (severe[2][:12] < harsh[2][:12] - 0.01).all()
+
+
 def test_the_genuine_day_rebuilt_from_its_final_prices_alone_has_its_profile() -> None:
     genuine = pd.read_parquet(shared_file("imbalance_minute_2024-09-06.parquet")).sort_index()
     genuine = genuine.rename(columns={"quarter_hour_utc": "quarter_hour"})
