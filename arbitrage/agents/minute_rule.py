@@ -11,17 +11,17 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.policy import Intent
-from arbitrage.battery import Battery, BatteryLaw, BatteryState, advance, clip_power_mw
+from arbitrage.agents.rules import follow_bounds
+from arbitrage.battery import Battery, BatteryState
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
 from arbitrage.market.tapes import DAY_AHEAD, Knowledge
 from arbitrage.minute_features import last_record_of
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H, quarter_hour_starts
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, quarter_hour_starts
 
 Floats = npt.NDArray[np.float64]
 
@@ -94,8 +94,7 @@ def tune_by_minute(
     episodes = [_Episode.of(market, span, step_min) for span in selection]
     best, best_eur = rule, -np.inf
     for candidate in rule.candidates():
-        bounds = (candidate.charge_below_eur_mwh, candidate.discharge_above_eur_mwh)
-        earned = sum(_rollout(battery.law, each.signal, *bounds, each.prices, each.new_day) for each in episodes)
+        earned = sum(each.earn_eur(candidate, battery) for each in episodes)
         if earned > best_eur:
             best, best_eur = candidate, earned
     return replace(best, tuned_on=description)
@@ -119,23 +118,9 @@ class _Episode:
         signal = indicative_spread_eur_mwh(market.known_at(times.ravel())).reshape(times.shape)
         return cls(signal, market.price_eur_mwh[span.first : span.last], new_day_flags(market, span))
 
-
-@numba.njit(cache=True)
-def _rollout(
-    law: BatteryLaw, signal: Floats, low: float, high: float, prices: Floats, new_day: npt.NDArray[np.bool_]
-) -> float:
-    """Profit in EUR of a rule through one span from empty."""
-    soc_mwh, cycles, profit_eur = law.min_soc_mwh, 0.0, 0.0
-    step_h = QUARTER_HOUR_H / signal.shape[1]
-    for t in range(prices.shape[0]):
-        if new_day[t]:
-            cycles = 0.0
-        if np.isnan(prices[t]):
-            continue
-        for k in range(signal.shape[1]):
-            charge = -law.charge_power_mw if signal[t, k] < low else 0.0
-            asked = law.discharge_power_mw if signal[t, k] > high else charge
-            power = clip_power_mw(law, soc_mwh, cycles, asked, step_h)
-            soc_mwh, cycles, wear_eur = advance(law, soc_mwh, cycles, power, step_h)
-            profit_eur += prices[t] * power * step_h - wear_eur
-    return profit_eur
+    def earn_eur(self, rule: MinuteSpreadRule, battery: Battery) -> float:
+        """Profit of the rule through the span from empty."""
+        low, high = (
+            np.full(len(self.prices), margin) for margin in (rule.charge_below_eur_mwh, rule.discharge_above_eur_mwh)
+        )
+        return float(follow_bounds(battery.law, self.signal, low, high, self.prices, self.new_day))

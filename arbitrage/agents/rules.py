@@ -135,24 +135,31 @@ def tune(rule: Rule, market: MarketSeries, battery: Battery, selection: Sequence
 
 def _earn(reading: _Signal, market: MarketSeries, span: Span) -> float:
     prices = market.price_eur_mwh[span.first : span.last]
-    return float(_rollout(reading.law, reading.signal, reading.low, reading.high, prices, new_day_flags(market, span)))
+    signal, new_day = reading.signal[:, None], new_day_flags(market, span)
+    return float(follow_bounds(reading.law, signal, reading.low, reading.high, prices, new_day))
 
 
 @numba.njit(cache=True)
-def _rollout(
+def follow_bounds(
     law: BatteryLaw, signal: Floats, low: Floats, high: Floats, prices: Floats, new_day: npt.NDArray[np.bool_]
 ) -> float:
-    """Profit in EUR of a rule through one span from empty, arrays of shape [n]."""
+    """Profit in EUR of a rule through one span from empty.
+
+    signal: shape [n, decisions of a quarter-hour]; low, high, prices and new_day: shape [n].
+    """
     soc_mwh, cycles, profit_eur = law.min_soc_mwh, 0.0, 0.0
+    step_h = QUARTER_HOUR_H / signal.shape[1]
     for t in range(prices.shape[0]):
         if new_day[t]:
             cycles = 0.0
         if np.isnan(prices[t]):
             continue
-        asked = -law.charge_power_mw if signal[t] < low[t] else law.discharge_power_mw if signal[t] > high[t] else 0.0
-        power = clip_power_mw(law, soc_mwh, cycles, asked, QUARTER_HOUR_H)
-        soc_mwh, cycles, wear_eur = advance(law, soc_mwh, cycles, power, QUARTER_HOUR_H)
-        profit_eur += prices[t] * power * QUARTER_HOUR_H - wear_eur
+        for k in range(signal.shape[1]):
+            charge = -law.charge_power_mw if signal[t, k] < low[t] else 0.0
+            asked = law.discharge_power_mw if signal[t, k] > high[t] else charge
+            power = clip_power_mw(law, soc_mwh, cycles, asked, step_h)
+            soc_mwh, cycles, wear_eur = advance(law, soc_mwh, cycles, power, step_h)
+            profit_eur += prices[t] * power * step_h - wear_eur
     return profit_eur
 
 

@@ -10,7 +10,6 @@ Law
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,14 +20,9 @@ import pandas as pd
 
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.merit_order import ClearedMinutes, MeritOrder, clear_minutes
-from arbitrage.market.series import MarketSeries
+from arbitrage.market.series import MINUTE_COLUMNS, MarketSeries
 from arbitrage.market.simulator import Scenario, clear
 from arbitrage.market.tapes import (
-    ALPHA_COMPONENT,
-    CUMULATIVE_IMBALANCE,
-    DECREMENTAL,
-    INCREMENTAL,
-    INDICATIVE,
     PRICE,
     RESIDUAL,
     Tape,
@@ -38,14 +32,6 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 Floats = npt.NDArray[np.float64]
 
 _LAST = MINUTES_PER_QUARTER_HOUR - 1
-_PUBLISHED: Mapping[str, str] = {
-    INDICATIVE: "imbalance_price_eur_mwh",
-    CUMULATIVE_IMBALANCE: "system_imbalance_mw",
-    INCREMENTAL: "marginal_incremental_price_eur_mwh",
-    DECREMENTAL: "marginal_decremental_price_eur_mwh",
-    ALPHA_COMPONENT: "alpha_component_eur_mwh",
-}
-"""Tapes by minute, and the fields of `ClearedMinutes` that they show."""
 
 
 class Carried(NamedTuple):
@@ -95,7 +81,7 @@ class MovedMarket:
     def show(self, cleared: ClearedMinutes, number: int = 0) -> None:
         """Publish the minutes of the `number`-th injection; they replace what was shown of this quarter-hour before."""
         first = self.row * MINUTES_PER_QUARTER_HOUR
-        for tape, column in _PUBLISHED.items():
+        for tape, column in MINUTE_COLUMNS.items():
             if tape in self.series.tapes:
                 values = getattr(cleared, column)[number]
                 self.series.tapes[tape].values[first : first + MINUTES_PER_QUARTER_HOUR] = values
@@ -141,7 +127,7 @@ class MovedMarket:
 def _blank_from(tape: Tape, name: str, start: int) -> Tape:
     """A tape of its own, without the records from `start` on if an injection could move them."""
     values = tape.values.copy()
-    if name in (PRICE, RESIDUAL, *_PUBLISHED):
+    if name in (PRICE, RESIDUAL, *MINUTE_COLUMNS):
         values[(start - tape.first_minute) // tape.step_min :] = np.nan
     return replace(tape, values=values)
 

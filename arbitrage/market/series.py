@@ -61,7 +61,7 @@ about 1 EUR/MWh (median) two minutes before it ends. Any positive delay makes a 
 """
 MINUTE_PUBLICATION_DELAY_MIN = 1
 """The same for a market with minute records: minute k is decided on the record of minute k-2."""
-_MINUTE_COLUMNS = {
+MINUTE_COLUMNS = {
     INDICATIVE: PRICE,
     CUMULATIVE_IMBALANCE: "system_imbalance_mw",
     INCREMENTAL: INCREMENTAL,
@@ -220,7 +220,7 @@ def _by_minute(minutes: pd.DataFrame, delay_min: int) -> dict[str, Tape]:
     first = int(starts.min())
     available_at = first + np.arange(int(starts.max()) + 1 - first, dtype=np.int64) + 1 + delay_min
     tapes = {}
-    for name, column in _MINUTE_COLUMNS.items():
+    for name, column in MINUTE_COLUMNS.items():
         if column in minutes and minutes[column].notna().any():
             values = np.full(len(available_at), np.nan)
             values[starts - first] = minutes[column].to_numpy(np.float64)

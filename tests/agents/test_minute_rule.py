@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from arbitrage.agents.minute_rule import MinuteSpreadRule, _Episode, _rollout, tune_by_minute
+from arbitrage.agents.minute_rule import MinuteSpreadRule, _Episode, tune_by_minute
 from arbitrage.agents.policy import Policy
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery, BatteryState
@@ -81,9 +81,7 @@ def test_tuning_reckons_what_the_backtest_earns(step_min: int, cap: float | None
     market = clear(across_the_rules(seed=3)).market(with_minutes=True)
     battery, span = Battery(max_cycles_per_day=cap, wear_cost_eur_mwh=5.0), Span(4, 96)
     ledger = run_backtest(market, battery, RULE, (span,), step_min=step_min).ledger
-    episode = _Episode.of(market, span, step_min)
-    bounds = (RULE.charge_below_eur_mwh, RULE.discharge_above_eur_mwh)
-    earned = _rollout(battery.law, episode.signal, *bounds, episode.prices, episode.new_day)
+    earned = _Episode.of(market, span, step_min).earn_eur(RULE, battery)
     assert earned == pytest.approx(ledger["profit_eur"].sum(), abs=1e-9)
     assert ledger["discharge_mwh"].sum() > 0.0
 
