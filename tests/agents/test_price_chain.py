@@ -117,27 +117,32 @@ def test_two_steps_ahead_the_better_of_two_prices_is_taken(lattice: Lattice) -> 
     np.testing.assert_allclose(found[:, CHARGE, EMPTY], [15.0 - 5.0, 15.0], atol=1e-5)
 
 
-def test_news_within_the_quarter_hour_is_worth_what_waiting_for_it_earns(lattice: Lattice) -> None:
-    # The next quarter-hour is planned at 0 and costs 40 by the gap; news makes that 120 or -40. Full sells at 120: 30,
-    # and keeps at -40: 15 on average. Empty is paid 10 at -40: 5 on average. Without news: 10 and 0.
+@pytest.fixture(scope="module")
+def worn() -> Lattice:
+    """The same, losing 2 for each discharge: without any loss energy is worth the next price, whatever is learned."""
+    battery = Battery(capacity_mwh=0.25, charge_efficiency=1.0, discharge_efficiency=1.0, wear_cost_eur_mwh=8.0)
+    return make_lattice(battery, 15, LatticeSize(2, 2))
+
+
+def test_news_within_the_quarter_hour_is_worth_what_waiting_for_it_earns(worn: Lattice) -> None:
+    # The next quarter-hour is planned at 0 and costs 40 by the gap: full sells for 10 - 2. News makes that 120 or -40:
+    # full sells for 28 or keeps, 14 on average; empty is paid 10 at -40, 5 on average.
     chain, plans = chain_of(STAY), one_day([0.0, 0.0], 40.0)
-    plain = asked(lattice, chain, plans, (0, 1.0, 0.0))
-    told = asked(lattice, chain._replace(surprises=np.array([2.0, -2.0]), shifts=np.zeros(2)), plans, (0, 1.0, 0.0))
-    assert plain[0, CHARGE, EMPTY] == pytest.approx(10.0, abs=1e-5)
-    assert told[0, CHARGE, EMPTY] == pytest.approx(15.0 - 5.0, abs=1e-5)
-    assert told[0, DISCHARGE, FULL] == pytest.approx(-10.0, abs=1e-5)
+    plain = asked(worn, chain, plans, (0, 1.0, 0.0))
+    told = asked(worn, chain._replace(surprises=np.array([2.0, -2.0]), shifts=np.zeros(2)), plans, (0, 1.0, 0.0))
+    assert plain[0, CHARGE, EMPTY] == pytest.approx(8.0, abs=1e-5)
+    assert told[0, CHARGE, EMPTY] == pytest.approx(14.0 - 5.0, abs=1e-5)
+    assert told[0, DISCHARGE, FULL] == pytest.approx(-9.0, abs=1e-5)
 
 
-def test_news_moves_the_gap_of_what_follows(lattice: Lattice) -> None:
-    # Two quarter-hours ahead, both planned at 50 with a scale of 10, the gap now being 1: without news both cost 60.
-    # News that shifts the gap down by 2 and tells no price: the first costs 60, the second 40 thereafter. Full: 15 at
-    # once. Empty buys at 60 only to sell at 40: nothing.
+def test_news_moves_the_gap_of_what_follows(worn: Lattice) -> None:
+    # Two quarter-hours ahead, planned at 50 with a scale of 10, the gap now being -1. Without news both cost 40: full
+    # sells for 8, empty does nothing. News that moves the gap up by 2 and tells no price: the first costs 40 and the
+    # second 60, so that full waits for 13 and empty buys for 10 to sell for 13.
     chain, plans = chain_of(STAY), one_day([50.0, 50.0, 50.0], 10.0)
-    told = chain._replace(surprises=np.zeros(1), shifts=np.array([-2.0]))
-    assert asked(lattice, told, plans, (0, 1.0, 0.0))[0, CHARGE, EMPTY] == pytest.approx(15.0, abs=1e-5)
-    # News up by 2 from a gap of -1: the first costs 40, the second 60: empty buys and gains 5, full waits for 15.
     told = chain._replace(surprises=np.zeros(1), shifts=np.array([2.0]))
-    assert asked(lattice, told, plans, (0, -1.0, 0.0))[0, CHARGE, EMPTY] == pytest.approx(15.0 - 5.0, abs=1e-5)
+    assert asked(worn, chain, plans, (0, -1.0, 0.0))[0, CHARGE, EMPTY] == pytest.approx(8.0, abs=1e-5)
+    assert asked(worn, told, plans, (0, -1.0, 0.0))[0, CHARGE, EMPTY] == pytest.approx(13.0 - 3.0, abs=1e-5)
 
 
 def test_news_is_kept_in_equally_filled_bins() -> None:
