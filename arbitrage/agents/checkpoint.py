@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.feature_units import feature_units, seen_in_words
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.member import Member
 from arbitrage.agents.minute_heads import MinuteHeads
@@ -52,6 +54,8 @@ def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
         "schema_version": SCHEMA_VERSION,
         "kind": "counterfactual_closed_form",
         "name": policy.name,
+        "description": _description(policy),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
         "members": len(policy.members),
         "battery": asdict(policy.battery),
@@ -59,6 +63,7 @@ def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
         "sources": list(policy.sources),
         "feature_set": policy.features.feature_set.value,
         "features": feature_names(policy.features),
+        "feature_units": feature_units(policy.features),
         "step_min": policy.step_min,
         **about,
     }
@@ -66,6 +71,19 @@ def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
     write_whole(directory / TENSORS_FILE, content)
     write_whole(directory / CARD_FILE, json.dumps(card, indent=2, sort_keys=True).encode())
     return card
+
+
+def _description(policy: ArbitragePolicy) -> str:
+    """What the policy is, in plain words, for the card."""
+    battery = policy.battery
+    cap = battery.max_cycles_per_day
+    return (
+        f"Decides every {policy.step_min} min whether a battery of {battery.power_mw:g} MW and "
+        f"{battery.capacity_mwh:g} MWh charges, holds or discharges against the Belgian imbalance price, with "
+        f"{'no cycle budget' if cap is None else f'at most {cap:g} cycles a day'}. It sees "
+        f"{seen_in_words(policy.features)}. Learned in closed form: an exact plan on a price chain, corrected by "
+        "regression on the advantages that past prices would have realised."
+    )
 
 
 def load_policy(directory: Path | str) -> ArbitragePolicy:
