@@ -61,9 +61,12 @@ class Dispatcher:
         self.duration_min = duration_min
         self._outlook: Outlook = policy.read(market.known_at(self.times), battery)
 
-    def decide(self, at: int, state: BatteryState) -> Decision:
-        """Decide the interval that begins at the `at`-th time."""
-        intent = self._outlook.intent(at, state)
+    def decide(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Decision:
+        """Decide the interval that begins at the `at`-th time.
+
+        profit_today_eur: made since Brussels midnight, as far as its prices are published by then.
+        """
+        intent = self._outlook.intent(at, state, profit_today_eur)
         flow = self.battery.step(state, intent.power_mw, self.duration_min)
         cut = flow.power_mw != intent.power_mw
         shield = _shield_rule(self.battery, state, intent.power_mw, flow.power_mw) if cut else None
@@ -75,10 +78,16 @@ class Dispatcher:
 
 
 def decide(
-    policy: Policy, battery: Battery, market: MarketSeries, time: int, state: BatteryState, duration_min: int = 15
+    policy: Policy,
+    battery: Battery,
+    market: MarketSeries,
+    time: int,
+    state: BatteryState,
+    duration_min: int = 15,
+    profit_today_eur: float = 0.0,
 ) -> Decision:
-    """One decision at one epoch minute, on what the market had made known by then."""
-    return Dispatcher(policy, battery, market, time, duration_min).decide(0, state)
+    """One decision at one epoch minute, on what the market had made known by then; see `Dispatcher.decide`."""
+    return Dispatcher(policy, battery, market, time, duration_min).decide(0, state, profit_today_eur)
 
 
 def _shield_rule(battery: Battery, state: BatteryState, asked_mw: float, power_mw: float) -> ShieldRule:

@@ -74,7 +74,7 @@ class Scripted:
 class _Reading(Clueless):
     asked_mw: list[float]
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         return Intent(self.asked_mw[at], "scripted")
 
 

@@ -57,7 +57,7 @@ class Asked:
 
     power_mw: Floats
 
-    def intent(self, at: int, _state: BatteryState) -> Intent:
+    def intent(self, at: int, _state: BatteryState, _profit_today_eur: float = 0.0) -> Intent:
         """The power, with its reason."""
         power_mw = float(self.power_mw[at])
         if power_mw < 0.0:

@@ -33,8 +33,11 @@ class Intent:
 class Outlook(Protocol):
     """A policy's reading of the market at a number of times, waiting for a battery's state."""
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
-        """What the policy wants at the `at`-th time from this state."""
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
+        """What the policy wants at the `at`-th time from this state.
+
+        profit_today_eur: made since Brussels midnight, as far as it is known by then; most policies do not mind.
+        """
         ...
 
     def outcomes_eur(self, at: int, state: BatteryState) -> npt.NDArray[np.float64] | None:

@@ -100,7 +100,7 @@ class _Signal:
     high: Floats
     law: BatteryLaw
 
-    def intent(self, at: int, _state: BatteryState) -> Intent:
+    def intent(self, at: int, _state: BatteryState, _profit_today_eur: float = 0.0) -> Intent:
         """Compare the signal with its bounds; NaN fails both comparisons and idles."""
         if self.signal[at] < self.low[at]:
             return Intent(-self.law.charge_power_mw, "signal_below_bound")

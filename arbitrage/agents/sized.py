@@ -61,9 +61,9 @@ class SizedOutlook:
     state_times: float
     power_times: float
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         """The inner intent with its power multiplied; advantages stay those of the inner battery."""
-        inner = self.outlook.intent(at, self._inner(state))
+        inner = self.outlook.intent(at, self._inner(state), profit_today_eur / self.state_times)
         return replace(inner, power_mw=inner.power_mw * self.power_times)
 
     def outcomes_eur(self, at: int, state: BatteryState) -> Floats | None:

@@ -13,12 +13,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from arbitrage.agents.policy import Policy
+from arbitrage.backtest.account import Account
 from arbitrage.backtest.ledger import make_ledger, violations
 from arbitrage.backtest.perfect_foresight import Foresight, perfect_foresight
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.settlement import settle_eur
 from arbitrage.market.splits import Span, new_day_flags, rows_of
+from arbitrage.market.tapes import PRICE
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh
 
 Floats = npt.NDArray[np.float64]
@@ -108,6 +111,11 @@ class _Books:
         columns["asked_mw"][row] += decision.intent.power_mw * share
         columns["shielded_fraction"][row] += share * (decision.shield is not None)
 
+    def settled_eur(self, price_eur_mwh: float) -> float:
+        """What the open row makes at its final price."""
+        net_mwh = self.columns["discharge_mwh"][self.row] - self.columns["charge_mwh"][self.row]
+        return float(settle_eur(price_eur_mwh, net_mwh))
+
     def close_row(self, state: BatteryState) -> None:
         self.columns["soc_end_mwh"][self.row] = state.soc_mwh
         self.columns["cycles_used"][self.row] = state.cycles_used
@@ -119,17 +127,22 @@ def _run_span(market: MarketSeries, battery: Battery, policy: Policy, span: Span
     steps = MINUTES_PER_QUARTER_HOUR // step_min
     times = (starts[:, None] + step_min * np.arange(steps)).ravel()
     dispatcher = Dispatcher(policy, battery, market, times, step_min)
-    settled = ~np.isnan(market.price_eur_mwh[span.first : span.last])
-    state = battery.empty
+    prices = market.price_eur_mwh[span.first : span.last]
+    published_at = market.tapes[PRICE].available_at[span.first : span.last]
+    state, account = battery.empty, Account()
     for row, new_day in enumerate(new_day_flags(market, span)):
         if new_day:
             state = BatteryState(state.soc_mwh)
+            account.begin_day()
         books.open_row(state)
-        if settled[row]:
+        if not np.isnan(prices[row]):
             for at in range(row * steps, (row + 1) * steps):
-                decision = dispatcher.decide(at, state)
+                decision = dispatcher.decide(at, state, account.today_eur(int(times[at])))
                 books.add(decision, step_min)
+                account.pay_wear(decision.flow.wear_eur)
                 state = decision.flow.after
+            end = int(starts[row]) + MINUTES_PER_QUARTER_HOUR
+            account.settle(end, int(published_at[row]), books.settled_eur(float(prices[row])))
         books.close_row(state)
 
 

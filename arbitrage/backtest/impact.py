@@ -15,20 +15,25 @@ or a later one, each round settles at least one more minute, and what it ends wi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from arbitrage.agents.policy import Policy
+from arbitrage.backtest.account import Account
 from arbitrage.backtest.ledger import make_ledger, violations
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.impact import MovedMarket
 from arbitrage.market.merit_order import ClearedMinutes
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.settlement import settle_eur
 from arbitrage.market.simulator import Scenario
 from arbitrage.market.splits import Span, new_day_flags
+from arbitrage.market.tapes import PRICE
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
 Floats = npt.NDArray[np.float64]
@@ -71,12 +76,15 @@ def run_price_maker(
     market = MovedMarket(scenario, start, publication_delay_min=publication_delay_min)
     span = Span(market.row, len(market.series))
     books = _Books(len(span), step_min)
-    state = battery.empty
+    state, account = battery.empty, Account()
     for row, new_day in enumerate(new_day_flags(market.series, span)):
-        state = BatteryState(state.soc_mwh) if new_day else state
-        decisions, cleared = _live(market, battery, policy, state, step_min, felt_fraction)
+        if new_day:
+            state = BatteryState(state.soc_mwh)
+            account.begin_day()
+        decisions, cleared = _live(market, battery, policy, _Before(state, account), step_min, felt_fraction)
         market.settle(felt_fraction * _powers(decisions, step_min), cleared)
         books.write(row, state, decisions)
+        _book(account, market.series, span.first + row, books.net_mwh(row), decisions)
         state = decisions[-1].flow.after
     ledger = make_ledger(market.series, span.rows, np.zeros(len(span), dtype=np.int64), books.columns)
     injection_mw = np.zeros(scenario.end - scenario.start)
@@ -84,8 +92,23 @@ def run_price_maker(
     return PriceMakerRun(policy.name, battery, ledger, violations(ledger, battery), injection_mw)
 
 
+class _Before(NamedTuple):
+    """With what a quarter-hour begins."""
+
+    state: BatteryState
+    account: Account
+
+
+def _book(account: Account, series: MarketSeries, row: int, net_mwh: float, decisions: list[Decision]) -> None:
+    """Enter a quarter-hour that has been settled into the account."""
+    account.pay_wear(sum(decision.flow.wear_eur for decision in decisions))
+    end = int(series.quarter_hours[row]) + MINUTES_PER_QUARTER_HOUR
+    settled_eur = float(settle_eur(series.price_eur_mwh[row], net_mwh))
+    account.settle(end, int(series.tapes[PRICE].available_at[row]), settled_eur)
+
+
 def _live(
-    market: MovedMarket, battery: Battery, policy: Policy, state: BatteryState, step_min: int, felt_fraction: float
+    market: MovedMarket, battery: Battery, policy: Policy, before: _Before, step_min: int, felt_fraction: float
 ) -> tuple[list[Decision], ClearedMinutes]:
     """The decisions of the next quarter-hour, each on the records that the ones before it made, and those records."""
     series = market.series
@@ -95,10 +118,12 @@ def _live(
         cleared = market.clear(felt_fraction * power_mw[None])
         market.show(cleared)
         dispatcher = Dispatcher(policy, battery, series, times, step_min)
-        decisions, after = [], state
+        decisions, after, worn_eur = [], before.state, 0.0
         for at in range(len(times)):
-            decisions.append(dispatcher.decide(at, after))
+            profit_today_eur = before.account.today_eur(int(times[at])) - worn_eur
+            decisions.append(dispatcher.decide(at, after, profit_today_eur))
             after = decisions[-1].flow.after
+            worn_eur += decisions[-1].flow.wear_eur
         before_mw, power_mw = power_mw, _powers(decisions, step_min)
         if felt_fraction == 0.0 or np.array_equal(before_mw, power_mw):
             return decisions, cleared
@@ -129,3 +154,7 @@ class _Books:
         columns["cycles_used"][row] = after.cycles_used
         columns["wear_eur"][row] = sum(decision.flow.wear_eur for decision in decisions)
         self.power_mw[row] = np.repeat(power_mw, self._step_min)
+
+    def net_mwh(self, row: int) -> float:
+        """Grid-side energy of a row, discharge positive."""
+        return float(self.columns["discharge_mwh"][row] - self.columns["charge_mwh"][row])

@@ -32,7 +32,7 @@ class Mirror:
         assert battery == SMALL
         return self
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         return Intent(state.soc_mwh / 10.0 + state.cycles_used, "mirrored", 3.0, 4.0)
 
     def outcomes_eur(self, at: int, state: BatteryState) -> np.ndarray:

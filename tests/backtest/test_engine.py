@@ -134,7 +134,7 @@ class Remembering(Clueless):
         self.times += knowledge.times.tolist()
         return self
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         self.states.append(state)
         return Intent(-1.0, "remembering")
 

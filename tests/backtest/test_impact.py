@@ -137,7 +137,7 @@ class Peeking:
 class _Contrary(Clueless):
     records: np.ndarray
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         return Intent(-200.0 if self.records[at] < 210.0 else 0.0, "contrary")
 
 

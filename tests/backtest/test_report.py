@@ -41,7 +41,7 @@ class Clockwork:
     def read(self, knowledge: Knowledge, battery: Battery) -> Clockwork:
         return self
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         return Intent(-1.0 if at % 96 < 20 else 1.0 if at % 96 > 70 else 0.0, "clock")
 
 
@@ -51,7 +51,7 @@ class Still(Clockwork):
 
     name: str = "idle"
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         return Intent(0.0, "still")
 
 

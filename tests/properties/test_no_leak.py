@@ -138,7 +138,7 @@ class Peeking:
 class Peeked(Clueless):
     price_eur_mwh: Sequence[float]
 
-    def intent(self, at: int, state: BatteryState) -> Intent:
+    def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         return Intent(1.0 if self.price_eur_mwh[at] > 100.0 else -1.0, "peeked")
 
 
