@@ -39,7 +39,7 @@ from arbitrage.agents.closed_form import (
 from arbitrage.agents.critic_training import fit_critic
 from arbitrage.agents.member import Member
 from arbitrage.agents.quantile_critic import Returns, coverage, realised_returns
-from arbitrage.backtest.engine import run_backtest
+from arbitrage.backtest.engine import Backtest, run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
@@ -101,12 +101,13 @@ class TrainingPlan:
         return spans(self.market, chosen, self.soc_reset)
 
     def split(self) -> dict[str, Any]:
-        """The split in words, for the card."""
+        """The split in words, for the card; the times bound what was looked at, as far as the market reaches."""
+        first, after = int(self.market.quarter_hours[0]), int(self.market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
         return {
             "train_days_of_month": str(self.train_days),
             "validation_days_of_month": str(self.validation_days),
-            "start_epoch_minute": self.start,
-            "end_epoch_minute": self.end,
+            "start_epoch_minute": first if self.start is None else max(first, self.start),
+            "end_epoch_minute": after if self.end is None else min(after, self.end),
             "soc_reset": self.soc_reset.value,
         }
 
@@ -122,6 +123,7 @@ class TrainingPlan:
             "seed": self.seed,
             "config": asdict(self.config),
             "features": self.features.feature_set,
+            "with_critic": self.with_critic,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -142,21 +144,28 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
         report(f"fitting member {number + 1} of {plan.members}", (1 + number) / steps)
         fits.append(_fit_or_resume(plan, lesson, number, work))
     candidates = [_policy(plan, [fit.stages[stage] for fit in fits]) for stage in range(len(names))]
-    results = []
+    results: list[Backtest] = []
     for stage, candidate in enumerate(candidates):
-        report(f"validating: {names[stage]}", (1 + plan.members + stage) / steps)
+        report(f"validating: {names[stage]}{_earned(names, results)}", (1 + plan.members + stage) / steps)
         days = plan.selection(plan.validation_days)
         results.append(run_backtest(plan.market, plan.battery, candidate, days, step_min=candidate.step_min))
     chosen = choose([daily_profit_eur(result.ledger) for result in results])
     policy, covered = candidates[chosen], None
     if plan.with_critic:
-        report("fitting the quantile critic", (steps - 1) / steps)
+        report(f"fitting the quantile critic{_earned(names, results)}", (steps - 1) / steps)
         policy, covered = _with_critic(plan, policy, fits[0])
     about = _about(plan, [summary(result) for result in results], names[chosen], covered)
     card = save_policy(directory, policy, about | {"training_seconds": round(time.perf_counter() - began, 2)})
     shutil.rmtree(work)
-    report("done", 1.0)
+    report(f"done: {names[chosen]}{_earned(names, results)}", 1.0)
     return card
+
+
+def _earned(names: Sequence[str], results: Sequence[Backtest]) -> str:
+    """What the stages validated so far earned, to be told while training; empty before the first."""
+    validated = zip(names, results, strict=False)
+    told = [f"{name} {daily_profit_eur(result.ledger).mean():,.1f}" for name, result in validated]
+    return f" ({', '.join(told)} EUR/day)" if told else ""
 
 
 def choose(daily_eur: Sequence[pd.Series[float]]) -> int:
@@ -243,6 +252,7 @@ def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, co
         "minute_seed": plan.market.minute_seed,
         "split": plan.split(),
         "seed": plan.seed,
+        "plan_sha256": plan.fingerprint(),
         "config": asdict(plan.config),
         "validation": {stage: {name: result[name] for name in figures} for stage, result in stages},
         "chosen_stage": chosen,

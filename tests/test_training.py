@@ -38,10 +38,14 @@ def plan() -> TrainingPlan:
     )
 
 
+TOLD: list[tuple[str, float]] = []
+"""What the training of the fixture reported."""
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("policy")
-    train(plan(), directory)
+    train(plan(), directory, lambda text, share: TOLD.append((text, share)))
     return directory
 
 
@@ -58,6 +62,32 @@ def test_the_card_says_what_the_policy_is(trained: Path) -> None:
     assert list(card["validation"]) == sorted(stage_names(CONFIG))
     assert card["chosen_stage"] in card["validation"]
     assert all(result["violations"] == 0 for result in card["validation"].values())
+
+
+def test_the_card_says_in_words_what_the_policy_sees_and_what_its_features_are_measured_in(trained: Path) -> None:
+    card = json.loads((trained / CARD_FILE).read_text())
+    assert "every 15 min" in card["description"]
+    assert "at most 1.1 cycles a day" in card["description"]
+    assert set(card["feature_units"]) == set(card["features"])
+    assert card["created_at"].endswith("+00:00")
+    assert card["plan_sha256"] == plan().fingerprint()
+
+
+def test_the_split_on_the_card_is_bounded_by_what_the_market_holds(trained: Path) -> None:
+    split = json.loads((trained / CARD_FILE).read_text())["split"]
+    assert split["start_epoch_minute"] == sample_market().quarter_hours[0]
+    assert split["end_epoch_minute"] == epoch_minute("2025-04-01T00:00+02:00")
+
+
+def test_the_training_tells_what_each_stage_earned_as_soon_as_it_is_validated(trained: Path) -> None:
+    validation = json.loads((trained / CARD_FILE).read_text())["validation"]
+    first, second = stage_names(CONFIG)[:2]
+    earned = {name: f"{name} {result['profit_eur_per_day']:,.1f}" for name, result in validation.items()}
+    told = [text for text, _ in TOLD]
+    assert f"validating: {second} ({earned[first]} EUR/day)" in told
+    assert all(figure in told[-1] for figure in earned.values())
+    shares = [share for _, share in TOLD]
+    assert shares == sorted(shares)
 
 
 def test_a_policy_read_back_decides_as_the_one_written(trained: Path) -> None:
