@@ -15,6 +15,7 @@ LONGEST_FUNCTION = 45
 LAYERS = (
     {"errors"},
     {"quarter_hour"},
+    {"risk_measures"},
     {"battery", "risk"},
     {"market"},
     {"minute_features"},
