@@ -251,11 +251,10 @@ class _View:
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self.minutes = quarter_hour_starts(knowledge.about)
-        weekly_mean = np.nan_to_num(knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)[1])
+        self._weekly_mean = np.nan_to_num(knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)[1])
         self.priced = knowledge.has(DAY_AHEAD)
         day_ahead = knowledge.gather(DAY_AHEAD, [0])[:, 0]
-        self.base = np.where(np.isnan(day_ahead), weekly_mean, day_ahead)
-        self._weekly_mean = weekly_mean
+        self.base = np.where(np.isnan(day_ahead), self._weekly_mean, day_ahead)
         self.scale = self._scale()
         days, inverse = np.unique(brussels_day_numbers(self.minutes), return_inverse=True)
         midnights = np.array([(brussels_midnight(int(d)), brussels_midnight(int(d) + 1)) for d in days]).reshape(-1, 2)
@@ -297,7 +296,7 @@ def _shape(view: _View) -> Floats:
     """The day-ahead curve seen from this quarter-hour, clamped to its Brussels day."""
     curve = view.ahead(DAY_AHEAD, np.arange(_LONGEST_DAY))
     known = ~np.isnan(curve[:, :1])
-    curve = np.where(np.isnan(curve), view.base[:, None], curve)
+    _fill_unknown(curve, view.base)
     hours = [view.within_day(curve, 0, 4 * hours) - view.base for hours in _HOURS_AHEAD]
     before = view.ahead(DAY_AHEAD, [-4, -8]) - view.base[:, None]
     rest = np.empty((len(curve), 7))
@@ -305,6 +304,15 @@ def _shape(view: _View) -> Floats:
     rest[:, [0, 1, 2, 5, 6]] -= view.base[:, None]
     both = np.concatenate([np.stack(hours, axis=1), before, rest], axis=1)
     return np.where(known, np.nan_to_num(both), 0.0)
+
+
+@numba.njit(cache=True)
+def _fill_unknown(curve: Floats, base: Floats) -> None:
+    """Puts the base [T] where the curve [T, n] is not known."""
+    for i in range(curve.shape[0]):
+        for j in range(curve.shape[1]):
+            if np.isnan(curve[i, j]):
+                curve[i, j] = base[i]
 
 
 @numba.njit(cache=True)
@@ -326,7 +334,7 @@ def _quarter(view: _View) -> Floats:
     """Imbalance prices step where hourly schedules step: the hour's first and last quarter, and its ramp."""
     index = (view.minutes % MINUTES_PER_HOUR) // MINUTES_PER_QUARTER_HOUR
     curve = view.ahead(DAY_AHEAD, np.arange(-7, 5))
-    curve = np.where(np.isnan(curve), view.base[:, None], curve)
+    _fill_unknown(curve, view.base)
     following = view.within_day(curve, -7, 0) * 0.0
     for quarter in range(4):
         following = np.where(index == quarter, view.within_day(curve, -7, 4 - quarter), following)
@@ -350,6 +358,8 @@ def _calendar(view: _View) -> Floats:
 
 def _renewables(view: _View) -> Floats:
     """Day-ahead forecasts of solar and wind, in GW: now, what is coming, and the day's mean."""
+    if not (view.knowledge.has(SOLAR_FORECAST) or view.knowledge.has(WIND_FORECAST)):
+        return np.zeros((len(view.minutes), len(RENEWABLES)))
     columns = [
         (values[:, 0], view.within_day(values, 0, ahead) - values[:, 0], _day_mean(view, name))
         for name, ahead in ((SOLAR_FORECAST, 4), (WIND_FORECAST, 8))

@@ -35,6 +35,9 @@ ALPHA_COMPONENT = "alpha_component_eur_mwh"
 
 Floats = npt.NDArray[np.float64]
 
+_BLOCK = 48
+"""Records that are summed once for all windows that hold them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tape:
@@ -104,18 +107,51 @@ def _trailing_moments(
     count: int,
     out: Floats,
 ) -> None:
+    offset = -(first_minute // step_min) % _BLOCK
+    ends = np.minimum((about - first_minute) // step_min, values.shape[0])
+    needed = max(0, ends.min() - count) if len(ends) else 0
+    latest, sums = _block_sums(values, available_at, offset, needed, ends.max() if len(ends) else 0)
     for i in range(times.shape[0]):
-        last = min((about[i] - first_minute) // step_min, values.shape[0])
-        known, total, square = 0, 0.0, 0.0
-        for row in range(max(0, last - count), last):
+        last = ends[i]
+        row = max(0, last - count)
+        known, total, square = 0.0, 0.0, 0.0
+        while row < last:
+            block, within = divmod(row - offset, _BLOCK)
+            if within == 0 and row + _BLOCK <= last and latest[block] <= times[i]:
+                known += sums[0, block]
+                total += sums[1, block]
+                square += sums[2, block]
+                row += _BLOCK
+                continue
             if available_at[row] <= times[i] and not np.isnan(values[row]):
-                known += 1
+                known += 1.0
                 total += values[row]
                 square += values[row] * values[row]
+            row += 1
         mean = total / known if known else np.nan
         out[0, i] = known
         out[1, i] = mean
         out[2, i] = np.sqrt(max(0.0, square / known - mean * mean)) if known else np.nan
+
+
+@numba.njit(cache=True)
+def _block_sums(
+    values: Floats, available_at: EpochMinutes, offset: int, first: int, last: int
+) -> tuple[EpochMinutes, Floats]:
+    """When each block of rows is wholly known, and its count, sum and sum of squares, shape [3, blocks].
+
+    Block b holds rows from offset + b x _BLOCK; those that do not lie within [first, last) are left out.
+    """
+    blocks = max(0, (values.shape[0] - offset) // _BLOCK)
+    latest, sums = np.zeros(blocks, dtype=np.int64), np.zeros((3, blocks))
+    for block in range(max(0, (first - offset) // _BLOCK), min(blocks, (last - offset) // _BLOCK)):
+        for row in range(offset + block * _BLOCK, offset + (block + 1) * _BLOCK):
+            latest[block] = max(latest[block], available_at[row])
+            if not np.isnan(values[row]):
+                sums[0, block] += 1.0
+                sums[1, block] += values[row]
+                sums[2, block] += values[row] * values[row]
+    return latest, sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +204,8 @@ class Knowledge:
     def trailing_moments(self, name: str, count: int) -> Floats:
         """How many of the `count` intervals before are known, their mean and their standard deviation, shape [3, T].
 
-        Each window is summed on its own, so the result does not depend on how many times are asked for. The moments
-        are NaN where nothing is known.
+        A window is summed block by block on a grid of epoch time, so its bits depend neither on how many times are
+        asked for nor on where the tape begins. The moments are NaN where nothing is known.
         """
         out = np.full((3, len(self.times)), np.nan)
         out[0] = 0.0

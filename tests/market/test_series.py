@@ -234,7 +234,9 @@ def test_nothing_that_is_published_later_changes_what_is_known_now(now: int, del
             day = np.array([about]), np.array([about + 1440])
             np.testing.assert_array_equal(is_known.mean_between(name, *day), was_known.mean_between(name, *day))
             is_seen, was_seen = (known.looking_back([time], [about]) for known in (is_known, was_known))
-            np.testing.assert_array_equal(is_seen.trailing_moments(name, 50), was_seen.trailing_moments(name, 50))
+            for count in (50, 400):
+                seen = is_seen.trailing_moments(name, count)
+                np.testing.assert_array_equal(seen, was_seen.trailing_moments(name, count))
 
 
 def test_means_and_moments_are_those_of_the_hand_and_of_known_records_only() -> None:
@@ -247,6 +249,23 @@ def test_means_and_moments_are_those_of_the_hand_and_of_known_records_only() -> 
     # Of the last three intervals 20 and 60 are known: mean 40, standard deviation 20.
     moments = market.known_at([at_end, earlier, START]).trailing_moments(PRICE, 3)
     np.testing.assert_array_equal(moments, [[2.0, 2.0, 0.0], [40.0, 15.0, np.nan], [20.0, 5.0, np.nan]])
+
+
+def test_long_windows_hold_every_known_record_once_and_do_not_depend_on_what_else_is_asked_or_stored() -> None:
+    random = np.random.default_rng(0)
+    values = np.where(random.random(700) < 0.1, np.nan, 100.0 * random.standard_normal(700))
+    market = build_market(prices(values.tolist()), publication_delay_min=20)
+    times = START + 15 * np.arange(250, 701, 7)
+    moments = market.known_at(times).trailing_moments(PRICE, 200)
+    later = build_market(prices(values[37:].tolist(), START + 15 * 37), publication_delay_min=20)
+    np.testing.assert_array_equal(later.known_at(times).trailing_moments(PRICE, 200), moments)
+    for time, seen in zip(times, moments.T, strict=True):
+        row = (time - START) // 15
+        # Twenty minutes late: the two newest of the 200 before are not known yet.
+        known = values[row - 200 : row - 2]
+        known = known[~np.isnan(known)]
+        np.testing.assert_allclose(seen, [len(known), known.mean(), known.std()], rtol=1e-12)
+        np.testing.assert_array_equal(market.known_at([time]).trailing_moments(PRICE, 200)[:, 0], seen)
 
 
 def test_nobody_may_look_back_to_a_time_that_is_still_to_come() -> None:
