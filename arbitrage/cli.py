@@ -54,6 +54,8 @@ from arbitrage.cli_options import (
     time_to_decide,
     write_json,
 )
+from arbitrage.cli_policies import Record, policies_app, prepare_recording
+from arbitrage.cli_seeds import Seeds, Workers, train_several
 from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
 from arbitrage.errors import BadInput, Fault
@@ -74,6 +76,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at market files and fetch them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 add_commands(data_app)
+app.add_typer(policies_app, name="policies")
 _COMPARED = (
     "strategy",
     "profit_eur_per_day",
@@ -162,6 +165,7 @@ def backtest_command(
     tune_days: TuneDays = "21-25",
     json_out: JsonOut = None,
     report: ReportOut = None,
+    record: Record = None,
 ) -> None:
     """Run a strategy over past prices, settle it, and write figures and a report."""
     options = BatteryOptions(
@@ -172,18 +176,26 @@ def backtest_command(
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
     _warn_of_reset(card, reset)
     trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days))
-    result = _try(strategy, trial)
-    figures = {**summary(result), **_provenance(trial.market, reset), **_policy_provenance(card)}
+    recording = prepare_recording(record, strategy, card, trial)
+    result, provenance = _try(strategy, trial), _provenance(trial.market, reset)
+    figures = {**summary(result), **provenance, **_policy_provenance(card)}
     write_json(figures, json_out)
+    if recording is not None:
+        recording.write(result, provenance)
     if report is not None:
-        rivals = [name for name in ("idle", "threshold", *_spreads(market), PERFECT_FORESIGHT) if name != strategy]
-        context = _context(trial, f"Backtest: {result.strategy}", (card["seed"],) if card else ())
-        write_report(report, result, rivals=[_try(name, trial) for name in rivals], context=context)
-        _say("report:", str(report))
+        _report_backtest(report, strategy, result, trial, (card["seed"],) if card else ())
     if json_out != "-":
         _print_figures(figures)
     if len(result.violations):
         raise RuntimeError(f"the ledger breaks its rules:\n{result.violations}")
+
+
+def _report_backtest(report: Path, strategy: str, result: Backtest, trial: Trial, seeds: tuple[int, ...]) -> None:
+    """The report of one strategy, with the floors, the rules and the ceiling beside it."""
+    rivals = [name for name in ("idle", "threshold", *_spreads(trial.market), PERFECT_FORESIGHT) if name != strategy]
+    context = _context(trial, f"Backtest: {result.strategy}", seeds)
+    write_report(report, result, rivals=[_try(name, trial) for name in rivals], context=context)
+    _say("report:", str(report))
 
 
 @app.command("compare")
@@ -254,6 +266,8 @@ def train_command(
     validation_days: Annotated[str, typer.Option(help="Days of the month to choose on.")] = "21-25",
     soc_reset: Reset = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    seeds: Seeds = None,
+    workers: Workers = None,
     members: Annotated[int, typer.Option(min=1, help="Fits to average.")] = 1,
     features: FeatureSetOption = None,
     json_out: JsonOut = None,
@@ -274,6 +288,17 @@ def train_command(
         seed=seed,
         members=members,
     )
+    _train_and_tell(plan, seeds, workers, out, json_out)
+
+
+def _train_and_tell(
+    plan: TrainingPlan, seeds: str | None, workers: int | None, out: Path, json_out: str | None
+) -> None:
+    """One seed, or several in processes of their own, and what came of it."""
+    if seeds is not None:
+        _warn_of_minutes(plan.market)
+        train_several(plan, seeds, workers, out, json_out)
+        return
     card = _train(plan, out)
     write_json(card, json_out)
     if json_out != "-":

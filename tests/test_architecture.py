@@ -25,7 +25,8 @@ LAYERS = (
     {"backtest"},
     {"training"},
     {"strategies"},
-    {"cli", "cli_data", "cli_options", "doctor"},
+    {"training_seeds"},
+    {"cli", "cli_data", "cli_options", "cli_policies", "cli_seeds", "doctor"},
 )
 """A module imports from its own part and from layers before its own; parts of one layer do not import each other,
 the command line's excepted."""

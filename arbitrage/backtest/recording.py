@@ -1,0 +1,86 @@
+"""Test figures for the card of a policy.
+
+Law
+- Only days that the policy neither learned from nor was chosen on are tested; a backtest that touches one of those is
+  refused, whichever data they come from. What the card does not say is taken as learned from.
+- Figures are those of the policy's own battery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from arbitrage.agents.checkpoint import Card
+from arbitrage.backtest.engine import Backtest
+from arbitrage.backtest.metrics import summary
+from arbitrage.battery import Battery
+from arbitrage.errors import Fault, refuse
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import DaysOfMonth, Span, rows_of
+from arbitrage.quarter_hour import DayNumbers, brussels_midnight, calendar_day, days_of_month
+
+_FIGURES = (
+    "days",
+    "profit_eur_per_day",
+    "profit_eur_per_day_interval",
+    "perfect_foresight_eur_per_day",
+    "capture_fraction",
+    "cycles_per_day",
+    "tail_level",
+    "value_at_risk_eur",
+    "conditional_value_at_risk_eur",
+    "worst_day_eur",
+    "coverage_fraction",
+    "violations",
+)
+_SPLITS = {"train_days_of_month": "training", "validation_days_of_month": "validation"}
+
+
+def refuse_recording(card: Card, battery: Battery, market: MarketSeries, selection: Sequence[Span]) -> None:
+    """Raise BadInput, naming all faults, if a test on the selection may not be written on the card."""
+    faults = [*_learned_days(card, np.unique(market.day_numbers[rows_of(selection)]))]
+    if asdict(battery) != card.get("battery"):
+        faults.append(Fault("record", "the battery is not the one that the policy was trained for"))
+    refuse(faults)
+
+
+def figures_for_card(result: Backtest, selection: Sequence[Span], market: MarketSeries, facts: dict[str, Any]) -> Card:
+    """What the card keeps of a backtest; `facts` say where the figures come from (data, delay, code revision)."""
+    days = np.unique(market.day_numbers[rows_of(selection)])
+    figures = summary(result)
+    return {
+        **{name: figures[name] for name in _FIGURES},
+        "first_day": str(calendar_day(int(days[0]))),
+        "last_day": str(calendar_day(int(days[-1]))),
+        **facts,
+        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _learned_days(card: Card, days: DayNumbers) -> list[Fault]:
+    """A fault for training and for validation days among the Brussels days [n]."""
+    split = card.get("split")
+    if not isinstance(split, dict) or not set(_SPLITS) <= set(split):
+        return [Fault("record", "the card does not say on which days the policy learned")]
+    first, after = split.get("start_epoch_minute"), split.get("end_epoch_minute")
+    within = np.array(
+        [
+            (after is None or brussels_midnight(int(day)) < after)
+            and (first is None or brussels_midnight(int(day) + 1) > first)
+            for day in days
+        ],
+        dtype=np.bool_,
+    )
+    faults = []
+    for key, purpose in _SPLITS.items():
+        chosen = DaysOfMonth.parse(str(split[key]))
+        seen = days[within & days_of_month(days, chosen.first, chosen.last)]
+        if len(seen):
+            first_seen = calendar_day(int(seen[0]))
+            faults.append(Fault("record", f"{len(seen)} of the days tested are {purpose} days, {first_seen} first"))
+    return faults
