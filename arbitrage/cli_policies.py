@@ -95,7 +95,7 @@ def list_command(
             stderr.print("[yellow]warning:[/yellow]", escape(str(refused)), highlight=False, soft_wrap=True)
     write_json(rows, json_out)
     if json_out != "-":
-        table = Table(*(name.replace("_", " ") for name in _LISTED))
+        table = Table(*(name.replace("_eur_per_day", ", EUR/day").replace("_", " ") for name in _LISTED))
         for row in rows:
             table.add_row(*(escape(_in_words(name, row[name])) for name in _LISTED))
         Console(width=max(stdout.width, _LIST_WIDTH)).print(table)
@@ -147,6 +147,8 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:
     if not rows:
         return
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(escape(name), escape(value))
     stdout.print(table)
@@ -160,7 +162,9 @@ def _figures(title: str, results: object) -> None:
     if len(named) < len(results):
         _section(title, _flat("", results))
         return
-    table = Table("", *map(escape, named), title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in ("", *named):
+        table.add_column(escape(name), overflow="fold")
     for figure in dict.fromkeys(figure for result in named.values() for figure in result):
         table.add_row(escape(figure), *(escape(_in_words(figure, result.get(figure))) for result in named.values()))
     stdout.print(table)

@@ -144,28 +144,27 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
         report(f"fitting member {number + 1} of {plan.members}", (1 + number) / steps)
         fits.append(_fit_or_resume(plan, lesson, number, work))
     candidates = [_policy(plan, [fit.stages[stage] for fit in fits]) for stage in range(len(names))]
-    results: list[Backtest] = []
+    results, told = [], ""
     for stage, candidate in enumerate(candidates):
-        report(f"validating: {names[stage]}{_earned(names, results)}", (1 + plan.members + stage) / steps)
+        report(f"validating: {names[stage]}{told}", (1 + plan.members + stage) / steps)
         days = plan.selection(plan.validation_days)
         results.append(run_backtest(plan.market, plan.battery, candidate, days, step_min=candidate.step_min))
+        told = f" ({_earned(names[stage], results[-1])})"
     chosen = choose([daily_profit_eur(result.ledger) for result in results])
     policy, covered = candidates[chosen], None
     if plan.with_critic:
-        report(f"fitting the quantile critic{_earned(names, results)}", (steps - 1) / steps)
+        report(f"fitting the quantile critic{told}", (steps - 1) / steps)
         policy, covered = _with_critic(plan, policy, fits[0])
     about = _about(plan, [summary(result) for result in results], names[chosen], covered)
     card = save_policy(directory, policy, about | {"training_seconds": round(time.perf_counter() - began, 2)})
     shutil.rmtree(work)
-    report(f"done: {names[chosen]}{_earned(names, results)}", 1.0)
+    report(f"done: {_earned(names[chosen], results[chosen])}", 1.0)
     return card
 
 
-def _earned(names: Sequence[str], results: Sequence[Backtest]) -> str:
-    """What the stages validated so far earned, to be told while training; empty before the first."""
-    validated = zip(names, results, strict=False)
-    told = [f"{name} {daily_profit_eur(result.ledger).mean():,.1f}" for name, result in validated]
-    return f" ({', '.join(told)} EUR/day)" if told else ""
+def _earned(name: str, result: Backtest) -> str:
+    """What a stage earned on the validation days, to be told while training."""
+    return f"{name} {daily_profit_eur(result.ledger).mean():,.1f} EUR/day"
 
 
 def choose(daily_eur: Sequence[pd.Series[float]]) -> int:
