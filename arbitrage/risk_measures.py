@@ -25,7 +25,8 @@ SLACK = 1e-12
 TILT_STEPS = 100
 FLAT = 1e-200
 """In place of a slope or a distance of 0, to divide by."""
-TILT_PRECISION = 1e-9
+NEARLY_ALL = float(np.nextafter(1.0, 0.0))
+TILT_PRECISION = 1e-6
 """Relative; the error of the value is of its square."""
 
 
@@ -47,8 +48,9 @@ class RiskMeasure(StrEnum):
     CPW = "cpw"
     """g(u) = u^level / (u^level + (1 - u)^level)^(1 / level), the weighting of Tversky and Kahneman (1992), on the
     cumulative probability of profit; 0.3 <= level <= 1 (below about 0.28 it is not monotone). 1 is the mean; below 1
-    BOTH tails gain weight, so it is neither averse nor seeking. IQN samples fractions along the same curve, which
-    is its inverse as a distortion and makes both tails lose weight."""
+    BOTH tails gain weight, the better one more (g(1/2) < 1/2), so it is no averse measure: a symmetric profit is worth
+    more than its mean. IQN samples fractions along the same curve, which is the inverse distortion: tails lose weight.
+    """
     POWER = "power"
     """g(u) = 1 - (1 - u)^(1 - level) at level <= 0, u^(1 + level) above; any finite level: NEGATIVE is risk-averse, 0
     the mean, positive risk-seeking. Level -1 is the expected worse of two draws. `Pow` of Dabney et al. (2018, IQN)."""
@@ -85,7 +87,7 @@ def _power_distortion(reached: Floats, level: float) -> Floats:
 
 DISTORTIONS: Mapping[RiskMeasure, Callable[[Floats, float], Floats]] = {
     RiskMeasure.VAR: lambda reached, level: ((reached > 0.0) & (reached >= level - SLACK)).astype(np.float64),
-    RiskMeasure.CVAR: lambda reached, level: np.minimum(reached / level, 1.0),
+    RiskMeasure.CVAR: lambda reached, level: np.minimum(reached, level) / level,
     RiskMeasure.WANG: _normal_distortion,
     RiskMeasure.CPW: _prospect_distortion,
     RiskMeasure.POWER: _power_distortion,
@@ -161,25 +163,31 @@ def least_mean_eur(rows: Floats, shares: Floats | None, radius: float) -> Floats
     if radius == 0.0:
         return row_mean(rows, shares)
     worst, above = _above_worst(rows, shares)
-    inside = row_mean(above == 0.0, shares) < math.exp(-radius)
-    span = np.where(inside, above.max(axis=-1), 1.0)
+    farthest = -np.log(row_mean(~(above > 0.0), shares))
+    inside = radius < farthest
+    span = above.max(axis=-1)
+    span = np.where(span > 0.0, span, 1.0)
     above = above / span[..., None]
-    tilt = _tilt(above, shares, radius, inside)
+    tilt = _tilt(above, shares, radius, np.where(inside, farthest, math.inf))
     gain = -(_log_mean_exp(-tilt[..., None] * above, shares) + radius) / tilt
     return np.asarray(worst + np.where(inside, span * gain, 0.0))
 
 
-def _tilt(above: Floats, shares: Floats | None, radius: float, inside: npt.NDArray[np.bool_]) -> Floats:
-    """The t whose tilt lies `radius` away, for rows that are `inside`; above: [..., n], the distance to the worst.
+def _tilt(above: Floats, shares: Floats | None, radius: float, farthest: Floats) -> Floats:
+    """The t > 0 whose tilt lies `radius` away, shape [...]; 1 where nothing is to be sought.
 
-    Newton's method on sqrt(2 x divergence), which is linear in t for a normal outcome, kept within a bracket.
+    Newton's method within a bracket, on what is nearly linear in t: see `_distance`.
+
+    above: distance to the worst outcome, 0 to 1, shape [..., n]; farthest: what the divergence tends to as t grows,
+    shape [...], above radius; infinite where nothing is to be sought.
     """
-    goal = math.sqrt(2.0 * radius)
+    moving = farthest < math.inf
+    goal = np.sqrt(-np.log1p(-np.minimum(radius / farthest, NEARLY_ALL)))
     spread = np.sqrt(row_mean((above - row_mean(above, shares)[..., None]) ** 2, shares))
-    tilt = np.where(inside, goal / np.where(inside, spread, 1.0), 1.0)
-    low, high, moving = np.zeros_like(tilt), np.full_like(tilt, math.inf), inside
+    tilt = np.where(moving, math.sqrt(2.0 * radius) / np.where(moving, spread, 1.0), 1.0)
+    low, high = np.zeros_like(tilt), np.full_like(tilt, math.inf)
     for _ in range(TILT_STEPS):
-        distance, slope = _divergence(above, shares, tilt)
+        distance, slope = _distance(above, shares, tilt, farthest)
         low, high = np.where(distance < goal, tilt, low), np.where(distance < goal, high, tilt)
         guess = tilt + (goal - distance) / slope
         beyond = np.where(np.isinf(high), 4.0 * tilt, np.where(low > 0.0, np.sqrt(low) * np.sqrt(high), tilt / 4.0))
@@ -192,15 +200,20 @@ def _tilt(above: Floats, shares: Floats | None, radius: float, inside: npt.NDArr
     return tilt
 
 
-def _divergence(above: Floats, shares: Floats | None, tilt: Floats) -> tuple[Floats, Floats]:
-    """sqrt(2 KL) between outcomes tilted by exp(-tilt x above) and as they are, and its slope in tilt; both [...]."""
+def _distance(above: Floats, shares: Floats | None, tilt: Floats, farthest: Floats) -> tuple[Floats, Floats]:
+    """sqrt(-log(1 - KL / farthest)) of outcomes tilted by exp(-tilt x above), and its slope in tilt; both [...].
+
+    KL begins as tilt^2 x variance / 2 and ends exponentially near `farthest`; this begins linear and does not flatten.
+    """
     power = -tilt[..., None] * above
     mass = np.exp(power)
     tilted = mass / row_mean(mass, shares)[..., None]
     mean = row_mean(tilted * above, shares)
     variance = row_mean(tilted * (above - mean[..., None]) ** 2, shares)
-    distance = np.sqrt(2.0 * np.maximum(-tilt * mean - _log_mean_exp(power, shares), 0.0))
-    return distance, np.maximum(tilt * variance, FLAT) / np.maximum(distance, FLAT)
+    reached = np.clip((-tilt * mean - _log_mean_exp(power, shares)) / farthest, 0.0, NEARLY_ALL)
+    distance = np.sqrt(-np.log1p(-reached))
+    slope = tilt * variance / (2.0 * farthest * (1.0 - reached))
+    return distance, np.maximum(slope, FLAT) / np.maximum(distance, FLAT)
 
 
 def _log_mean_exp(power: Floats, shares: Floats | None) -> Floats:
