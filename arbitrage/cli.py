@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
 from arbitrage.agents.checkpoint import CARD_FILE, read_card
+from arbitrage.agents.closed_form_config import Preset
 from arbitrage.agents.quantile_critic import ACTIONS, at_fraction
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
@@ -39,6 +40,7 @@ from arbitrage.cli_options import (
     MaxCycles,
     Minutes,
     Power,
+    PresetOption,
     Prices,
     PublicationDelay,
     ReportOut,
@@ -270,6 +272,7 @@ def train_command(
     workers: Workers = None,
     members: Annotated[int, typer.Option(min=1, help="Fits to average.")] = 1,
     features: FeatureSetOption = None,
+    preset: PresetOption = Preset.FULL,
     json_out: JsonOut = None,
 ) -> None:
     """Learn a policy from past prices."""
@@ -279,6 +282,7 @@ def train_command(
     plan = TrainingPlan.of(
         features,
         MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(),
+        preset,
         battery=options.battery(None),
         train_days=DaysOfMonth.parse(train_days),
         validation_days=DaysOfMonth.parse(validation_days),

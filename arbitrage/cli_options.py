@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
+from arbitrage.agents.closed_form_config import Preset
 from arbitrage.backtest.report import PriceStage
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
@@ -50,6 +51,9 @@ PublicationDelay = Annotated[
 FeatureSetOption = Annotated[
     FeatureSet | None,
     typer.Option("--features", help="What the policy sees. [default: full with minutes, else quarter_hour]"),
+]
+PresetOption = Annotated[
+    Preset, typer.Option("--preset", help="How much time training may take; quick and fast: by the quarter-hour.")
 ]
 Power = Annotated[float | None, typer.Option(help="Rated power, both directions. [default: 1]")]
 Capacity = Annotated[float | None, typer.Option(help="Nominal capacity. [default: 2]")]

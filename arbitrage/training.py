@@ -27,15 +27,8 @@ from safetensors.numpy import load_file, save
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.checkpoint import Card, member_from_tensors, member_tensors, save_policy, write_whole
-from arbitrage.agents.closed_form import (
-    ClosedFormConfig,
-    Fitted,
-    Lesson,
-    day_end_values,
-    fit_closed_form,
-    prepare_lesson,
-    stage_names,
-)
+from arbitrage.agents.closed_form import Fitted, Lesson, day_end_values, fit_closed_form, prepare_lesson, stage_names
+from arbitrage.agents.closed_form_config import ClosedFormConfig, Preset
 from arbitrage.agents.critic_training import fit_critic
 from arbitrage.agents.member import Member
 from arbitrage.agents.quantile_critic import Returns, coverage, realised_returns
@@ -85,15 +78,29 @@ class TrainingPlan:
             )
         if self.features.running_names and self.market.minute_source is None:
             raise BadInput([Fault("minutes", f"the feature set {self.features.feature_set} needs minute records")])
+        if self.with_critic and self.config.lean:
+            raise BadInput([Fault("critic", "cannot be taught by a lean fit, which returns nothing for it")])
 
     @classmethod
-    def of(cls, feature_set: FeatureSet | None, market: MarketSeries, **settings: Any) -> TrainingPlan:
-        """A plan with the configuration that suits the set of features; None: all that the market has."""
+    def of(
+        cls,
+        feature_set: FeatureSet | None,
+        market: MarketSeries,
+        preset: Preset = Preset.FULL,
+        **settings: Any,
+    ) -> TrainingPlan:
+        """A plan with the configuration that suits the set of features; None: all that the market has.
+
+        Raises BadInput for a preset other than the full one by the minute.
+        """
         if feature_set is None:
             feature_set = FeatureSet.QUARTER_HOUR if market.minute_source is None else FeatureSet.FULL
         by_minute = feature_set is not FeatureSet.QUARTER_HOUR
-        config = ClosedFormConfig.by_minute() if by_minute else ClosedFormConfig()
-        return cls(market=market, features=MarketFeatures(feature_set), config=config, **settings)
+        if by_minute and preset is not Preset.FULL:
+            raise BadInput([Fault("preset", f"{preset} is for the feature set {FeatureSet.QUARTER_HOUR}; ask for it")])
+        config = ClosedFormConfig.by_minute() if by_minute else ClosedFormConfig.of(preset)
+        chosen = {"with_critic": preset is Preset.FULL, **settings}
+        return cls(market=market, features=MarketFeatures(feature_set), config=config, **chosen)
 
     def selection(self, days: DaysOfMonth) -> tuple[Span, ...]:
         """The spans of these days of the month."""
@@ -128,6 +135,13 @@ class TrainingPlan:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def fit_policy(plan: TrainingPlan) -> ArbitragePolicy:
+    """The policy of the last stage: encoded and fitted from a market in memory, without validation, critic or files."""
+    lesson = _training_lesson(plan)
+    seeds = (plan.seed * plan.members + number for number in range(plan.members))
+    return _policy(plan, [fit_closed_form(lesson, plan.config, seed).stages[-1] for seed in seeds])
+
+
 def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _share: None) -> Card:
     """Train a policy into a directory and return its card; call again after an interruption to go on."""
     began = time.perf_counter()
@@ -136,13 +150,12 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
     names = stage_names(plan.config)
     steps = plan.members + len(names) + 2
     report("encoding the training days", 0.0)
-    lesson = _lesson(plan, plan.train_days)
-    if len(np.unique(lesson.folds[lesson.folds >= 0])) < _FEWEST_FOLDS:
-        raise BadInput([Fault("training days", "are too few to hold days out; give more than a week")])
+    lesson = _training_lesson(plan)
     fits = []
     for number in range(plan.members):
         report(f"fitting member {number + 1} of {plan.members}", (1 + number) / steps)
         fits.append(_fit_or_resume(plan, lesson, number, work))
+    fit_seconds = time.perf_counter() - began
     candidates = [_policy(plan, [fit.stages[stage] for fit in fits]) for stage in range(len(names))]
     results, told = [], ""
     for stage, candidate in enumerate(candidates):
@@ -156,7 +169,8 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
         report(f"fitting the quantile critic{told}", (steps - 1) / steps)
         policy, covered = _with_critic(plan, policy, fits[0])
     about = _about(plan, [summary(result) for result in results], names[chosen], covered)
-    card = save_policy(directory, policy, about | {"training_seconds": round(time.perf_counter() - began, 2)})
+    seconds = {"fit_seconds": fit_seconds, "training_seconds": time.perf_counter() - began}
+    card = save_policy(directory, policy, about | {name: round(value, 2) for name, value in seconds.items()})
     shutil.rmtree(work)
     report(f"done: {_earned(names[chosen], results[chosen])}", 1.0)
     return card
@@ -183,6 +197,13 @@ def choose(daily_eur: Sequence[pd.Series[float]]) -> int:
     return best
 
 
+def _training_lesson(plan: TrainingPlan) -> Lesson:
+    lesson = _lesson(plan, plan.train_days)
+    if len(np.unique(lesson.folds[lesson.folds >= 0])) < _FEWEST_FOLDS:
+        raise BadInput([Fault("training days", "are too few to hold days out; give more than a week")])
+    return lesson
+
+
 def _lesson(plan: TrainingPlan, days: DaysOfMonth) -> Lesson:
     selection = plan.selection(days)
     return prepare_lesson(plan.market, plan.battery, selection, plan.soc_reset, plan.config.size, plan.features)
@@ -200,9 +221,10 @@ def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) 
     if kept.exists():
         tensors = load_file(kept)
         stages = range(len(stage_names(plan.config)))
+        names = Returns.__dataclass_fields__
         return Fitted(
             tuple(member_from_tensors(tensors, f"{stage}.", str(kept)) for stage in stages),
-            Returns(**{name: tensors[f"returns.{name}"] for name in Returns.__dataclass_fields__}),
+            None if plan.config.lean else Returns(**{name: tensors[f"returns.{name}"] for name in names}),
         )
     fit = fit_closed_form(lesson, plan.config, seed=plan.seed * plan.members + number)
     named = {
@@ -210,14 +232,17 @@ def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) 
         for stage, member in enumerate(fit.stages)
         for name, value in member_tensors(member).items()
     }
-    returns = {f"returns.{name}": getattr(fit.returns, name) for name in Returns.__dataclass_fields__}
-    write_whole(kept, save(named | returns))
+    if fit.returns is not None:
+        named |= {f"returns.{name}": getattr(fit.returns, name) for name in Returns.__dataclass_fields__}
+    write_whole(kept, save(named))
     return fit
 
 
 def _with_critic(plan: TrainingPlan, policy: ArbitragePolicy, fit: Fitted) -> tuple[ArbitragePolicy, dict[str, float]]:
     """The policy with its critic, and the critic's coverage on the validation days."""
     held_out = _validation_returns(plan, policy)
+    if fit.returns is None:
+        raise ValueError("a lean fit has nothing to teach a critic with")
     critic = fit_critic(fit.returns, held_out, plan.seed)
     return replace(policy, critic=critic), coverage(critic, held_out)
 

@@ -12,7 +12,8 @@ import pytest
 
 import arbitrage.training
 from arbitrage.agents.checkpoint import CARD_FILE, TENSORS_FILE, load_policy
-from arbitrage.agents.closed_form import ClosedFormConfig, stage_names
+from arbitrage.agents.closed_form import stage_names
+from arbitrage.agents.closed_form_config import ClosedFormConfig
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.network_training import NetworkConfig
 from arbitrage.battery import Battery, BatteryState

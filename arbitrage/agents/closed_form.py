@@ -16,17 +16,19 @@ How many passes to take is left to the validation days: the fit returns the memb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from arbitrage.agents.closed_form_config import ClosedFormConfig
 from arbitrage.agents.counterfactual import After, Path, lay_path, sweep
 from arbitrage.agents.lattice import Lattice, LatticeSize, make_lattice
 from arbitrage.agents.member import Member, outline_days, predict_price, slow_regressors
-from arbitrage.agents.minute_fit import MinuteConfig, MinuteRows, fit_minute_heads
+from arbitrage.agents.minute_fit import MinuteRows, fit_minute_heads
 from arbitrage.agents.minute_heads import Gaps
-from arbitrage.agents.network_training import NetworkConfig, fit_regression
+from arbitrage.agents.network_training import fit_regression
 from arbitrage.agents.networks import Network
 from arbitrage.agents.price_chain import (
     DayPlans,
@@ -56,31 +58,6 @@ _SLOW_FROM, _SLOW_TO = 5, 17
 _END_VALUE_ROUNDS = 3
 _NEWS_MINUTES = [4, 12]
 """Minutes whose forecasts stand for what is learned within a quarter-hour."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedFormConfig:
-    """Settings of the fit; the defaults were chosen by cross-validation on days 1-25 of each month of 2022."""
-
-    cosines: int = 1500
-    plan_penalty: float = 300.0
-    forecast_penalty: float = 100.0
-    slow_penalty: float = 30.0
-    correction_penalty: float = 1000.0
-    correction_share: float = 1.0
-    """How much of what the ridge would correct is corrected."""
-    passes: int = 2
-    network: NetworkConfig | None = field(default_factory=NetworkConfig)
-    """Of the stage above the last pass; None: there is none."""
-    minutes: MinuteConfig = field(default_factory=MinuteConfig)
-    quarter_gain: float = 2.0
-    """How much faster the random features vary with the quarter of the hour."""
-    size: LatticeSize = field(default_factory=LatticeSize)
-
-    @classmethod
-    def by_minute(cls) -> ClosedFormConfig:
-        """Where minutes are seen, cross-validation finds less to correct: one pass, half of it, and no network."""
-        return cls(cosines=800, passes=1, correction_share=0.5, network=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +144,16 @@ class Fitted:
 
     stages: tuple[Member, ...]
     """The price chain alone, after each pass of correction, and with the network; in the order of `stage_names`."""
-    returns: Returns
-    """Realised on the lesson's days under the last pass, each row judged by fits that have not seen its fold."""
+    returns: Returns | None
+    """Realised on the lesson's days under the last pass, each row judged by fits that have not seen its fold; None of
+    a lean fit."""
 
 
 def stage_names(config: ClosedFormConfig) -> tuple[str, ...]:
     """What the stages of a fit are called."""
     passes = (f"correction pass {number + 1}" for number in range(config.passes))
-    return ("price chain", *passes, *(() if config.network is None else ("with network",)))
+    names = ("price chain", *passes, *(() if config.network is None else ("with network",)))
+    return names[-1:] if config.lean else names
 
 
 def fit_closed_form(lesson: Lesson, config: ClosedFormConfig, seed: int) -> Fitted:
@@ -193,11 +172,12 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
     names, planned = lesson.features.quarter_names, len(lesson.features.plan_names)
     gains = np.array([config.quarter_gain if name in QUARTER else 1.0 for name in names], np.float32)
     plan_features = np.ascontiguousarray(plan.features[:, :planned])
-    plan_map = draw_random_features(plan_features[used], gains[:planned], config.cosines, rng)
+    draw = partial(draw_random_features, cosines=config.cosines, rng=rng, orthogonal=config.orthogonal)
+    plan_map = draw(plan_features[used], gains[:planned])
     plan_ridge = Ridge(plan_map(plan_features), lesson.folds)
     plan_fit, plan_out = plan_ridge.fit(_price_targets(lesson, plan), config.plan_penalty)
 
-    full_map = draw_random_features(newest.features[used], gains, config.cosines, rng)
+    full_map = draw(newest.features[used], gains)
     regressors = full_map(newest.features)
     ridge = Ridge(regressors, lesson.folds)
     fit, out = ridge.fit(_price_targets(lesson, newest), config.forecast_penalty)
@@ -213,7 +193,7 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
         full_map=full_map,
         forecast_coefficients=fit[:, 0],
         slow_coefficients=slow_fit,
-        chain=fit_chain(fast, slow, lesson.followed),
+        chain=fit_chain(fast, slow, lesson.followed, config.chain),
         network=None,
         correction_coefficients=np.zeros((2, nodes, full_map.outputs), dtype=np.float32),
         end_value_fraction=np.zeros(nodes),
@@ -339,14 +319,11 @@ def _correct(
         rows = np.flatnonzero(lesson.folds >= 0)
         network = fit_regression(lesson.encoded.features, target, rows, config.network, seed)
         stages.append(_average_with_network(stages[-1], network, lesson.lattice))
-    returns = realised_returns(
-        lesson.path,
-        lesson.lattice,
-        lesson.encoded.features,
-        advantages,
-        end_value,
-        lesson.encoded.scale_eur_mwh,
-    )
+    if config.lean:
+        return Fitted(tuple(stages[-1:]), None)
+    scale_eur_mwh = lesson.encoded.scale_eur_mwh
+    features = lesson.encoded.features
+    returns = realised_returns(lesson.path, lesson.lattice, features, advantages, end_value, scale_eur_mwh)
     return Fitted(tuple(stages), returns)
 
 

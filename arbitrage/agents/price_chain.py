@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numba
@@ -28,11 +29,22 @@ Singles = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-FAST_STATES = 13
-SLOW_STATES = 3
 NEWS_BINS = 3
 _LEAST_SHARE = 1e-6
 _LEAST_SLOPE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSize:
+    """How many bins each gap has, two at least."""
+
+    fast_bins: int = 13
+    slow_bins: int = 3
+
+    @property
+    def states(self) -> int:
+        """Pairs of bins."""
+        return self.fast_bins * self.slow_bins
 
 
 class PriceChain(NamedTuple):
@@ -52,15 +64,15 @@ class PriceChain(NamedTuple):
     """Shape [news]; how each moves the fast gap."""
 
 
-def fit_chain(fast: Floats, slow: Floats, followed: Flags) -> PriceChain:
+def fit_chain(fast: Floats, slow: Floats, followed: Flags, size: ChainSize | None = None) -> PriceChain:
     """Count moves between equally filled bins of the gaps [n]; `followed` marks rows whose next row comes next."""
-    fast_bin, fast_centres = _bins(fast, FAST_STATES)
-    slow_bin, slow_centres = _bins(slow, SLOW_STATES)
-    state = fast_bin * SLOW_STATES + slow_bin
-    states = FAST_STATES * SLOW_STATES
+    size = size or ChainSize()
+    fast_bin, fast_centres = _bins(fast, size.fast_bins)
+    slow_bin, slow_centres = _bins(slow, size.slow_bins)
+    state, states = fast_bin * size.slow_bins + slow_bin, size.states
     counts = np.bincount(state, minlength=states)
     sums = np.bincount(state, weights=fast, minlength=states)
-    centres = np.where(counts > 0, sums / np.maximum(counts, 1), np.repeat(fast_centres, SLOW_STATES))
+    centres = np.where(counts > 0, sums / np.maximum(counts, 1), np.repeat(fast_centres, size.slow_bins))
     origin = np.flatnonzero(followed)
     moves = np.zeros((states, states))
     np.add.at(moves, (state[origin], state[origin + 1]), 1.0)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from arbitrage.agents.lattice import CHARGE, DISCHARGE, Lattice, LatticeSize, make_lattice
 from arbitrage.agents.price_chain import (
-    FAST_STATES,
-    SLOW_STATES,
+    ChainSize,
     DayPlans,
     PriceChain,
     Questions,
@@ -28,16 +27,19 @@ EITHER = np.kron(np.full((2, 2), 0.5), np.eye(2))
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(60, 400))
-def test_the_rows_of_a_fitted_chain_are_distributions_and_its_centres_ascend(seed: int, count: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(60, 400), size=st.sampled_from([(13, 3), (5, 2)]))
+def test_the_rows_of_a_fitted_chain_are_distributions_and_its_centres_ascend(
+    seed: int, count: int, size: tuple[int, int]
+) -> None:
     random = np.random.default_rng(seed)
     fast = np.cumsum(random.normal(size=count)) * 0.3
-    chain = fit_chain(fast, random.normal(size=count), np.append(np.full(count - 1, True), False))
-    states = FAST_STATES * SLOW_STATES
+    followed = np.append(np.full(count - 1, True), False)
+    chain = fit_chain(fast, random.normal(size=count), followed, ChainSize(*size))
+    states = size[0] * size[1]
     assert chain.transitions.shape == (states, states)
     np.testing.assert_allclose(chain.transitions.sum(axis=1), 1.0, atol=1e-12)
     assert (chain.transitions >= 0.0).all()
-    for centres, number in ((chain.fast_centres, FAST_STATES), (chain.slow_centres, SLOW_STATES)):
+    for centres, number in ((chain.fast_centres, size[0]), (chain.slow_centres, size[1])):
         assert len(centres) == number
         assert np.isfinite(centres).all()
         assert (np.diff(centres) >= 0.0).all()

@@ -74,6 +74,19 @@ def test_an_input_with_a_larger_gain_varies_faster() -> None:
     assert ratio == pytest.approx(3.0, rel=0.05)
 
 
+def test_orthogonal_frequencies_stand_at_right_angles_block_by_block_and_are_as_long_as_independent_ones() -> None:
+    features = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    even = np.ones(7, dtype=np.float32)
+    mapped = draw_random_features(features, even, 10, np.random.default_rng(1), orthogonal=True)
+    assert mapped.frequencies.shape == (7, 10)
+    for block in (mapped.frequencies[:, :7], mapped.frequencies[:, 7:]):
+        angles = block.T @ block
+        np.testing.assert_allclose(angles, np.diag(np.diag(angles)), atol=1e-6)
+    # Mean square length: 7 independent normal numbers of spread 1 / sqrt(7), in turns.
+    many = draw_random_features(features, even, 7000, np.random.default_rng(1), orthogonal=True).frequencies
+    assert (many**2).sum(axis=0).mean() * (2.0 * np.pi) ** 2 == pytest.approx(1.0, rel=0.03)
+
+
 def normal_equations(rows: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
     rows, targets = rows.astype(np.float64), targets.astype(np.float64)
     return np.linalg.solve(rows.T @ rows + penalty * np.eye(rows.shape[1]), rows.T @ targets)

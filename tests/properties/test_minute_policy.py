@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.checkpoint import CARD_FILE, load_policy
-from arbitrage.agents.closed_form import ClosedFormConfig
+from arbitrage.agents.closed_form_config import ClosedFormConfig
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.minute_fit import MinuteConfig
 from arbitrage.agents.network_training import NetworkConfig

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.closed_form import ClosedFormConfig, fit_closed_form, prepare_lesson
+from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
+from arbitrage.agents.closed_form_config import ClosedFormConfig
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.network_training import NetworkConfig
 from arbitrage.agents.networks import Network

@@ -1,0 +1,73 @@
+"""Settings of the closed-form fit, and the presets that trade money for time.
+
+Law: every number here was chosen by cross-validation on days 1-25 of each month of 2022, none on later days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.minute_fit import MinuteConfig
+from arbitrage.agents.network_training import NetworkConfig
+from arbitrage.agents.price_chain import ChainSize
+
+
+class Preset(StrEnum):
+    """How much time a training may take."""
+
+    FULL = "full"
+    """All that cross-validation found worth its time, with the quantile critic."""
+    FAST = "fast"
+    """A few seconds on one core: no network, no critic, and nothing is left to the validation days."""
+    QUICK = "quick"
+    """Uncapped under a second on one core: fewer random features and a coarser lattice besides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedFormConfig:
+    """Settings of the fit."""
+
+    cosines: int = 1500
+    orthogonal: bool = False
+    """Whether the cosines' frequencies are drawn at right angles to each other."""
+    plan_penalty: float = 300.0
+    forecast_penalty: float = 100.0
+    slow_penalty: float = 30.0
+    correction_penalty: float = 1000.0
+    correction_share: float = 1.0
+    """How much of what the ridge would correct is corrected."""
+    passes: int = 2
+    network: NetworkConfig | None = field(default_factory=NetworkConfig)
+    """Of the stage above the last pass; None: there is none."""
+    minutes: MinuteConfig = field(default_factory=MinuteConfig)
+    quarter_gain: float = 2.0
+    """How much faster the random features vary with the quarter of the hour."""
+    chain: ChainSize = field(default_factory=ChainSize)
+    size: LatticeSize = field(default_factory=LatticeSize)
+    lean: bool = False
+    """Whether only the last stage is returned, so that validation days have nothing to choose, and no returns for a
+    critic."""
+
+    @classmethod
+    def of(cls, preset: Preset) -> ClosedFormConfig:
+        """By the quarter-hour, for so much time."""
+        return {Preset.FULL: cls, Preset.FAST: cls.fast, Preset.QUICK: cls.quick}[preset]()
+
+    @classmethod
+    def by_minute(cls) -> ClosedFormConfig:
+        """Where minutes are seen, cross-validation finds less to correct: one pass, half of it, and no network."""
+        return cls(cosines=800, passes=1, correction_share=0.5, network=None)
+
+    @classmethod
+    def quick(cls) -> ClosedFormConfig:
+        """By the quarter-hour; see `Preset`."""
+        size = LatticeSize(soc_nodes=9, cycle_nodes=5)
+        return cls(cosines=400, orthogonal=True, passes=1, network=None, size=size, lean=True)
+
+    @classmethod
+    def fast(cls) -> ClosedFormConfig:
+        """By the quarter-hour; see `Preset`."""
+        size = LatticeSize(soc_nodes=9, cycle_nodes=5)
+        return cls(cosines=1000, orthogonal=True, passes=1, network=None, size=size, lean=True)
