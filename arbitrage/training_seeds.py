@@ -99,7 +99,8 @@ class _Worker:
     def __init__(self, plan: TrainingPlan, directory: Path) -> None:
         self.seed = plan.seed
         self.ear, mouth = _CONTEXT.Pipe(duplex=False)
-        self._process = _CONTEXT.Process(target=_train_one, args=(plan, directory, mouth), daemon=True)
+        name = f"seed-{self.seed}"
+        self._process = _CONTEXT.Process(target=_train_one, name=name, args=(plan, directory, mouth), daemon=True)
         self._process.start()
         mouth.close()
 
