@@ -147,6 +147,8 @@ class Fitted:
     returns: Returns | None
     """Realised on the lesson's days under the last pass, each row judged by fits that have not seen its fold; None of
     a lean fit."""
+    advantages_eur: Singles
+    """Shape [n, decisions, 2, nodes]; what those fits say of the lesson's rows, the network's stage apart."""
 
 
 def stage_names(config: ClosedFormConfig) -> tuple[str, ...]:
@@ -320,11 +322,11 @@ def _correct(
         network = fit_regression(lesson.encoded.features, target, rows, config.network, seed)
         stages.append(_average_with_network(stages[-1], network, lesson.lattice))
     if config.lean:
-        return Fitted(tuple(stages[-1:]), None)
+        return Fitted(tuple(stages[-1:]), None, advantages)
     scale_eur_mwh = lesson.encoded.scale_eur_mwh
     features = lesson.encoded.features
     returns = realised_returns(lesson.path, lesson.lattice, features, advantages, end_value, scale_eur_mwh)
-    return Fitted(tuple(stages), returns)
+    return Fitted(tuple(stages), returns, advantages)
 
 
 def day_end_values(member: Member, lesson: Lesson) -> Floats:
