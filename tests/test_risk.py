@@ -23,7 +23,7 @@ from arbitrage.risk import (
     risk_eur,
     value_at_risk_eur,
 )
-from arbitrage.risk_measures import DISTORTIONS
+from arbitrage.risk_measures import DISTORTIONS, equal_weights
 
 TEN = [30.0, -50.0, 10.0, 20.0, -10.0, 40.0, 50.0, 60.0, 70.0, 80.0]
 """Sorted: -50, -10, 10, 20, 30, 40, 50, 60, 70, 80; mean 30."""
@@ -291,6 +291,18 @@ def test_weights_are_not_negative_sum_to_one_and_give_the_measure(
 def test_weights_handed_out_may_be_written_to_without_harm() -> None:
     outcome_weights(RiskMeasure.CVAR, 0.5, 4)[:] = 7.0
     assert outcome_weights(RiskMeasure.CVAR, 0.5, 4).tolist() == [0.5, 0.5, 0.0, 0.0]
+    assert not equal_weights(RiskMeasure.CVAR, 0.5, 4).flags.writeable  # What is kept is not handed out.
+
+
+def test_rounding_of_cumulative_probabilities_changes_nothing() -> None:
+    tenths = [0.1] * 10
+    assert np.cumsum(tenths)[7] < 0.8
+    assert np.cumsum(tenths)[-1] < 1.0
+    assert risk_eur(RiskMeasure.VAR, 0.8, np.arange(10.0), tenths) == 7.0
+    # The weighting is infinitely steep at 1: a missing 1e-16 would put 1e-5 on the outcome that cannot happen.
+    ghost = risk_eur(RiskMeasure.CPW, 0.3, [*np.arange(10.0), 1e9], [*tenths, 0.0])
+    assert ghost == pytest.approx(float(risk_eur(RiskMeasure.CPW, 0.3, np.arange(10.0))), abs=1e-3)
+    assert risk_eur(RiskMeasure.VAR, 1e-13, [-5.0, 1.0, 2.0], [0.0, 0.5, 0.5]) == 1.0
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.55])
