@@ -270,6 +270,17 @@ def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, co
     )
     stages = zip(stage_names(plan.config), validation, strict=True)
     return {
+        **provenance(plan),
+        "config": asdict(plan.config),
+        "validation": {stage: {name: result[name] for name in figures} for stage, result in stages},
+        "chosen_stage": chosen,
+        "critic_validation_coverage": covered,
+    }
+
+
+def provenance(plan: TrainingPlan) -> Card:
+    """Where a policy of this plan comes from, for its card."""
+    return {
         "data_sha256": plan.market.data_hash,
         "publication_delay_min": plan.market.publication_delay_min,
         "minute_source": plan.market.minute_source,
@@ -277,10 +288,6 @@ def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, co
         "split": plan.split(),
         "seed": plan.seed,
         "plan_sha256": plan.fingerprint(),
-        "config": asdict(plan.config),
-        "validation": {stage: {name: result[name] for name in figures} for stage, result in stages},
-        "chosen_stage": chosen,
-        "critic_validation_coverage": covered,
         "versions": _versions(),
         "code_revision": code_revision(),
     }
