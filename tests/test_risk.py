@@ -319,6 +319,14 @@ def test_an_outcome_of_probability_0_counts_for_nothing(measure: RiskMeasure, le
 
 
 @pytest.mark.parametrize(("measure", "level"), CASES)
+def test_probabilities_that_miss_1_as_single_precision_does_are_divided_by_their_total(
+    measure: RiskMeasure, level: float
+) -> None:
+    worth = risk_eur(measure, level, TWO_EUR, np.multiply(TWO_PROBABILITIES, 1.000005))
+    assert worth == pytest.approx(float(risk_eur(measure, level, TWO_EUR, TWO_PROBABILITIES)), abs=1e-9)
+
+
+@pytest.mark.parametrize(("measure", "level"), CASES)
 def test_equal_outcomes_are_worth_just_that(measure: RiskMeasure, level: float) -> None:
     assert risk_eur(measure, level, [[7.0, 7.0, 7.0], [-3.0, -3.0, -3.0]]) == pytest.approx([7.0, -3.0], abs=1e-12)
     assert risk_eur(measure, level, [7.0]) == pytest.approx(7.0)
