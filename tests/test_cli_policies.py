@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from arbitrage.agents.checkpoint import CARD_FILE, TENSORS_FILE
+from arbitrage.cli import main
 from arbitrage.training import train
 from tests.agents.test_policy_card import foreign_policy
-from tests.test_cli import FILES, MARKET, run
+from tests.test_cli import FILES, MARKET
 from tests.test_training import plan
 
 TESTED = ("backtest", *MARKET, "--forecasts", str(FILES.forecasts), "--days-of-month", "26-27", "--json", "-")
@@ -21,7 +28,7 @@ TESTED = ("backtest", *MARKET, "--forecasts", str(FILES.forecasts), "--days-of-m
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two policies: one trained, one of a kind that this version does not know."""
     folder = tmp_path_factory.mktemp("policies")
-    train(plan(), folder / "ours")
+    train(replace(plan(), members=1, with_critic=False), folder / "ours")
     foreign_policy(
         folder / "deep" / "foreign",
         battery={"power_mw": 2, "capacity_mwh": 4.0},
@@ -29,6 +36,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         validation={"profit_eur_per_day": 12.5},
     )
     return folder
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line within this process, which saves starting one a dozen times."""
+    out, err = StringIO(), StringIO()
+    with patch.object(sys, "argv", ["arbitrage", *arguments]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def words(text: str) -> str:
