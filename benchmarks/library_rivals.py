@@ -1,0 +1,348 @@
+"""Agents of two libraries on our environment: stable-baselines3's DQN and sb3-contrib's QR-DQN (extra `compare`).
+
+Law
+- They see what our policies by the quarter-hour see: the same encoder's features and the battery's, standardised on
+  training days and clipped as ours are. Rewards are in units of 100 EUR; a day's end is terminal, for energy left at
+  midnight is worth nothing in the test's protocol.
+- Training days start in a random state of charge. Days are laid out once, so that the clock runs for learning.
+- Only the library's own learning is on the clock. About every thirty seconds it stops, and the weights that earn most
+  on the validation days are kept.
+- They are tested as policies in the same ledger as everybody else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import torch
+from sb3_contrib import QRDQN
+from stable_baselines3 import DQN
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from arbitrage.agents.policy import Intent
+from arbitrage.backtest.engine import run_backtest
+from arbitrage.backtest.metrics import daily_profit_eur
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.env.episode import rated_power_mw
+from arbitrage.env.single import BelgianImbalanceEnv
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
+from arbitrage.market.tapes import Knowledge
+from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures, encode_battery
+from arbitrage.quarter_hour import calendar_day
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Info = dict[str, Any]
+
+REWARD_UNIT_EUR = 100.0
+BATTERIES = 8
+"""Environments that act side by side."""
+QUANTILES = 32
+_CLIP = 4.0
+_FEATURES = MarketFeatures(FeatureSet.QUARTER_HOUR)
+_BATTERY_NAMES = BATTERY_FEATURES[FeatureSet.QUARTER_HOUR]
+_LOOK_EVERY_S = 30.0
+_WARM_UP_STEPS = 2000
+_COMPARED_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What is tuned of a library's agent, on the validation days."""
+
+    learning_rate: float = 5e-4
+    gamma: float = 0.99
+    widths: tuple[int, ...] = (64, 64)
+    batch: int = 256
+    updates_per_round: int = 2
+    """Gradient steps after each step of all batteries."""
+    buffer: int = 200_000
+    target_every: int = 4000
+    """Transitions between copies to the target network."""
+    final_exploration: float = 0.05
+    explored_fraction: float = 0.3
+    """Share of the time in which exploration falls to its final value."""
+    weight_decay: float = 0.0
+    n_steps: int = 1
+
+
+CANDIDATES = {
+    "base": Settings(),
+    "short-sighted": Settings(gamma=0.95),
+    "far-sighted": Settings(gamma=0.998),
+    "slow": Settings(learning_rate=1e-4, target_every=8000),
+    "wide": Settings(widths=(256, 256), learning_rate=2e-4),
+    "many-updates": Settings(updates_per_round=8),
+    "regularised": Settings(weight_decay=0.1),
+    "n-step": Settings(n_steps=8, gamma=0.98),
+}
+"""Tried for a short time each; the one that earns most on the validation days gets the long time."""
+
+
+class ScaledDays(gymnasium.Wrapper[Singles, Any, Singles, Any]):
+    """Our environment on some days, with standardised observations and small rewards."""
+
+    def __init__(self, env: BelgianImbalanceEnv, days: npt.NDArray[np.int64], scaling: Scaling) -> None:
+        super().__init__(env)
+        env._maker.lay_out = cache(env._maker.lay_out)  # type: ignore[method-assign]  # what the clock must not pay
+        self._days = days
+        self._scaling = scaling
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Singles, dict[str, Any]]:
+        """Begin one of the days."""
+        if seed is not None:
+            super().reset(seed=seed)
+        day = int(self.np_random.choice(self._days))
+        observation, info = super().reset(options={**(options or {}), "day": calendar_day(day)})
+        return self._scaling(observation), info
+
+    def step(self, action: Any) -> tuple[Singles, float, bool, bool, Info]:
+        """A step; the end of the day is terminal."""
+        observation, reward, _, truncated, info = super().step(action)
+        return self._scaling(observation), float(reward) / REWARD_UNIT_EUR, truncated, False, info
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Standardises market features; the battery's are shares already."""
+
+    mean: Singles
+    """Shape [market features]; of the training days."""
+    std: Singles
+
+    @classmethod
+    def of(cls, features: Singles) -> Scaling:
+        """From features of the training days [n, market features]."""
+        std = features.std(axis=0)
+        return cls(features.mean(axis=0), np.where(std > 1e-6, std, 1.0).astype(np.float32))
+
+    def __call__(self, observation: Singles) -> Singles:
+        """Scaled observations, shape [..., observation names]."""
+        count = len(self.mean)
+        market = np.clip((observation[..., :count] - self.mean) / self.std, -_CLIP, _CLIP)
+        return np.concatenate([market, observation[..., count:]], axis=-1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkView:
+    """The network's reading of the market at T times."""
+
+    battery: Battery
+    market: Singles
+    """Shape [T, width]; what the market's features put into the first layer."""
+    layers: tuple[tuple[Singles, Singles], ...]
+    """Weights [inputs, outputs] and biases; the first layer's are those of the battery's features, without bias."""
+    powers_mw: Floats
+
+    def intent(self, at: int, state: BatteryState, _profit_today_eur: float | None = None) -> Intent:
+        """The action of the largest value."""
+        inputs = np.empty((1, len(_BATTERY_NAMES)), dtype=np.float32)
+        nothing = np.zeros(1)
+        encode_battery(
+            FeatureSet.QUARTER_HOUR,
+            self.battery,
+            np.array([state.soc_mwh]),
+            np.array([state.cycles_used]),
+            nothing,
+            nothing,
+            0.0,
+            inputs,
+        )
+        hidden = self.market[at] + inputs[0] @ self.layers[0][0]
+        for weight, bias in self.layers[1:]:
+            hidden = np.maximum(hidden, 0.0) @ weight + bias
+        return Intent(float(self.powers_mw[int(np.argmax(hidden))]), "largest_value")
+
+    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
+        """It tells none."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryPolicy:
+    """A library's network as a policy: its layers [inputs, outputs], ReLU between them."""
+
+    name: str
+    scaling: Scaling
+    layers: tuple[tuple[Singles, Singles], ...]
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> NetworkView:
+        """Encode the market, and carry it through the first layer."""
+        nothing = np.zeros((len(knowledge.times), len(_BATTERY_NAMES)), dtype=np.float32)
+        observed = self.scaling(np.concatenate([_FEATURES.encode(knowledge), nothing], axis=1))
+        (first, bias), count = self.layers[0], len(self.scaling.mean)
+        market = observed[:, :count] @ first[:count] + bias
+        return NetworkView(battery, market, ((first[count:], bias), *self.layers[1:]), rated_power_mw(battery))
+
+    def values(self, observed: Singles) -> Singles:
+        """Values of the actions for scaled observations [n, names], shape [n, 3]."""
+        hidden = observed @ self.layers[0][0] + self.layers[0][1]
+        for weight, bias in self.layers[1:]:
+            hidden = np.maximum(hidden, 0.0) @ weight + bias
+        return hidden
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What the rivals learn from, and what they are chosen on."""
+
+    market: MarketSeries
+    battery: Battery
+    train_days: DaysOfMonth
+    validation_days: DaysOfMonth
+
+    def spans_of(self, days: DaysOfMonth) -> tuple[Span, ...]:
+        """Each of these days on its own."""
+        return spans(self.market, select_rows(self.market, days=days), SocReset.DAILY)
+
+    def scaling(self) -> Scaling:
+        """Of the training days."""
+        chosen = select_rows(self.market, days=self.train_days)
+        return Scaling.of(_FEATURES.encode(self.market.known_at(self.market.quarter_hours[chosen])))
+
+    def make_env(self, seed: int, scaling: Scaling) -> ScaledDays:
+        """A battery on the training days, seeded; every day is laid out."""
+        env = BelgianImbalanceEnv(self.market, self.battery, FeatureSet.QUARTER_HOUR)
+        chosen = select_rows(self.market, days=self.train_days)
+        days = np.intersect1d(np.unique(self.market.day_numbers[chosen]), env._maker.first_days)
+        wrapped = ScaledDays(env, days, scaling)
+        wrapped.reset(seed=seed)
+        return wrapped
+
+    def validate(self, policy: LibraryPolicy) -> float:
+        """EUR a day on the validation days."""
+        result = run_backtest(self.market, self.battery, policy, self.spans_of(self.validation_days))
+        return float(daily_profit_eur(result.ledger).mean())
+
+
+def vectorised(contest: Contest, seed: int, scaling: Scaling) -> DummyVecEnv:
+    """Batteries side by side that share the days laid out."""
+    first = contest.make_env(seed, scaling)
+    lay_out = first.unwrapped._maker.lay_out  # type: ignore[attr-defined]
+    for day in first._days:
+        lay_out(int(day))
+    makers: list[Callable[[], gymnasium.Env[Any, Any]]] = []
+    for number in range(BATTERIES):
+        env = contest.make_env(seed * BATTERIES + number, scaling)
+        env.unwrapped._maker.lay_out = lay_out  # type: ignore[attr-defined]
+        makers.append(lambda env=env: env)
+    return DummyVecEnv(makers)
+
+
+def build(kind: str, env: DummyVecEnv, settings: Settings, seed: int) -> DQN:
+    """The library's agent, on the CPU."""
+    optimiser = {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"weight_decay": settings.weight_decay}}
+    shape: dict[str, Any] = {"net_arch": list(settings.widths), **(optimiser if settings.weight_decay else {})}
+    agents = {"dqn": DQN, "qr-dqn": QRDQN}
+    if kind == "qr-dqn":
+        shape["n_quantiles"] = QUANTILES
+    return agents[kind](
+        "MlpPolicy",
+        env,
+        learning_rate=settings.learning_rate,
+        gamma=settings.gamma,
+        batch_size=settings.batch,
+        buffer_size=settings.buffer,
+        learning_starts=_WARM_UP_STEPS,
+        train_freq=1,
+        gradient_steps=settings.updates_per_round,
+        target_update_interval=settings.target_every,
+        exploration_final_eps=settings.final_exploration,
+        max_grad_norm=10.0,
+        n_steps=settings.n_steps,
+        policy_kwargs=shape,
+        seed=seed,
+        device="cpu",
+    )
+
+
+def policy_of(kind: str, model: DQN, scaling: Scaling) -> LibraryPolicy:
+    """The agent's greedy policy as plain arrays; a quantile network's mean is taken in its last layer."""
+    network = model.policy.quantile_net.quantile_net if kind == "qr-dqn" else model.policy.q_net.q_net
+    layers = [
+        (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy())
+        for layer in network
+        if isinstance(layer, torch.nn.Linear)
+    ]
+    if kind == "qr-dqn":
+        weight, bias = layers[-1]
+        layers[-1] = (weight.reshape(len(weight), QUANTILES, -1).mean(axis=1), bias.reshape(QUANTILES, -1).mean(axis=0))
+    return LibraryPolicy(kind, scaling, tuple(layers))
+
+
+@dataclass(slots=True)
+class Best:
+    """The best weights so far, and what was seen at every look."""
+
+    policy: LibraryPolicy
+    validation_eur_per_day: float = -np.inf
+    looks: list[dict[str, float]] = field(default_factory=list)
+
+
+class Clock(BaseCallback):
+    """Stops when the learning time is over, looks at the validation days on the way, and lets exploration fall."""
+
+    TIMED: ClassVar = time.perf_counter
+
+    def __init__(self, seconds: float, settings: Settings, look: Callable[[float, int], None]) -> None:
+        super().__init__()
+        self._seconds, self._settings, self._look = seconds, settings, look
+        self._spent_s, self._since, self._next_look_s = 0.0, 0.0, min(_LOOK_EVERY_S, seconds / 4)
+
+    def _on_training_start(self) -> None:
+        self._since = Clock.TIMED()
+        self.model.exploration_schedule = lambda _: self._exploration()
+
+    def _exploration(self) -> float:
+        elapsed = (self._spent_s + Clock.TIMED() - self._since) / (self._settings.explored_fraction * self._seconds)
+        return max(self._settings.final_exploration, 1.0 - elapsed * (1.0 - self._settings.final_exploration))
+
+    def _on_step(self) -> bool:
+        spent_s = self._spent_s + Clock.TIMED() - self._since
+        over = spent_s >= self._seconds
+        if over or spent_s >= self._next_look_s:
+            self._next_look_s += min(_LOOK_EVERY_S, self._seconds / 4)
+            self._look(spent_s, self.num_timesteps)
+            self._spent_s, self._since = spent_s, Clock.TIMED()
+        return not over
+
+
+def train_rival(kind: str, contest: Contest, settings: Settings, seed: int, seconds: float) -> Best:
+    """Train for so many seconds of learning on one thread, and keep what did best on the validation days."""
+    torch.set_num_threads(1)
+    scaling = contest.scaling()
+    model = build(kind, vectorised(contest, seed, scaling), settings, seed)
+    best = Best(policy_of(kind, model, scaling))
+
+    def look(spent_s: float, steps: int) -> None:
+        policy = policy_of(kind, model, scaling)
+        earned = contest.validate(policy)
+        best.looks.append({"seconds": round(spent_s, 1), "steps": steps, "eur_per_day": round(earned, 2)})
+        if earned > best.validation_eur_per_day:
+            best.policy, best.validation_eur_per_day = policy, earned
+
+    model.learn(total_timesteps=2**40, callback=Clock(seconds, settings, look))
+    _check_against_library(kind, model, scaling)
+    return replace(best)
+
+
+def _check_against_library(kind: str, model: DQN, scaling: Scaling) -> None:
+    """Raises RuntimeError unless our reading of the network chooses what the library's own `predict` does."""
+    width = len(scaling.mean) + len(_BATTERY_NAMES)
+    observed = np.random.default_rng(0).standard_normal((_COMPARED_ROWS, width)).astype(np.float32)
+    ours = policy_of(kind, model, scaling).values(observed)
+    theirs, _ = model.predict(observed, deterministic=True)
+    best, chosen = ours.max(axis=1), ours[np.arange(len(ours)), theirs]
+    if float((best - chosen).max()) > 1e-4 * float(np.abs(ours).max()):
+        raise RuntimeError("the network read as plain arrays chooses otherwise than the library")
