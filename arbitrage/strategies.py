@@ -6,13 +6,13 @@ Law: a rule is tuned on days that are not tested. Where there are none it keeps 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.checkpoint import CARD_FILE, load_policy
+from arbitrage.agents.checkpoint import CARD_FILE, LearnedPolicy, load_policy
 from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.agents.policy import Policy
+from arbitrage.agents.risk_setting import RiskChoice, risk_in_words
 from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, Progress, backtest_perfect_foresight, run_backtest
 from arbitrage.battery import Battery
@@ -35,6 +35,8 @@ class Trial:
     soc_reset: SocReset
     tuning_days: DaysOfMonth
     """Days of the month for tuning; those that are tested are left out."""
+    risk: RiskChoice = field(default_factory=RiskChoice)
+    """Asked of learned policies."""
 
     def tuning_spans(self) -> tuple[Span, ...]:
         """Tuning days outside the tested ones, and before them where a time range is lived through; may be empty."""
@@ -56,12 +58,14 @@ def try_strategy(name: str, trial: Trial, *, progress: Progress | None = None, w
     policy = find_policy(name, trial, warn)
     step_min = decision_step_min(policy)
     result = run_backtest(trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress)
-    return result if name in RULES else replace(result, strategy=f"{policy.name} ({Path(name).name})")
+    if name in RULES:
+        return result
+    return replace(result, strategy=f"{policy.name} ({Path(name).name}){risk_in_words(policy)}")
 
 
 def decision_step_min(policy: Policy) -> int:
     """Minutes between the decisions that a strategy is made for."""
-    if isinstance(policy, ArbitragePolicy):
+    if isinstance(policy, LearnedPolicy):
         return policy.step_min
     return 1 if isinstance(policy, MinuteSpreadRule) else MINUTES_PER_QUARTER_HOUR
 
@@ -81,7 +85,7 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
             raise BadInput([Fault("strategy", "the minute-spread rule needs minute records and day-ahead prices")])
         return _tuned_by_minute(trial, warn)
     if (Path(name) / CARD_FILE).is_file():
-        return load_policy(Path(name))
+        return trial.risk.of(load_policy(Path(name)))
     known = ", ".join(RULES)
     raise BadInput([Fault("strategy", f"{name!r} is neither one of {known} nor a policy directory")])
 

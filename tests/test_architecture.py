@@ -21,11 +21,13 @@ LAYERS = (
     {"minute_features"},
     {"observation"},
     {"env", "agents"},
+    {"learners"},
     {"dispatch"},
     {"backtest"},
     {"training"},
     {"strategies"},
     {"training_seeds"},
+    {"learner_training"},
     {"cli", "cli_data", "cli_options", "cli_policies", "cli_seeds", "doctor"},
 )
 """A module imports from its own part and from layers before its own; parts of one layer do not import each other,

@@ -1,43 +1,47 @@
-"""A policy as files without code in them: tensors in safetensors, and a card in JSON that says what it is.
-
-Law
-- The card names the digest of the tensors. A file that is altered, cut short or foreign is refused with the reason.
-- Files appear whole or not at all: they are written beside their place and then moved there.
-"""
+"""Policies as files: what kind there is of them, and how each is written and read; see `policy_files`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.feature_units import feature_units, seen_in_words
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.member import Member
 from arbitrage.agents.minute_heads import MinuteHeads
+from arbitrage.agents.network_checkpoint import KIND as NETWORK
+from arbitrage.agents.network_checkpoint import network_policy_from
+from arbitrage.agents.network_policy import NetworkPolicy
 from arbitrage.agents.networks import Network
+from arbitrage.agents.policy_files import (
+    CARD_FILE,
+    TENSORS_FILE,
+    Card,
+    Tensors,
+    battery_in_words,
+    feature_names,
+    read_card,
+    read_tensors,
+    write_policy_files,
+    write_whole,
+)
 from arbitrage.agents.price_chain import PriceChain
 from arbitrage.agents.random_features import RandomFeatures
+from arbitrage.agents.risk_setting import head_from_tensors, head_tensors, with_setting
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.observation import FeatureSet, MarketFeatures
 
-SCHEMA_VERSION = 1
-TENSORS_FILE = "policy.safetensors"
-CARD_FILE = "card.json"
+__all__ = ["CARD_FILE", "TENSORS_FILE", "Card", "load_policy", "member_from_tensors", "member_tensors", "read_card"]
+__all__ += ["save_policy", "write_whole"]
 
-Card = dict[str, Any]
-Tensors = dict[str, npt.NDArray[Any]]
+CLOSED_FORM = "counterfactual_closed_form"
+LearnedPolicy = ArbitragePolicy | NetworkPolicy
 
 
 def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
@@ -49,14 +53,13 @@ def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
     }
     if policy.critic is not None:
         tensors |= _network_tensors("critic.", policy.critic)
-    content = save(tensors)
+    if policy.head is not None:
+        tensors |= head_tensors(policy.head)
     card = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "counterfactual_closed_form",
+        "kind": CLOSED_FORM,
         "name": policy.name,
         "description": _description(policy),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "tensors_sha256": hashlib.sha256(content).hexdigest(),
         "members": len(policy.members),
         "battery": asdict(policy.battery),
         "lattice": asdict(policy.size),
@@ -67,80 +70,54 @@ def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
         "step_min": policy.step_min,
         **about,
     }
-    directory.mkdir(parents=True, exist_ok=True)
-    write_whole(directory / TENSORS_FILE, content)
-    write_whole(directory / CARD_FILE, json.dumps(card, indent=2, sort_keys=True).encode())
-    return card
+    return write_policy_files(directory, tensors, card)
 
 
 def _description(policy: ArbitragePolicy) -> str:
     """What the policy is, in plain words, for the card."""
-    battery = policy.battery
-    cap = battery.max_cycles_per_day
     return (
-        f"Decides every {policy.step_min} min whether a battery of {battery.power_mw:g} MW and "
-        f"{battery.capacity_mwh:g} MWh charges, holds or discharges against the Belgian imbalance price, with "
-        f"{'no cycle budget' if cap is None else f'at most {cap:g} cycles a day'}. It sees "
+        f"{battery_in_words(policy.battery, policy.step_min)} It sees "
         f"{seen_in_words(policy.features)}. Learned in closed form: an exact plan on a price chain, corrected by "
         "regression on the advantages that past prices would have realised."
     )
 
 
-def load_policy(directory: Path | str) -> ArbitragePolicy:
-    """Read a policy. Raises BadInput if the files are not those of a policy that this version can serve."""
+def load_policy(directory: Path | str) -> LearnedPolicy:
+    """Read a policy, with the risk setting beside it if there is one; see `risk_setting`.
+
+    Raises BadInput if the files are not those of a policy that this version can serve.
+    """
     where = Path(directory)
     card = read_card(where)
-    content = _read(where / TENSORS_FILE)
-    if hashlib.sha256(content).hexdigest() != card["tensors_sha256"]:
-        raise BadInput(
-            [Fault(str(where / TENSORS_FILE), "does not match the digest in the card: altered or cut short")]
-        )
+    readers: dict[str, Callable[[Card, Tensors, str], LearnedPolicy]] = {
+        CLOSED_FORM: _closed_form_from,
+        NETWORK: network_policy_from,
+    }
+    if card["kind"] not in readers:
+        raise BadInput([Fault(str(where / CARD_FILE), f"is of a kind that is not served here: {card['kind']!r}")])
+    return with_setting(readers[card["kind"]](card, read_tensors(where, card), str(where)), where)
+
+
+def _closed_form_from(card: Card, tensors: Tensors, where: str) -> ArbitragePolicy:
+    """The inverse of `save_policy`. Raises BadInput naming `where`."""
+    missing = sorted({"members", "lattice"} - set(card))
+    if missing:
+        raise BadInput([Fault(where, f"is not the card of a policy: {', '.join(missing)} missing")])
     try:
-        tensors = load(content)
-    except SafetensorError as error:
-        raise BadInput([Fault(str(where / TENSORS_FILE), f"is not a safetensors file: {error}")]) from error
-    members = tuple(member_from_tensors(tensors, f"{number}.", str(where)) for number in range(card["members"]))
+        size = LatticeSize(**card["lattice"])
+    except TypeError as error:
+        raise BadInput([Fault(where, f"describes a battery or lattice that is not ours: {error}")]) from error
     return ArbitragePolicy(
         battery=Battery(**card["battery"]),
-        size=LatticeSize(**card["lattice"]),
-        members=members,
+        size=size,
+        members=tuple(member_from_tensors(tensors, f"{number}.", where) for number in range(card["members"])),
         sources=tuple(card["sources"]),
         features=MarketFeatures(FeatureSet(card["feature_set"])),
         publication_delay_min=int(card["publication_delay_min"]),
         critic=_network(tensors, "critic."),
         name=card["name"],
+        head=head_from_tensors(tensors, where),
     )
-
-
-def feature_names(features: MarketFeatures) -> list[str]:
-    """All that a policy encodes, in order."""
-    return [*features.quarter_names, *features.running_names]
-
-
-def read_card(directory: Path) -> Card:
-    """The card of a policy directory. Raises BadInput."""
-    path = directory / CARD_FILE
-    try:
-        card = json.loads(_read(path))
-    except ValueError as error:
-        raise BadInput([Fault(str(path), f"is not JSON: {error}")]) from error
-    needed = {"schema_version", "tensors_sha256", "members", "battery", "lattice", "sources", "features", "name"}
-    needed |= {"publication_delay_min", "seed", "split", "feature_set", "minute_source"}
-    missing = sorted(needed - set(card)) if isinstance(card, dict) else sorted(needed)
-    if missing:
-        raise BadInput([Fault(str(path), f"is not the card of a policy: {', '.join(missing)} missing")])
-    if card["schema_version"] != SCHEMA_VERSION:
-        raise BadInput([Fault(str(path), f"has schema version {card['schema_version']}, not {SCHEMA_VERSION}")])
-    if card["feature_set"] not in list(FeatureSet):
-        raise BadInput([Fault(str(path), f"names a set of features that there is not: {card['feature_set']!r}")])
-    if card["features"] != feature_names(MarketFeatures(FeatureSet(card["feature_set"]))):
-        raise BadInput([Fault(str(path), "names other market features than this version encodes; train anew")])
-    try:
-        Battery(**card["battery"])
-        LatticeSize(**card["lattice"])
-    except TypeError as error:
-        raise BadInput([Fault(str(path), f"describes a battery or lattice that is not ours: {error}")]) from error
-    return dict(card)
 
 
 def member_tensors(member: Member) -> Tensors:
@@ -179,16 +156,6 @@ def member_from_tensors(tensors: Tensors, prefix: str, where: str) -> Member:
         raise BadInput([Fault(where, f"holds other tensors than this version serves: {error}")]) from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever interrupts."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-
-
 def _arrays(features: RandomFeatures) -> Tensors:
     return {name: getattr(features, name) for name in RandomFeatures.__dataclass_fields__}
 
@@ -217,10 +184,3 @@ def _network(tensors: Tensors, prefix: str) -> Network | None:
 
 def _part(tensors: Tensors, prefix: str) -> Tensors:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInput([Fault(str(path), f"cannot be read: {error.strerror}")]) from error

@@ -1,0 +1,93 @@
+"""A network policy as files; see `policy_files`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from arbitrage.agents.feature_units import feature_units, seen_in_words
+from arbitrage.agents.network_policy import Head, NetworkPolicy, PlainNetwork
+from arbitrage.agents.policy_files import Card, Tensors, battery_in_words, feature_names, write_policy_files
+from arbitrage.battery import Battery
+from arbitrage.errors import BadInput, Fault
+from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures
+from arbitrage.risk import RiskMeasure, RiskPreference
+
+KIND = "network"
+
+
+def save_network_policy(directory: Path, policy: NetworkPolicy, about: Card) -> Card:
+    """Write the policy into a directory and return its card; `about` adds what the policy itself does not know."""
+    networks = {f"critic{k}": critic for k, critic in enumerate(policy.critics)}
+    networks |= {} if policy.actor is None else {"actor": policy.actor}
+    tensors = {f"{name}.{part}": value for name, net in networks.items() for part, value in _arrays(net).items()}
+    card = {
+        "kind": KIND,
+        "name": policy.name,
+        "description": f"{battery_in_words(policy.battery, policy.step_min)} It sees "
+        f"{seen_in_words(policy.features)}. A neural network ({policy.name}).",
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "battery": asdict(policy.battery),
+        "sources": list(policy.sources),
+        "feature_set": policy.features.feature_set.value,
+        "features": feature_names(policy.features),
+        "feature_units": feature_units(policy.features),
+        "state_feature_set": policy.state_features.value,
+        "state_features": list(BATTERY_FEATURES[policy.state_features]),
+        "step_min": policy.step_min,
+        "critics": len(policy.critics),
+        "head": policy.head.value,
+        "support": list(policy.support),
+        "continuous": policy.continuous,
+        "reward_scale": policy.reward_scale,
+        "preference": asdict(policy.preference),
+        **about,
+    }
+    return write_policy_files(directory, tensors, card)
+
+
+def network_policy_from(card: Card, tensors: Tensors, where: str) -> NetworkPolicy:
+    """The inverse of `save_network_policy`. Raises BadInput naming `where`."""
+    try:
+        preference = card["preference"]
+        return NetworkPolicy(
+            battery=Battery(**card["battery"]),
+            sources=tuple(card["sources"]),
+            features=MarketFeatures(FeatureSet(card["feature_set"])),
+            state_features=FeatureSet(card["state_feature_set"]),
+            step_min=int(card["step_min"]),
+            critics=tuple(_network(tensors, f"critic{k}.") for k in range(card["critics"])),
+            head=Head(card["head"]),
+            support=(float(card["support"][0]), float(card["support"][1])),
+            actor=_network(tensors, "actor.") if any(name.startswith("actor.") for name in tensors) else None,
+            continuous=bool(card["continuous"]),
+            reward_scale=float(card["reward_scale"]),
+            preference=RiskPreference(RiskMeasure(preference["measure"]), preference["level"], preference["weight"]),
+            publication_delay_min=int(card["publication_delay_min"]),
+            name=card["name"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput([Fault(where, f"holds other tensors than this version serves: {error!r}")]) from error
+
+
+def _arrays(network: PlainNetwork) -> Tensors:
+    layers = {f"weight{k}": weight for k, weight in enumerate(network.weights)}
+    layers |= {f"bias{k}": bias for k, bias in enumerate(network.biases)}
+    return {"mean": network.mean, "std": network.std, "limit": np.array([network.limit]), **layers}
+
+
+def _network(tensors: Tensors, prefix: str) -> PlainNetwork:
+    """The network stored under a prefix. Raises KeyError or ValueError if it is not whole."""
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    count = sum(name.startswith("weight") for name in own)
+    weights = tuple(own[f"weight{k}"] for k in range(count))
+    biases = tuple(own[f"bias{k}"] for k in range(count))
+    sizes = [(len(own["mean"]), *(len(bias) for bias in biases[:-1])), tuple(len(bias) for bias in biases)]
+    if not count or [weight.shape for weight in weights] != list(zip(*sizes, strict=True)):
+        raise ValueError(f"layers of {prefix.rstrip('.')} do not fit each other")
+    return PlainNetwork(own["mean"], own["std"], float(own["limit"][0]), weights, biases)

@@ -1,0 +1,52 @@
+"""What a training tells while it runs, and what stops it.
+
+Law: overestimation, collapse and numbers that are none are watched for. A training that diverges stops with a message
+that says what and where; what was kept before stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from arbitrage.errors import BadInput, Fault
+from arbitrage.learners.learner import Report
+
+Figures = dict[str, float]
+Sink = Callable[[int, Figures], None]
+"""Told a step number and figures by name."""
+
+
+class Diverged(RuntimeError):
+    """The training has run away."""
+
+
+def figures_of(report: Report) -> Figures:
+    """The scalars of an update."""
+    return {name: float(getattr(report, name)) for name in Report._fields if name != "error"}
+
+
+def refuse_divergence(step: int, figures: Figures, largest_value: float) -> None:
+    """Raise Diverged where a figure is no number, or a value is larger than any return can be."""
+    broken = [f"{name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
+    if figures["value_largest"] > largest_value:
+        broken.append(f"a value is {figures['value_largest']:.3g}, beyond {largest_value:.3g}")
+    if broken:
+        raise Diverged(f"training diverged at step {step}: {'; '.join(broken)}")
+
+
+def tensorboard_sink(directory: Path) -> Sink:
+    """Figures to TensorBoard. Raises BadInput where it is not installed (extra `tensorboard`)."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as missing:
+        raise BadInput([Fault("tensorboard", "is not installed: pip install 'arbitrage[tensorboard]'")]) from missing
+    writer = SummaryWriter(str(directory))
+
+    def write(step: int, figures: Figures) -> None:
+        for name, value in figures.items():
+            writer.add_scalar(name, value, step)
+        writer.flush()
+
+    return write
