@@ -127,7 +127,6 @@ class _Forecasts:
 
     member: Member
     """Plan, forecast and chain, with no correction and no end value yet."""
-    regressors: Singles
     ridge: Ridge
     """On all features; shared by forecast and correction."""
     price_eur_mwh: Floats
@@ -147,8 +146,9 @@ class Fitted:
     returns: Returns | None
     """Realised on the lesson's days under the last pass, each row judged by fits that have not seen its fold; None of
     a lean fit."""
-    advantages_eur: Singles
-    """Shape [n, decisions, 2, nodes]; what those fits say of the lesson's rows, the network's stage apart."""
+    advantages_eur: Singles | None = None
+    """Shape [n, decisions, 2, nodes]; what those fits say of the lesson's rows, the network's stage apart. None of a
+    lean fit, and of one that was read from a file."""
 
 
 def stage_names(config: ClosedFormConfig) -> tuple[str, ...]:
@@ -174,14 +174,13 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
     names, planned = lesson.features.quarter_names, len(lesson.features.plan_names)
     gains = np.array([config.quarter_gain if name in QUARTER else 1.0 for name in names], np.float32)
     plan_features = np.ascontiguousarray(plan.features[:, :planned])
-    draw = partial(draw_random_features, cosines=config.cosines, rng=rng, orthogonal=config.orthogonal)
-    plan_map = draw(plan_features[used], gains[:planned])
+    draw = partial(draw_random_features, rng=rng, orthogonal=config.orthogonal)
+    plan_map = draw(plan_features[used], gains[:planned], config.plan_cosines or config.cosines)
     plan_ridge = Ridge(plan_map(plan_features), lesson.folds)
     plan_fit, plan_out = plan_ridge.fit(_price_targets(lesson, plan), config.plan_penalty)
 
-    full_map = draw(newest.features[used], gains)
-    regressors = full_map(newest.features)
-    ridge = Ridge(regressors, lesson.folds)
+    full_map = draw(newest.features[used], gains, config.cosines)
+    ridge = Ridge(full_map(newest.features), lesson.folds)
     fit, out = ridge.fit(_price_targets(lesson, newest), config.forecast_penalty)
 
     plan_price = plan.base_eur_mwh + plan.scale_eur_mwh * plan_out[:, 0]
@@ -201,7 +200,7 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
         end_value_fraction=np.zeros(nodes),
     )
     questions = Questions(np.arange(len(fast)), fast, slow)
-    by_quarter = _Forecasts(member, regressors, ridge, price[:, None], plan_price, questions)
+    by_quarter = _Forecasts(member, ridge, price[:, None], plan_price, questions)
     if lesson.running is None:
         return by_quarter
     return _with_minutes(lesson, config, by_quarter, int(rng.integers(2**31)))
@@ -311,6 +310,10 @@ def _correct(
         swept = sweep(lesson.path, lesson.lattice, advantages, end_value)
         missed = ((swept.advantage_eur - model) / scale).reshape(len(model), -1)
         target += (missed - target) / done
+        if config.lean and done == config.passes:
+            fit = config.correction_share * forecasts.ridge.coefficients(target, config.correction_penalty)
+            stages.append(replace(stages[0], correction_coefficients=_by_node(fit, lesson.lattice)))
+            break
         fit, out = forecasts.ridge.fit(target, config.correction_penalty)
         fit, out = config.correction_share * fit, config.correction_share * out
         stages.append(replace(stages[0], correction_coefficients=_by_node(fit, lesson.lattice)))
@@ -322,7 +325,7 @@ def _correct(
         network = fit_regression(lesson.encoded.features, target, rows, config.network, seed)
         stages.append(_average_with_network(stages[-1], network, lesson.lattice))
     if config.lean:
-        return Fitted(tuple(stages[-1:]), None, advantages)
+        return Fitted(tuple(stages[-1:]), None)
     scale_eur_mwh = lesson.encoded.scale_eur_mwh
     features = lesson.encoded.features
     returns = realised_returns(lesson.path, lesson.lattice, features, advantages, end_value, scale_eur_mwh)

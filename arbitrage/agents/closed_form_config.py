@@ -30,6 +30,8 @@ class ClosedFormConfig:
     """Settings of the fit."""
 
     cosines: int = 1500
+    plan_cosines: int | None = None
+    """Of the plan made at midnight; None: as many."""
     orthogonal: bool = False
     """Whether the cosines' frequencies are drawn at right angles to each other."""
     plan_penalty: float = 300.0

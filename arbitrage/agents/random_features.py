@@ -7,6 +7,7 @@ decision agree; hence compiled loops over rows here, where a matrix product woul
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numba
 import numpy as np
@@ -134,20 +135,38 @@ class Ridge:
 
     def __init__(self, regressors: Singles, folds: Numbers) -> None:
         """regressors: [n, d]; folds: [n], negative = not used."""
-        self._regressors = regressors
-        self._rows = {int(fold): folds == fold for fold in np.unique(folds[folds >= 0])}
-        self._grams = {fold: _gram(regressors[rows]) for fold, rows in self._rows.items()}
+        self._rows = {int(fold): np.flatnonzero(folds == fold) for fold in np.unique(folds[folds >= 0])}
+        self._regressors = {fold: regressors[rows] for fold, rows in self._rows.items()}
+        self._grams = {fold: _gram(part) for fold, part in self._regressors.items()}
 
     def fit(self, targets: Singles, penalty: float) -> tuple[Singles, Singles]:
         """Coefficients [d, outputs] on all used rows, and out-of-fold predictions [n, outputs] (0 in unused rows)."""
-        moments = {fold: self._regressors[rows].T @ targets[rows] for fold, rows in self._rows.items()}
-        gram = np.sum(list(self._grams.values()), axis=0)
-        moment = np.sum(list(moments.values()), axis=0)
+        gram, moments = _total(self._grams), self._moments(targets)
+        moment = _total(moments)
         predicted = np.zeros_like(targets)
         for fold, rows in self._rows.items():
             left_out = _solve(gram - self._grams[fold], moment - moments[fold], penalty)
-            predicted[rows] = self._regressors[rows] @ left_out
+            predicted[rows] = self._regressors[fold] @ left_out
         return _solve(gram, moment, penalty), predicted
+
+    def coefficients(self, targets: Singles, penalty: float) -> Singles:
+        """The coefficients of `fit` alone, at a sixth of its cost with five folds."""
+        return _solve(_total(self._grams), _total(self._moments(targets)), penalty)
+
+    def _moments(self, targets: Singles) -> dict[int, Singles]:
+        return {fold: self._regressors[fold].T @ targets[rows] for fold, rows in self._rows.items()}
+
+
+Numeric = TypeVar("Numeric", Floats, Singles)
+
+
+def _total(parts: dict[int, Numeric]) -> Numeric:
+    """Sum of the folds' arrays, one after another."""
+    first, *others = parts.values()
+    total = first.copy()
+    for part in others:
+        total += part
+    return total
 
 
 def _gram(rows: Singles) -> Floats:
@@ -155,4 +174,6 @@ def _gram(rows: Singles) -> Floats:
 
 
 def _solve(gram: npt.NDArray[np.floating], moment: npt.NDArray[np.floating], penalty: float) -> Singles:
-    return solve(gram + penalty * np.eye(len(gram)), moment.astype(np.float64)).astype(np.float32)
+    shifted = gram.copy()
+    np.einsum("ii->i", shifted)[:] += penalty
+    return solve(shifted, moment.astype(np.float64)).astype(np.float32)

@@ -95,6 +95,7 @@ def normal_equations(rows: np.ndarray, targets: np.ndarray, penalty: float) -> n
 def test_the_coefficients_solve_the_normal_equations_of_the_used_rows(data: Arrays) -> None:
     rows, used = regressors(data), data[2] >= 0
     fit, _ = Ridge(rows, data[2]).fit(data[1], 3.0)
+    np.testing.assert_array_equal(Ridge(rows, data[2]).coefficients(data[1], 3.0), fit)
     np.testing.assert_allclose(fit, normal_equations(rows[used], data[1][used], 3.0), atol=2e-4)
 
 
