@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from rich.table import Table as RichTable
 from arbitrage.agents.checkpoint import CARD_FILE, read_card
 from arbitrage.agents.closed_form_config import Preset
 from arbitrage.agents.quantile_critic import ACTIONS, at_fraction
+from arbitrage.agents.risk_setting import risk_setting
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
@@ -42,16 +44,22 @@ from arbitrage.cli_options import (
     Power,
     PresetOption,
     Prices,
+    ProfitToday,
     PublicationDelay,
     ReportOut,
     Reset,
+    RiskAversion,
+    RiskAversions,
+    RiskPreferenceText,
     StartTime,
     StopTime,
     Strategies,
+    StrategyName,
     TestDays,
     TuneDays,
     WearCost,
     price_stage,
+    risk_choice,
     selection_of,
     time_to_decide,
     write_json,
@@ -147,9 +155,7 @@ def data_info(
 @app.command("backtest")
 def backtest_command(
     prices: Prices,
-    strategy: Annotated[
-        str, typer.Option(help="idle, threshold, spread, minute-spread, perfect-foresight or a policy directory.")
-    ],
+    strategy: StrategyName,
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
     minutes: Minutes = None,
@@ -165,6 +171,8 @@ def backtest_command(
     days_of_month: TestDays = None,
     soc_reset: Reset = None,
     tune_days: TuneDays = "21-25",
+    risk_aversion: RiskAversion = None,
+    risk_preference: RiskPreferenceText = None,
     json_out: JsonOut = None,
     report: ReportOut = None,
     record: Record = None,
@@ -177,7 +185,8 @@ def backtest_command(
     market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_delay(card))
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
     _warn_of_reset(card, reset)
-    trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days))
+    risk = risk_choice(risk_aversion, risk_preference)
+    trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days), risk)
     recording = prepare_recording(record, strategy, card, trial)
     result, provenance = _try(strategy, trial), _provenance(trial.market, reset)
     figures = {**summary(result), **provenance, **_policy_provenance(card)}
@@ -188,6 +197,10 @@ def backtest_command(
         _report_backtest(report, strategy, result, trial, (card["seed"],) if card else ())
     if json_out != "-":
         _print_figures(figures)
+    _refuse_violations(result)
+
+
+def _refuse_violations(result: Backtest) -> None:
     if len(result.violations):
         raise RuntimeError(f"the ledger breaks its rules:\n{result.violations}")
 
@@ -219,6 +232,8 @@ def compare_command(
     days_of_month: TestDays = None,
     soc_reset: Reset = None,
     tune_days: TuneDays = "21-25",
+    risk_aversion: RiskAversions = None,
+    risk_preference: RiskPreferenceText = None,
     json_out: JsonOut = None,
     report: ReportOut = None,
 ) -> None:
@@ -227,17 +242,13 @@ def compare_command(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     cards = [card for name in strategy if (card := _card_of(name))]
-    delays = sorted({int(card["publication_delay_min"]) for card in cards})
-    if len(delays) > 1:
-        raise BadInput([Fault("strategy", f"the policies were trained for different delays: {delays} min")])
     market_options = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min)
-    market = market_options.market(delays[0] if delays else None)
+    market = market_options.market(_common_delay(cards))
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
     for card in cards:
         _warn_of_reset(card, reset)
-    battery = options.battery(cards[0] if cards else None)
-    trial = Trial(market, battery, selection, reset, DaysOfMonth.parse(tune_days))
-    results = [_try(name, trial) for name in strategy]
+    trial = Trial(market, options.battery(cards[0] if cards else None), selection, reset, DaysOfMonth.parse(tune_days))
+    results = [_try(*both) for both in _trials(strategy, trial, risk_aversion, risk_preference)]
     rows = compare_table(results)
     write_json({"strategies": rows, **_provenance(market, reset)}, json_out)
     if report is not None:
@@ -246,6 +257,14 @@ def compare_command(
         _say("report:", str(report))
     if json_out != "-":
         _print_table(_COMPARED, rows)
+
+
+def _common_delay(cards: list[dict[str, Any]]) -> int | None:
+    """The publication delay that all these policies were trained for; None if there are none. Raises BadInput."""
+    delays = sorted({int(card["publication_delay_min"]) for card in cards})
+    if len(delays) > 1:
+        raise BadInput([Fault("strategy", f"the policies were trained for different delays: {delays} min")])
+    return delays[0] if delays else None
 
 
 @app.command("train")
@@ -328,6 +347,9 @@ def decide_command(
     discharge_efficiency: DischargeEfficiency = None,
     max_cycles_per_day: MaxCycles = None,
     wear_cost_eur_mwh: WearCost = None,
+    risk_aversion: RiskAversion = None,
+    risk_preference: RiskPreferenceText = None,
+    profit_today_eur: ProfitToday = 0.0,
     json_out: JsonOut = None,
 ) -> None:
     """Decide one quarter-hour, or one minute where the policy looks at minutes, on what was known then."""
@@ -338,21 +360,23 @@ def decide_command(
     market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_delay(card))
     battery = options.battery(card)
     _warn_of_reset(card, SocReset.NEVER)
-    trial = Trial(market, battery, selection_of(market, None, None, None, None)[0], SocReset.NEVER, DaysOfMonth(1, 31))
+    selection, risk = selection_of(market, None, None, None, None)[0], risk_choice(risk_aversion, risk_preference)
+    trial = Trial(market, battery, selection, SocReset.NEVER, DaysOfMonth(1, 31), risk)
     policy = find_policy(strategy, trial, _warn)
     step_min = decision_step_min(policy)
     time = time_to_decide(market, at, step_min)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
-    answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state)
+    answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state, profit_today_eur)
+    answer |= risk_setting(policy)
     answer |= {**_provenance(market, SocReset.NEVER), **_policy_provenance(card)}
     write_json(answer, json_out)
     if json_out != "-":
         _print_figures(answer)
 
 
-def _decision_in_words(dispatcher: Dispatcher, state: BatteryState) -> dict[str, Any]:
+def _decision_in_words(dispatcher: Dispatcher, state: BatteryState, profit_today_eur: float) -> dict[str, Any]:
     """One decision, with what may come of each action where the policy can tell."""
-    decision, outcomes = dispatcher.decide(0, state), dispatcher.outcomes_eur(0, state)
+    decision, outcomes = dispatcher.decide(0, state, profit_today_eur), dispatcher.outcomes_eur(0, state)
     answer = {
         "time": utc_timestamps([decision.time])[0].isoformat(),
         "sign_convention": "discharge_positive",
@@ -431,6 +455,16 @@ def _try(name: str, trial: Trial) -> Backtest:
     total = sum(len(span) for span in trial.selection)
     with _progress(f"backtesting {name}", total) as (progress, task):
         return try_strategy(name, trial, progress=lambda count: progress.advance(task, count), warn=_warn)
+
+
+def _trials(
+    names: list[str], trial: Trial, risk_aversions: list[float] | None, preference: str | None
+) -> Iterator[tuple[str, Trial]]:
+    """Each strategy, learned policies at each risk aversion asked for, with the trial that asks for it."""
+    for name in names:
+        asked: list[float | None] = [*risk_aversions] if risk_aversions and _card_of(name) else [None]
+        for risk_aversion in asked:
+            yield name, replace(trial, risk=risk_choice(risk_aversion, preference))
 
 
 def _spreads(market: MarketSeries) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ import pandas as pd
 import typer
 
 from arbitrage.agents.closed_form_config import Preset
+from arbitrage.agents.risk_head import MOST_RISK_AVERSE
+from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.backtest.report import PriceStage
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
@@ -26,6 +28,7 @@ from arbitrage.market.stored_market import stored_market
 from arbitrage.market.tapes import INDICATIVE
 from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
+from arbitrage.risk import RiskPreference
 
 Prices = Annotated[
     list[Path],
@@ -72,12 +75,35 @@ Reset = Annotated[
     ),
 ]
 TuneDays = Annotated[str, typer.Option(help="Days of the month on which rules are tuned; tested days are left out.")]
+StrategyName = Annotated[
+    str, typer.Option(help="idle, threshold, spread, minute-spread, perfect-foresight or a policy directory.")
+]
 Strategies = Annotated[list[str], typer.Option(help="As for backtest; give it again for each strategy.")]
+RiskAversion = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=MOST_RISK_AVERSE,
+        help="Dial of a learned policy's risk head, 0 risk-neutral. [default: as set beside the policy, else 0]",
+    ),
+]
+RiskAversions = Annotated[
+    list[float] | None,
+    typer.Option("--risk-aversion", min=0.0, max=MOST_RISK_AVERSE, help="Each policy is tried at each of these."),
+]
+RiskPreferenceText = Annotated[
+    str | None,
+    typer.Option(
+        "--risk-preference",
+        help="measure:level:weight, as cvar:0.1:0.5: each step weighs the measure of its outcomes against the mean.",
+    ),
+]
+ProfitToday = Annotated[float, typer.Option(help="Made since Brussels midnight, as far as its prices are published.")]
 JsonOut = Annotated[str | None, typer.Option("--json", help="Write the figures as JSON to this file; - for stdout.")]
 ReportOut = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")]
 
 
-SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--minutes", "--strategy", "--what")
+SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--minutes", "--strategy", "--what", "--risk-aversion")
 """Options that may be followed by more than one value."""
 _RECONSTRUCTED = re.compile(r"reconstructed-(?P<grade>[a-z]+)(:(?P<seed>\d+))?")
 
@@ -139,6 +165,11 @@ class BatteryOptions:
         """What the user said, else what the policy was trained for, else the defaults. Raises BadInput."""
         base = asdict(Battery()) if card is None else dict(card["battery"])
         return Battery(**base | {name: value for name, value in asdict(self).items() if value is not None})
+
+
+def risk_choice(risk_aversion: float | None, preference: str | None) -> RiskChoice:
+    """What the options ask of a policy's risk. Raises BadInput."""
+    return RiskChoice(risk_aversion, None if preference is None else RiskPreference.parse(preference))
 
 
 def selection_of(

@@ -32,6 +32,9 @@ from arbitrage.agents.closed_form_config import ClosedFormConfig, Preset
 from arbitrage.agents.critic_training import fit_critic
 from arbitrage.agents.member import Member
 from arbitrage.agents.quantile_critic import Returns, coverage, realised_returns
+from arbitrage.agents.risk_head import RiskHead
+from arbitrage.agents.risk_search import RiskSearchConfig, fit_risk_head
+from arbitrage.agents.risk_setting import head_from_tensors, head_tensors
 from arbitrage.backtest.engine import Backtest, run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.battery import Battery
@@ -70,6 +73,9 @@ class TrainingPlan:
     features: MarketFeatures = field(default_factory=MarketFeatures)
     with_critic: bool = True
     """Whether to fit the quantile critic, which tells outcomes and chooses nothing."""
+    with_risk_head: bool = True
+    """Whether to fit the risk head, which chooses nothing while its dial is at zero."""
+    risk_search: RiskSearchConfig = field(default_factory=RiskSearchConfig)
 
     def __post_init__(self) -> None:
         if self.train_days.first <= self.validation_days.last and self.validation_days.first <= self.train_days.last:
@@ -80,6 +86,8 @@ class TrainingPlan:
             raise BadInput([Fault("minutes", f"the feature set {self.features.feature_set} needs minute records")])
         if self.with_critic and self.config.lean:
             raise BadInput([Fault("critic", "cannot be taught by a lean fit, which returns nothing for it")])
+        if self.with_risk_head and self.config.lean:
+            raise BadInput([Fault("risk head", "cannot be fitted to a lean fit, which returns nothing for it")])
 
     @classmethod
     def of(
@@ -99,7 +107,8 @@ class TrainingPlan:
         if by_minute and preset is not Preset.FULL:
             raise BadInput([Fault("preset", f"{preset} is for the feature set {FeatureSet.QUARTER_HOUR}; ask for it")])
         config = ClosedFormConfig.by_minute() if by_minute else ClosedFormConfig.of(preset)
-        chosen = {"with_critic": preset is Preset.FULL, **settings}
+        whole = preset is Preset.FULL
+        chosen = {"with_critic": whole, "with_risk_head": whole, **settings}
         return cls(market=market, features=MarketFeatures(feature_set), config=config, **chosen)
 
     def selection(self, days: DaysOfMonth) -> tuple[Span, ...]:
@@ -131,6 +140,7 @@ class TrainingPlan:
             "config": asdict(self.config),
             "features": self.features.feature_set,
             "with_critic": self.with_critic,
+            "risk_search": asdict(self.risk_search) if self.with_risk_head else None,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -156,7 +166,7 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
         report(f"fitting member {number + 1} of {plan.members}", (1 + number) / steps)
         fits.append(_fit_or_resume(plan, lesson, number, work))
     fit_seconds = time.perf_counter() - began
-    candidates = [_policy(plan, [fit.stages[stage] for fit in fits]) for stage in range(len(names))]
+    candidates = [_policy(plan, [kept.fit.stages[stage] for kept in fits]) for stage in range(len(names))]
     results, told = [], ""
     for stage, candidate in enumerate(candidates):
         report(f"validating: {names[stage]}{told}", (1 + plan.members + stage) / steps)
@@ -167,7 +177,8 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
     policy, covered = candidates[chosen], None
     if plan.with_critic:
         report(f"fitting the quantile critic{told}", (steps - 1) / steps)
-        policy, covered = _with_critic(plan, policy, fits[0])
+        policy, covered = _with_critic(plan, policy, fits[0].fit)
+    policy = replace(policy, head=fits[0].head)
     about = _about(plan, [summary(result) for result in results], names[chosen], covered)
     seconds = {"fit_seconds": fit_seconds, "training_seconds": time.perf_counter() - began}
     card = save_policy(directory, policy, about | {name: round(value, 2) for name, value in seconds.items()})
@@ -215,18 +226,30 @@ def _policy(plan: TrainingPlan, members: list[Member]) -> ArbitragePolicy:
     return ArbitragePolicy(plan.battery, plan.config.size, tuple(members), sources, plan.features, delay)
 
 
-def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) -> Fitted:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A fitted member, and for the first one the risk head."""
+
+    fit: Fitted
+    head: RiskHead | None
+
+
+def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) -> _Kept:
     """A member at each stage, from the kept file if it belongs to this plan."""
     kept = work / f"{plan.fingerprint()[:16]}-{number}.safetensors"
     if kept.exists():
         tensors = load_file(kept)
         stages = range(len(stage_names(plan.config)))
         names = Returns.__dataclass_fields__
-        return Fitted(
+        fit = Fitted(
             tuple(member_from_tensors(tensors, f"{stage}.", str(kept)) for stage in stages),
             None if plan.config.lean else Returns(**{name: tensors[f"returns.{name}"] for name in names}),
         )
+        return _Kept(fit, head_from_tensors(tensors, str(kept)))
     fit = fit_closed_form(lesson, plan.config, seed=plan.seed * plan.members + number)
+    head = None
+    if plan.with_risk_head and number == 0:
+        head = fit_risk_head(plan.market, lesson, fit, plan.risk_search, plan.seed)
     named = {
         f"{stage}.{name}": value
         for stage, member in enumerate(fit.stages)
@@ -234,8 +257,10 @@ def _fit_or_resume(plan: TrainingPlan, lesson: Lesson, number: int, work: Path) 
     }
     if fit.returns is not None:
         named |= {f"returns.{name}": getattr(fit.returns, name) for name in Returns.__dataclass_fields__}
+    if head is not None:
+        named |= head_tensors(head)
     write_whole(kept, save(named))
-    return fit
+    return _Kept(replace(fit, advantages_eur=None), head)
 
 
 def _with_critic(plan: TrainingPlan, policy: ArbitragePolicy, fit: Fitted) -> tuple[ArbitragePolicy, dict[str, float]]:

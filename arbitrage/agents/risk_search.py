@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.closed_form import Fitted, Lesson, day_end_values
+from arbitrage.agents.member import Member
 from arbitrage.agents.quantile_critic import Returns
 from arbitrage.agents.risk_head import (
     NAMES,
@@ -35,6 +36,7 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from arbitrage.risk import mean_tail_eur
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 Score = Callable[[Floats], Floats]
 """Of heads [m, 7], shape [m]; larger is better."""
 
@@ -62,11 +64,14 @@ class RiskSearchConfig:
 def fit_risk_head(
     market: MarketSeries, lesson: Lesson, fitted: Fitted, config: RiskSearchConfig, seed: int
 ) -> RiskHead:
-    """The head of a policy that has just been fitted to a lesson of this market; not of a lean fit (ValueError)."""
-    if fitted.returns is None:
-        raise ValueError("a lean fit has nothing to tell the size of advantages by")
+    """The head of a policy that has just been fitted to a lesson of this market.
+
+    Raises ValueError for a lean fit, and for one that was read from a file.
+    """
+    if fitted.returns is None or fitted.advantages_eur is None:
+        raise ValueError("the fit has not kept what a risk head is fitted to")
     size = fit_size(fitted.returns, config.size_penalty)
-    recording = record(market, lesson, fitted, size)
+    recording = record(market, lesson, fitted.advantages_eur, fitted.stages[-1], size)
     decisions = recording.advantages_eur.shape[1]
     spreads = _SPREADS if decisions > 1 else np.where(np.array(NAMES) == "early_margin", 0.0, _SPREADS)
     found, start = [], np.zeros(len(NAMES))
@@ -125,9 +130,14 @@ def fit_size(returns: Returns, penalty: float) -> AdvantageSize:
     return size._replace(coefficients=np.linalg.solve(rows.T @ rows + ridge, rows.T @ target).astype(np.float32))
 
 
-def record(market: MarketSeries, lesson: Lesson, fitted: Fitted, size: AdvantageSize) -> Recording:
-    """The lesson's days as the search lives through them."""
-    path, decisions = lesson.path, fitted.advantages_eur.shape[1]
+def record(
+    market: MarketSeries, lesson: Lesson, advantages_eur: Singles, member: Member, size: AdvantageSize
+) -> Recording:
+    """The lesson's days as heads live through them; `member` says what energy left at midnight is worth.
+
+    advantages_eur: shape [n, decisions, 2, nodes].
+    """
+    path, decisions = lesson.path, advantages_eur.shape[1]
     starts = market.quarter_hours[path.rows]
     step_min = MINUTES_PER_QUARTER_HOUR // decisions
     times = (starts[:, None] + step_min * np.arange(decisions)).ravel()
@@ -141,7 +151,7 @@ def record(market: MarketSeries, lesson: Lesson, fitted: Fitted, size: Advantage
         day=days_in_turn(path),
         start_min=starts,
         published_min=market.tapes[PRICE].available_at[path.rows],
-        advantages_eur=fitted.advantages_eur,
-        end_value_eur=day_end_values(fitted.stages[-1], lesson),
+        advantages_eur=advantages_eur,
+        end_value_eur=day_end_values(member, lesson),
         context=context,
     )

@@ -1,0 +1,120 @@
+"""The risk head among a policy's tensors, and the risk setting: a small JSON file beside a policy that says where its
+dial stands, which whoever loads the policy obeys.
+
+Law: the file holds `risk_aversion` and `risk_preference` (`measure:level:weight`, or null) and nothing else. What is
+not such a file is refused with every fault; where there is none, the policy is risk-neutral.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.network_policy import NetworkPolicy
+from arbitrage.agents.risk_head import AdvantageSize, RiskHead
+from arbitrage.errors import BadInput, Fault
+from arbitrage.risk import RiskPreference
+
+SETTING_FILE = "risk.json"
+_NAMES = ("risk_aversion", "risk_preference")
+_TENSORS = "risk."
+
+Tensors = dict[str, npt.NDArray[Any]]
+AnyPolicy = ArbitragePolicy | NetworkPolicy
+
+
+def head_tensors(head: RiskHead) -> Tensors:
+    """The arrays of a risk head by name."""
+    arrays = {"dial": head.dial, **{f"size.{name}": value for name, value in head.size._asdict().items()}}
+    return {f"{_TENSORS}{name}": np.ascontiguousarray(value) for name, value in arrays.items()}
+
+
+def head_from_tensors(tensors: Tensors, where: str) -> RiskHead | None:
+    """The inverse of `head_tensors`; None where there is none. Raises BadInput naming `where` if it is not whole."""
+    own = {name.removeprefix(_TENSORS): value for name, value in tensors.items() if name.startswith(_TENSORS)}
+    if not own:
+        return None
+    try:
+        return RiskHead(AdvantageSize(*(own[f"size.{name}"] for name in AdvantageSize._fields)), own["dial"])
+    except KeyError as error:
+        raise BadInput([Fault(where, f"holds a risk head that is not whole: {error} is missing")]) from error
+
+
+def write_setting(directory: Path, policy: AnyPolicy) -> Path:
+    """Write how the policy's risk is set beside its files, for whoever loads it next; returns the file."""
+    path = directory / SETTING_FILE
+    path.write_text(json.dumps(risk_setting(policy), indent=2) + "\n")
+    return path
+
+
+def risk_setting(policy: object) -> dict[str, Any]:
+    """How a policy's risk is set, as the file holds it; neutral where it has no such thing."""
+    chosen = risk_of(policy)
+    preference = None if chosen.preference is None else str(chosen.preference)
+    return {"risk_aversion": chosen.risk_aversion or 0.0, "risk_preference": preference}
+
+
+def with_setting(policy: AnyPolicy, directory: Path) -> AnyPolicy:
+    """The policy set as the file in its directory says, if there is one. Raises BadInput."""
+    path = directory / SETTING_FILE
+    if not path.is_file():
+        return policy
+    setting = _read(path)
+    text = setting["risk_preference"]
+    return RiskChoice(setting["risk_aversion"], None if text is None else RiskPreference.parse(text)).of(policy)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskChoice:
+    """What somebody asks of a policy's risk; None leaves it as it was loaded."""
+
+    risk_aversion: float | None = None
+    preference: RiskPreference | None = None
+
+    def of(self, policy: AnyPolicy) -> AnyPolicy:
+        """The policy so set. Raises BadInput where it has no such thing."""
+        if self.risk_aversion is not None and isinstance(policy, ArbitragePolicy):
+            policy = policy.with_risk_aversion(self.risk_aversion)
+        elif self.risk_aversion:
+            raise BadInput([Fault("risk_aversion", f"{policy.name} has no risk head")])
+        return policy if self.preference is None else policy.with_risk_preference(self.preference)
+
+
+def risk_of(policy: object) -> RiskChoice:
+    """How a policy's risk is set: nothing where it is neutral or has no such thing."""
+    if not isinstance(policy, ArbitragePolicy | NetworkPolicy):
+        return RiskChoice()
+    weighed = policy.preference is not None and policy.preference.weight != 0.0
+    aversion = policy.risk_aversion if isinstance(policy, ArbitragePolicy) else 0.0
+    return RiskChoice(aversion or None, policy.preference if weighed else None)
+
+
+def risk_in_words(policy: object) -> str:
+    """How a policy's risk is set, to follow its name; nothing where it is neutral."""
+    chosen = risk_of(policy)
+    aversion = "" if chosen.risk_aversion is None else f", risk aversion {chosen.risk_aversion:g}"
+    return aversion + ("" if chosen.preference is None else f", preference {chosen.preference}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        setting = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BadInput([Fault(str(path), f"is not JSON: {error}")]) from error
+    if not isinstance(setting, dict) or sorted(setting) != sorted(_NAMES):
+        raise BadInput([Fault(str(path), f"is not a risk setting, which holds {' and '.join(_NAMES)}")])
+    number, text = setting["risk_aversion"], setting["risk_preference"]
+    faults = []
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        faults.append(Fault(str(path), f"risk_aversion is not a number: {number!r}"))
+    if text is not None and not isinstance(text, str):
+        faults.append(Fault(str(path), f"risk_preference is not text: {text!r}"))
+    if faults:
+        raise BadInput(faults)
+    return setting
