@@ -44,6 +44,8 @@ TAILS = (0.05, 0.1, 0.2)
 _SPREADS: Floats = np.array([0.15, 0.15, 0.15, 0.3, 0.3, 0.15, 0.15])
 """Standard deviations that the search begins with, in the order of NAMES."""
 _DIAL_POWERS = 2
+_POWER_CHANGE = NAMES.index("power_change")
+"""Rated power cannot be exceeded, so that the search need not look there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +54,9 @@ class RiskSearchConfig:
 
     points: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9, 0.95)
     """Risk aversions at which heads are sought, ascending."""
-    samples: int = 48
-    elite: int = 8
-    rounds: int = 8
+    samples: int = 32
+    elite: int = 7
+    rounds: int = 7
     marked_share: float = 0.5
     """Share of the objective that is marked to market; the rest is cash."""
     size_penalty: float = 100.0
@@ -103,6 +105,7 @@ def cross_entropy(
     for _ in range(config.rounds):
         heads = mean + deviation * rng.standard_normal((config.samples, len(mean)))
         heads[0] = mean
+        heads[:, _POWER_CHANGE] = np.minimum(heads[:, _POWER_CHANGE], 0.0)
         best = heads[np.argsort(-score(heads), kind="stable")[: config.elite]]
         mean, deviation = best.mean(axis=0), best.std(axis=0)
     return np.asarray(mean)
