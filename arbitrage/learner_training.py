@@ -74,10 +74,11 @@ class _Progress:
 class LearnerTraining:
     """One agent learning from counterfactual transitions of a plan's training days."""
 
-    def __init__(self, plan: LearnerPlan) -> None:
+    def __init__(self, plan: LearnerPlan, paths: tuple[MarketPath, MarketPath] | None = None) -> None:
+        """`paths` are those of `lay_paths`, where they are at hand."""
         self.plan = plan
         days = plan.days
-        training, self._validation = (_lay(plan, chosen) for chosen in (days.train_days, days.validation_days))
+        training, self._validation = paths or lay_paths(plan)
         discrete = plan.algorithm.discrete
         self.source = CounterfactualSource(
             training, days.battery, plan.source, days.seed, discrete=discrete, device=plan.device
@@ -185,10 +186,16 @@ def fingerprint(plan: LearnerPlan) -> str:
     return f"{plan.days.fingerprint()} {plan.device} {plan.compiled} {settings}"
 
 
-def _lay(plan: LearnerPlan, days: Any) -> MarketPath:
-    reset = SocReset.DAILY if days == plan.days.validation_days else plan.days.soc_reset
-    whole = replace(plan.days, soc_reset=reset)
-    return lay_market_path(plan.days.market, whole.selection(days), plan.days.features, plan.step_min, reset)
+def lay_paths(plan: LearnerPlan) -> tuple[MarketPath, MarketPath]:
+    """Training and validation days step by step; each validation day stands on its own."""
+    days = plan.days
+    alone = replace(days, soc_reset=SocReset.DAILY)
+    chosen = ((days, days.train_days), (alone, days.validation_days))
+    training, validation = (
+        lay_market_path(days.market, which.selection(of), days.features, plan.step_min, which.soc_reset)
+        for which, of in chosen
+    )
+    return training, validation
 
 
 def _about(plan: LearnerPlan, training: LearnerTraining, seconds: float) -> Card:

@@ -178,9 +178,9 @@ class NetworkView:
         policy = self.policy
         if not policy.critics:
             return np.zeros(_ACTIONS)
-        if policy.head is Head.EXPECTED:
-            return self._mean_output(inputs) / policy.reward_scale
-        return policy.preference.score_eur(self._outcomes(inputs))
+        if policy.head is Head.CATEGORICAL or policy.preference.weight != 0.0:
+            return policy.preference.score_eur(self._outcomes(inputs))
+        return np.asarray(self._mean_output(inputs).reshape(_ACTIONS, -1).mean(axis=1) / policy.reward_scale)
 
     def _mean_output(self, inputs: Singles) -> Floats:
         raw = [outputs_of(critic, inputs).astype(np.float64) for critic in self.policy.critics]

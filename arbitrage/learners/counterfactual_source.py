@@ -1,8 +1,12 @@
 """Transitions that were never lived: any recorded time, any state of the battery, every action.
 
-Law: the market does not depend on the battery, so what an action does to a battery and what the market does next are
-drawn apart and put together. What the battery does comes from the battery law, once, for a pool of states; a batch is
-a number of times, for each of them a few states, and for each of these all actions.
+Law
+- The market does not depend on the battery, so what an action does to a battery and what the market does next are drawn
+  apart and put together. What the battery does comes from the battery law, once, for a pool of states; a batch is a
+  number of times, for each of them a few states, and for each of these all actions.
+- By the minute, an action is held to the end of its quarter-hour. All minutes of one are paid the same price, so that
+  whether to act in this minute is whether to act in the rest of them; but what it is worth stands out fifteen times as
+  clearly, and values travel from quarter-hour to quarter-hour. The agent still decides every minute.
 """
 
 from __future__ import annotations
@@ -20,9 +24,10 @@ from arbitrage.learners.batch import Batch
 from arbitrage.learners.learner import Learner, Problem, Report
 from arbitrage.learners.market_path import MINUTE_COLUMN, MarketPath, state_features
 from arbitrage.learners.nets import Standard
-from arbitrage.quarter_hour import MINUTES_PER_HOUR
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 
 INPUT_CLIP = 4.0
 """Standard deviations beyond which a market feature is taken as just far."""
@@ -73,7 +78,7 @@ class CounterfactualSource:
     @property
     def batch(self) -> int:
         """Transitions of a batch."""
-        return self.config.times * self.config.states * self._moves.energy_mwh.shape[1]
+        return self.config.times * self.config.states * self._moves.energy_mwh.shape[2]
 
     def standard(self) -> Standard:
         """How the path's own features and the pool's states are standardised."""
@@ -97,10 +102,11 @@ class CounterfactualSource:
         time = self._random(len(market.teaching), config.times, generator)
         row = market.teaching[time].repeat_interleave(config.states)
         chosen = self._random(len(moves.state), count, generator)
-        actions = moves.energy_mwh.shape[1]
-        following = row + market.onward[row]
-        state = torch.where(market.forgets[row][:, None, None], moves.next_rested[chosen], moves.next_state[chosen])
-        reward = market.price[row][:, None] * moves.energy_mwh[chosen] - moves.wear_eur[chosen]
+        left, actions = market.left[row], moves.energy_mwh.shape[2]
+        following = row + torch.where(market.discount[row] > 0.0, left, 0)
+        after_day = market.forgets[row][:, None, None]
+        state = torch.where(after_day, moves.next_rested[left - 1, chosen], moves.next_state[left - 1, chosen])
+        reward = market.price[row][:, None] * moves.energy_mwh[left - 1, chosen] - moves.wear_eur[left - 1, chosen]
         before = self._observe(row, moves.state[chosen])
         after = self._observe(following.repeat_interleave(actions), state.reshape(count * actions, state.shape[-1]))
         return Batch(
@@ -128,41 +134,42 @@ class _MarketTensors:
     features: Tensor
     minute: Tensor
     price: Tensor
+    left: Tensor
+    """Steps from this one to the end of its quarter-hour, itself included; the action is held for so long."""
     discount: Tensor
-    """0 where nothing after the step counts."""
-    onward: Tensor
-    """1, or 0 for the last step of a span, after which nothing is read."""
+    """0 where nothing after the quarter-hour counts."""
     forgets: Tensor
-    """Whether the cycles used are forgotten after the step."""
+    """Whether the cycles used are forgotten after the quarter-hour."""
     teaching: Tensor
 
 
 def _market_tensors(path: MarketPath, config: CounterfactualConfig, device: torch.device) -> _MarketTensors:
-    going = (~path.ends).astype(np.float32)
+    left, last = path.steps_left, path.last_of_quarter
+    going = ~path.ends[last]
     parts = (
         path.features,
         path.minute_fraction,
         np.nan_to_num(path.price_eur_mwh).astype(np.float32),
-        going * np.float32(config.discount**path.step_min),
-        (~path.ends).astype(np.int64),
-        np.append(path.starts_day[1:], False),
+        left,
+        (going * config.discount ** (path.step_min * left)).astype(np.float32),
+        np.append(path.starts_day[1:], False)[last],
         path.teaching,
     )
     return _MarketTensors(*(torch.from_numpy(part).to(device) for part in parts))
 
 
 class _Moves(NamedTuple):
-    """States of the battery and what each action does in them."""
+    """States of the battery and what each action does in them when it is held for 1, 2, ... steps."""
 
     state: Tensor
     """Shape [pool, battery features]."""
     action: Tensor
     """Shape [pool, actions], or [pool, actions, 1] where they are continuous."""
     energy_mwh: Tensor
-    """Shape [pool, actions]; grid-side, discharge positive."""
+    """Shape [steps, pool, actions]; grid-side, discharge positive."""
     wear_eur: Tensor
     next_state: Tensor
-    """Shape [pool, actions, battery features]."""
+    """Shape [steps, pool, actions, battery features]."""
     next_rested: Tensor
     """The same with the cycles used forgotten."""
 
@@ -171,25 +178,32 @@ def _draw_moves(
     battery: Battery, config: CounterfactualConfig, rng: np.random.Generator, step_min: int, discrete: bool
 ) -> _Moves:
     """A pool of states, and every action in each of them under the battery law."""
-    law, duration_h, pool = battery.law, step_min / MINUTES_PER_HOUR, config.pool
+    law, pool = battery.law, config.pool
     soc = law.min_soc_mwh + _shares(rng, pool) * (law.max_soc_mwh - law.min_soc_mwh)
     budget = law.max_cycles_per_day if np.isfinite(law.max_cycles_per_day) else 0.0
     cycles = _shares(rng, pool) * budget
     if discrete:
         shares = np.tile(DISCRETE_SHARES, (pool, 1))
-        action = torch.arange(len(DISCRETE_SHARES)).expand(pool, -1)
+        action = torch.arange(len(DISCRETE_SHARES)).repeat(pool, 1)
     else:
         shares = rng.uniform(-1.0, 1.0, (pool, config.continuous_actions))
         action = torch.from_numpy(shares.astype(np.float32))[:, :, None]
-    tried = shares.shape[1]
+    durations = step_min * np.arange(1, MINUTES_PER_QUARTER_HOUR // step_min + 1)
+    held = [_hold(battery, soc, cycles, shares, int(duration)) for duration in durations]
+    stacked = (torch.from_numpy(np.stack(parts)) for parts in zip(*held, strict=True))
+    return _Moves(torch.from_numpy(state_features(battery, soc, cycles)), action, *stacked)
+
+
+def _hold(battery: Battery, soc: Floats, cycles: Floats, shares: Floats, duration_min: int) -> tuple[Singles, ...]:
+    """Energy and wear [pool, actions], states after and the same rested [pool, actions, features]."""
+    law, tried = battery.law, shares.shape[1]
     power = (shares * np.where(shares > 0.0, law.discharge_power_mw, law.charge_power_mw)).ravel()
-    soc_after, cycles_after, wear = np.repeat(soc, tried), np.repeat(cycles, tried), np.zeros(pool * tried)
+    soc_after, cycles_after, wear = np.repeat(soc, tried), np.repeat(cycles, tried), np.zeros(shares.size)
+    duration_h = duration_min / MINUTES_PER_HOUR
     step_fleet(law, soc_after, cycles_after, power, duration_h, wear)
-    after = [state_features(battery, soc_after, used) for used in (cycles_after, np.zeros(pool * tried))]
-    following, rested = (torch.from_numpy(part.reshape(pool, tried, -1)) for part in after)
-    energy, wear_eur = ((part.reshape(pool, tried)).astype(np.float32) for part in (power * duration_h, wear))
-    state = torch.from_numpy(state_features(battery, soc, cycles))
-    return _Moves(state, action, torch.from_numpy(energy), torch.from_numpy(wear_eur), following, rested)
+    after = (state_features(battery, soc_after, used) for used in (cycles_after, np.zeros(shares.size)))
+    money = ((power * duration_h).astype(np.float32), wear.astype(np.float32))
+    return (*(part.reshape(shares.shape) for part in money), *(part.reshape(*shares.shape, -1) for part in after))
 
 
 def _shares(rng: np.random.Generator, count: int) -> Floats:

@@ -55,7 +55,18 @@ class MarketPath:
     def teaching(self) -> Numbers:
         """Rows that can be learned from, shape [m]."""
         usable = ~np.isnan(self.price_eur_mwh)
-        return np.flatnonzero(usable if self.days_stand_alone else usable & ~self.ends)
+        return np.flatnonzero(usable if self.days_stand_alone else usable & ~self.ends[self.last_of_quarter])
+
+    @property
+    def steps_left(self) -> Numbers:
+        """Steps from each to the end of its quarter-hour, itself included."""
+        steps = MINUTES_PER_QUARTER_HOUR // self.step_min
+        return steps - np.rint(self.minute_fraction * steps).astype(np.int64)
+
+    @property
+    def last_of_quarter(self) -> Numbers:
+        """Row of the last step of each step's quarter-hour."""
+        return np.asarray(np.arange(len(self.minute_fraction)) + self.steps_left - 1)
 
     @property
     def inputs(self) -> int:
