@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
@@ -85,6 +86,7 @@ def train_seeds(
             while waiting and len(running) < workers:
                 seed = waiting.pop(0)
                 running.append(_Worker(replace(plan, seed=seed), seed_directory(folder, seed)))
+                running[-1].begin()
             heard = connection.wait([worker.ear for worker in running])
             running = [worker for worker in running if worker.ear not in heard or not worker.listen(report, results)]
     finally:
@@ -98,17 +100,23 @@ class _Worker:
 
     def __init__(self, plan: TrainingPlan, directory: Path) -> None:
         self.seed = plan.seed
-        self.ear, mouth = _CONTEXT.Pipe(duplex=False)
-        name = f"seed-{self.seed}"
-        self._process = _CONTEXT.Process(target=_train_one, name=name, args=(plan, directory, mouth), daemon=True)
-        self._process.start()
+        self._task = plan, directory
+        self.ear, mouth = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_train_one, name=f"seed-{self.seed}", args=(mouth,), daemon=True)
+        with _ignoring_interrupts():
+            self._process.start()
         mouth.close()
+
+    def begin(self) -> None:
+        """Hand over the plan. A process that has died already is found out by listening."""
+        with suppress(BrokenPipeError):
+            self.ear.send(self._task)
 
     def listen(self, report: SeedReport, results: SeedResults) -> bool:
         """Take one message, and say whether it was the last."""
         try:
             kind, content = self.ear.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             self._process.join()
             results.failures[self.seed] = f"its process ended with exit code {self._process.exitcode}"
             report(self.seed, "failed", 1.0)
@@ -127,10 +135,24 @@ class _Worker:
         self._process.join()
 
 
-def _train_one(plan: TrainingPlan, directory: Path, mouth: connection.Connection[tuple[str, Any], None]) -> None:
-    """What a process does: train, and tell. Ctrl-C is for the parent, which ends this process."""
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """A process started meanwhile is deaf to Ctrl-C from its first moment: that is for the parent, which ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _train_one(mouth: connection.Connection[tuple[str, Any], tuple[TrainingPlan, Path]]) -> None:
+    """What a process does: train what it is handed, and tell."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    plan, directory = mouth.recv()
     try:
         card = train(plan, directory, lambda text, share: mouth.send(("progress", (text, share))))
     except (BadInput, RuntimeError, OSError) as failed:
