@@ -55,7 +55,9 @@ class ClosedFormConfig:
     @classmethod
     def of(cls, preset: Preset) -> ClosedFormConfig:
         """By the quarter-hour, for so much time."""
-        return {Preset.FULL: cls, Preset.FAST: cls.fast, Preset.QUICK: cls.quick}[preset]()
+        if preset is Preset.FULL:
+            return cls()
+        return cls.fast() if preset is Preset.FAST else cls.quick()
 
     @classmethod
     def by_minute(cls) -> ClosedFormConfig:
