@@ -75,7 +75,7 @@ from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.market.tapes import DAY_AHEAD
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
-from arbitrage.strategies import Trial, decision_step_min, find_policy, try_strategy
+from arbitrage.strategies import Trial, decision_step_min, find_policy, risk_facts, try_strategy
 from arbitrage.training import TrainingPlan, code_revision, train
 
 app = typer.Typer(
@@ -188,7 +188,7 @@ def backtest_command(
     risk = risk_choice(risk_aversion, risk_preference)
     trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days), risk)
     recording = prepare_recording(record, strategy, card, trial)
-    result, provenance = _try(strategy, trial), _provenance(trial.market, reset)
+    result, provenance = _try(strategy, trial), _provenance(trial.market, reset) | risk_facts(strategy, trial)
     figures = {**summary(result), **provenance, **_policy_provenance(card)}
     write_json(figures, json_out)
     if recording is not None:

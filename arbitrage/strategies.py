@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from arbitrage.agents.checkpoint import CARD_FILE, LearnedPolicy, load_policy
 from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.agents.policy import Policy
-from arbitrage.agents.risk_setting import RiskChoice, risk_in_words
+from arbitrage.agents.risk_setting import RiskChoice, risk_in_words, risk_setting
 from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, Progress, backtest_perfect_foresight, run_backtest
 from arbitrage.battery import Battery
@@ -88,6 +89,11 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
         return trial.risk.of(load_policy(Path(name)))
     known = ", ".join(RULES)
     raise BadInput([Fault("strategy", f"{name!r} is neither one of {known} nor a policy directory")])
+
+
+def risk_facts(name: str, trial: Trial) -> dict[str, Any]:
+    """How the risk of a policy directory is set in this trial; nothing for a rule. Raises BadInput."""
+    return risk_setting(trial.risk.of(load_policy(name))) if (Path(name) / CARD_FILE).is_file() else {}
 
 
 def _tuned(rule: Rule, trial: Trial, warn: Callable[[str], None]) -> Rule:

@@ -1,0 +1,94 @@
+"""The risk dial on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.checkpoint import save_policy
+from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
+from arbitrage.agents.closed_form_config import ClosedFormConfig
+from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.risk_head import AdvantageSize, HeadParameters, RiskHead
+from arbitrage.agents.risk_setting import write_setting
+from arbitrage.battery import Battery
+from arbitrage.cli import app, expanded
+from arbitrage.errors import BadInput
+from arbitrage.market.embedded import sample_market
+from arbitrage.market.sample import sample_files
+from arbitrage.market.splits import SocReset, Span
+from arbitrage.observation import MarketFeatures
+
+SIZE = LatticeSize(soc_nodes=5, cycle_nodes=4)
+BATTERY = Battery(max_cycles_per_day=1.1)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small policy whose head only asks for less power, half of it at a dial of 0.5."""
+    market = sample_market()
+    lesson = prepare_lesson(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, SIZE)
+    stages = fit_closed_form(lesson, ClosedFormConfig(cosines=12, passes=1, network=None, size=SIZE), seed=0).stages
+    count = len(MarketFeatures().quarter_names)
+    flat = AdvantageSize(*(np.full(n, v, dtype=np.float32) for n, v in ((count, 0), (count, 1), (count + 1, 0))))
+    head = RiskHead(flat, np.array([HeadParameters(power_change=-1.0)]))
+    policy = ArbitragePolicy(BATTERY, SIZE, stages[-1:], tuple(sorted(market.tapes)), head=head)
+    where = tmp_path_factory.mktemp("policies") / "small"
+    split = {"soc_reset": "never", "train_days_of_month": "1-2", "validation_days_of_month": "3-4"}
+    about = {"publication_delay_min": 0, "seed": 0, "split": split, "minute_source": None}
+    save_policy(where, policy, about)
+    return where
+
+
+def run(command: str, directory: Path, *options: str) -> dict:
+    """The JSON that a command writes."""
+    files, out = sample_files(), directory.parent / "out.json"
+    prices = ["--prices", str(files.prices), "--day-ahead", str(files.day_ahead), "--forecasts", str(files.forecasts)]
+    arguments = [command, *prices, "--strategy", str(directory), *options, "--json", str(out)]
+    app(expanded(arguments), standalone_mode=False)
+    return json.loads(out.read_text())
+
+
+DAYS = ("--start", "2025-04-01T00:00+02:00", "--end", "2025-04-04T00:00+02:00")
+NOON = ("--at", "2025-04-01T19:00+02:00", "--soc-fraction", "0.5")
+
+
+def test_policies_are_compared_at_every_position_asked_for(directory: Path) -> None:
+    rows = run("compare", directory, "--strategy", "idle", "--risk-aversion", "0", "0.5", *DAYS)["strategies"]
+    assert [row["strategy"] for row in rows] == ["learned (small)", "learned (small), risk aversion 0.5", "idle"]
+    assert rows[0]["profit_eur_per_day"] != rows[1]["profit_eur_per_day"]
+
+
+def test_a_backtest_says_where_the_dial_stood(directory: Path) -> None:
+    neutral, averse = run("backtest", directory, *DAYS), run("backtest", directory, "--risk-aversion", "0.5", *DAYS)
+    assert (neutral["risk_aversion"], averse["risk_aversion"]) == (0.0, 0.5)
+    assert averse["strategy"] == "learned (small), risk aversion 0.5"
+    assert neutral["profit_eur"] != averse["profit_eur"]
+
+
+def test_a_decision_obeys_the_option_and_else_the_setting_beside_the_policy(directory: Path) -> None:
+    asked = [run("decide", directory, *NOON, "--risk-aversion", dial)["requested_mw"] for dial in ("0", "0.5")]
+    assert abs(asked[0]) == 2.0 * abs(asked[1]) == 1.0
+    policy = ArbitragePolicy(BATTERY, SIZE, (), (), risk_aversion=0.5)
+    setting = write_setting(directory, policy)
+    try:
+        assert run("decide", directory, *NOON)["requested_mw"] == asked[1]
+        assert run("decide", directory, *NOON)["risk_aversion"] == 0.5
+        assert run("decide", directory, *NOON, "--risk-aversion", "0")["requested_mw"] == asked[0]
+    finally:
+        setting.unlink()
+
+
+def test_what_a_policy_or_a_preference_cannot_do_is_refused(directory: Path) -> None:
+    with pytest.raises(BadInput, match="no quantile critic"):
+        run("decide", directory, *NOON, "--risk-preference", "cvar:0.1:0.5")
+    with pytest.raises(BadInput, match="measure"):
+        run("decide", directory, *NOON, "--risk-preference", "luck:0.1:0.5")
+    policy = dataclasses.replace(ArbitragePolicy(BATTERY, SIZE, (), ()), head=None)
+    with pytest.raises(BadInput, match="no risk head"):
+        policy.with_risk_aversion(0.1)
