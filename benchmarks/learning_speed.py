@@ -261,6 +261,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--tuning-seconds", type=float, default=120.0)
     parser.add_argument("--workers", type=int, default=2, help="libraries' cases at a time")
     parser.add_argument("--caps", nargs="+", choices=list(CAPS), default=list(CAPS))
+    parser.add_argument("--ours", nargs="+", choices=OURS, default=list(OURS))
     parser.add_argument("--without-libraries", action="store_true")
     parser.add_argument("--kept", type=Path, default=Path("runs/learning_speed"))
     parser.add_argument("--data-folder", type=Path, default=DATA)
@@ -283,7 +284,9 @@ def main() -> None:
     revision = code_revision() or "installed"
     arguments.kept /= revision
     arguments.kept.mkdir(parents=True, exist_ok=True)
-    ours = [Case(name, cap, seed) for cap in arguments.caps for name in OURS for seed in range(arguments.seeds)]
+    ours = [
+        Case(name, cap, seed) for cap in arguments.caps for name in arguments.ours for seed in range(arguments.seeds)
+    ]
     ours += [Case(name, cap) for cap in arguments.caps for name in FIXED]
     answers = run_all(ours, 1, arguments, "ours, rules, ceiling")
     if not arguments.without_libraries:

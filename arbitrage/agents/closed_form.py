@@ -176,11 +176,11 @@ def _fit_forecasts(lesson: Lesson, config: ClosedFormConfig, rng: np.random.Gene
     plan_features = np.ascontiguousarray(plan.features[:, :planned])
     draw = partial(draw_random_features, rng=rng, orthogonal=config.orthogonal)
     plan_map = draw(plan_features[used], gains[:planned], config.plan_cosines or config.cosines)
-    plan_ridge = Ridge(plan_map(plan_features), lesson.folds)
+    plan_ridge = Ridge(plan_features, lesson.folds, plan_map)
     plan_fit, plan_out = plan_ridge.fit(_price_targets(lesson, plan), config.plan_penalty)
 
     full_map = draw(newest.features[used], gains, config.cosines)
-    ridge = Ridge(full_map(newest.features), lesson.folds)
+    ridge = Ridge(newest.features, lesson.folds, full_map)
     fit, out = ridge.fit(_price_targets(lesson, newest), config.forecast_penalty)
 
     plan_price = plan.base_eur_mwh + plan.scale_eur_mwh * plan_out[:, 0]

@@ -73,4 +73,4 @@ class ClosedFormConfig:
     @classmethod
     def quick(cls) -> ClosedFormConfig:
         """By the quarter-hour, for batteries of about two hours; see `Preset`."""
-        return replace(cls.fast(), cosines=600, plan_cosines=300, chain=ChainSize(fast_bins=9, slow_bins=2))
+        return replace(cls.fast(), cosines=500, plan_cosines=250, chain=ChainSize(fast_bins=9, slow_bins=2))

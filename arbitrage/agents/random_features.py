@@ -6,6 +6,7 @@ decision agree; hence compiled loops over rows here, where a matrix product woul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -133,10 +134,13 @@ def row_products(rows: Singles, coefficients: Singles) -> Floats:
 class Ridge:
     """Ridge regression with rows in folds, so that a training row can be predicted by a fit that has not seen it."""
 
-    def __init__(self, regressors: Singles, folds: Numbers) -> None:
-        """regressors: [n, d]; folds: [n], negative = not used."""
+    def __init__(
+        self, regressors: Singles, folds: Numbers, row_map: Callable[[Singles], Singles] | None = None
+    ) -> None:
+        """regressors: [n, d], or what `row_map` makes them of, row by row; folds: [n], negative = not used."""
         self._rows = {int(fold): np.flatnonzero(folds == fold) for fold in np.unique(folds[folds >= 0])}
-        self._regressors = {fold: regressors[rows] for fold, rows in self._rows.items()}
+        parts = {fold: regressors[rows] for fold, rows in self._rows.items()}
+        self._regressors = parts if row_map is None else {fold: row_map(part) for fold, part in parts.items()}
         self._grams = {fold: _gram(part) for fold, part in self._regressors.items()}
 
     def fit(self, targets: Singles, penalty: float) -> tuple[Singles, Singles]:

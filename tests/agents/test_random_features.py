@@ -109,6 +109,13 @@ def test_a_row_is_predicted_by_the_fit_that_leaves_its_fold_out(data: Arrays) ->
     assert (predicted[folds < 0] == 0.0).all()
 
 
+def test_rows_that_are_mapped_fold_by_fold_fit_as_those_mapped_at_once(data: Arrays) -> None:
+    mapped = draw_random_features(data[0], np.ones(7, dtype=np.float32), 20, np.random.default_rng(1))
+    by_fold, at_once = Ridge(data[0], data[2], mapped), Ridge(mapped(data[0]), data[2])
+    for first, second in zip(by_fold.fit(data[1], 3.0), at_once.fit(data[1], 3.0), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
 def test_the_targets_of_a_fold_do_not_reach_its_own_predictions(data: Arrays) -> None:
     rows, (_, targets, folds) = regressors(data), data
     ridge = Ridge(rows, folds)
