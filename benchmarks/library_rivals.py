@@ -22,21 +22,19 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 import torch
+from library_policies import FEATURES, QUANTILES, LibraryPolicy, Scaling, check_against_library, policy_of
 from sb3_contrib import QRDQN
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from arbitrage.agents.policy import Intent
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur
-from arbitrage.battery import Battery, BatteryState
-from arbitrage.env.episode import rated_power_mw
+from arbitrage.battery import Battery
 from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
-from arbitrage.market.tapes import Knowledge
-from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures, encode_battery
+from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import calendar_day
 
 Floats = npt.NDArray[np.float64]
@@ -46,13 +44,8 @@ Info = dict[str, Any]
 REWARD_UNIT_EUR = 100.0
 BATTERIES = 8
 """Environments that act side by side."""
-QUANTILES = 32
-_CLIP = 4.0
-_FEATURES = MarketFeatures(FeatureSet.QUARTER_HOUR)
-_BATTERY_NAMES = BATTERY_FEATURES[FeatureSet.QUARTER_HOUR]
 _LOOK_EVERY_S = 30.0
 _WARM_UP_STEPS = 2000
-_COMPARED_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,86 +107,6 @@ class ScaledDays(gymnasium.Wrapper[Singles, Any, Singles, Any]):
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
-    """Standardises market features; the battery's are shares already."""
-
-    mean: Singles
-    """Shape [market features]; of the training days."""
-    std: Singles
-
-    @classmethod
-    def of(cls, features: Singles) -> Scaling:
-        """From features of the training days [n, market features]."""
-        std = features.std(axis=0)
-        return cls(features.mean(axis=0), np.where(std > 1e-6, std, 1.0).astype(np.float32))
-
-    def __call__(self, observation: Singles) -> Singles:
-        """Scaled observations, shape [..., observation names]."""
-        count = len(self.mean)
-        market = np.clip((observation[..., :count] - self.mean) / self.std, -_CLIP, _CLIP)
-        return np.concatenate([market, observation[..., count:]], axis=-1).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkView:
-    """The network's reading of the market at T times."""
-
-    battery: Battery
-    market: Singles
-    """Shape [T, width]; what the market's features put into the first layer."""
-    layers: tuple[tuple[Singles, Singles], ...]
-    """Weights [inputs, outputs] and biases; the first layer's are those of the battery's features, without bias."""
-    powers_mw: Floats
-
-    def intent(self, at: int, state: BatteryState, _profit_today_eur: float | None = None) -> Intent:
-        """The action of the largest value."""
-        inputs = np.empty((1, len(_BATTERY_NAMES)), dtype=np.float32)
-        nothing = np.zeros(1)
-        encode_battery(
-            FeatureSet.QUARTER_HOUR,
-            self.battery,
-            np.array([state.soc_mwh]),
-            np.array([state.cycles_used]),
-            nothing,
-            nothing,
-            0.0,
-            inputs,
-        )
-        hidden = self.market[at] + inputs[0] @ self.layers[0][0]
-        for weight, bias in self.layers[1:]:
-            hidden = np.maximum(hidden, 0.0) @ weight + bias
-        return Intent(float(self.powers_mw[int(np.argmax(hidden))]), "largest_value")
-
-    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
-        """It tells none."""
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryPolicy:
-    """A library's network as a policy: its layers [inputs, outputs], ReLU between them."""
-
-    name: str
-    scaling: Scaling
-    layers: tuple[tuple[Singles, Singles], ...]
-
-    def read(self, knowledge: Knowledge, battery: Battery) -> NetworkView:
-        """Encode the market, and carry it through the first layer."""
-        nothing = np.zeros((len(knowledge.times), len(_BATTERY_NAMES)), dtype=np.float32)
-        observed = self.scaling(np.concatenate([_FEATURES.encode(knowledge), nothing], axis=1))
-        (first, bias), count = self.layers[0], len(self.scaling.mean)
-        market = observed[:, :count] @ first[:count] + bias
-        return NetworkView(battery, market, ((first[count:], bias), *self.layers[1:]), rated_power_mw(battery))
-
-    def values(self, observed: Singles) -> Singles:
-        """Values of the actions for scaled observations [n, names], shape [n, 3]."""
-        hidden = observed @ self.layers[0][0] + self.layers[0][1]
-        for weight, bias in self.layers[1:]:
-            hidden = np.maximum(hidden, 0.0) @ weight + bias
-        return hidden
-
-
-@dataclass(frozen=True, slots=True)
 class Contest:
     """What the rivals learn from, and what they are chosen on."""
 
@@ -209,7 +122,7 @@ class Contest:
     def scaling(self) -> Scaling:
         """Of the training days."""
         chosen = select_rows(self.market, days=self.train_days)
-        return Scaling.of(_FEATURES.encode(self.market.known_at(self.market.quarter_hours[chosen])))
+        return Scaling.of(FEATURES.encode(self.market.known_at(self.market.quarter_hours[chosen])))
 
     def make_env(self, seed: int, scaling: Scaling) -> ScaledDays:
         """A battery on the training days, seeded; every day is laid out."""
@@ -267,20 +180,6 @@ def build(kind: str, env: DummyVecEnv, settings: Settings, seed: int) -> DQN:
     )
 
 
-def policy_of(kind: str, model: DQN, scaling: Scaling) -> LibraryPolicy:
-    """The agent's greedy policy as plain arrays; a quantile network's mean is taken in its last layer."""
-    network = model.policy.quantile_net.quantile_net if kind == "qr-dqn" else model.policy.q_net.q_net
-    layers = [
-        (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy())
-        for layer in network
-        if isinstance(layer, torch.nn.Linear)
-    ]
-    if kind == "qr-dqn":
-        weight, bias = layers[-1]
-        layers[-1] = (weight.reshape(len(weight), QUANTILES, -1).mean(axis=1), bias.reshape(QUANTILES, -1).mean(axis=0))
-    return LibraryPolicy(kind, scaling, tuple(layers))
-
-
 @dataclass(slots=True)
 class Best:
     """The best weights so far, and what was seen at every look."""
@@ -333,16 +232,5 @@ def train_rival(kind: str, contest: Contest, settings: Settings, seed: int, seco
             best.policy, best.validation_eur_per_day = policy, earned
 
     model.learn(total_timesteps=2**40, callback=Clock(seconds, settings, look))
-    _check_against_library(kind, model, scaling)
+    check_against_library(kind, model, scaling)
     return replace(best)
-
-
-def _check_against_library(kind: str, model: DQN, scaling: Scaling) -> None:
-    """Raises RuntimeError unless our reading of the network chooses what the library's own `predict` does."""
-    width = len(scaling.mean) + len(_BATTERY_NAMES)
-    observed = np.random.default_rng(0).standard_normal((_COMPARED_ROWS, width)).astype(np.float32)
-    ours = policy_of(kind, model, scaling).values(observed)
-    theirs, _ = model.predict(observed, deterministic=True)
-    best, chosen = ours.max(axis=1), ours[np.arange(len(ours)), theirs]
-    if float((best - chosen).max()) > 1e-4 * float(np.abs(ours).max()):
-        raise RuntimeError("the network read as plain arrays chooses otherwise than the library")
