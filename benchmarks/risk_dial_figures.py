@@ -60,7 +60,8 @@ def _rows(daily: dict[str, Floats]) -> list[Row]:
         if way.startswith("dial") and way != NEUTRAL:
             for kind in ("margin", "power"):
                 rival = _nearest(daily, kind, float(profits.mean()))
-                rivals[rival] = _difference(profits, daily[rival], draws, _tail)
+                label = rival if rival != NEUTRAL else f"{kind} unchanged"
+                rivals[label] = _difference(profits, daily[rival], draws, _tail)
         base = None if way == NEUTRAL else daily[NEUTRAL]
         rows.append(
             {
