@@ -47,7 +47,7 @@ class CounterfactualConfig:
     """For each time; all actions are tried in each."""
     pool: int = 32_768
     """States that are drawn from."""
-    discount: float = 0.9995
+    discount: float = 0.9998
     """A minute."""
     reward_scale: float = 0.01
     """Learner's unit per EUR."""
@@ -179,9 +179,9 @@ def _draw_moves(
 ) -> _Moves:
     """A pool of states, and every action in each of them under the battery law."""
     law, pool = battery.law, config.pool
-    soc = law.min_soc_mwh + _shares(rng, pool) * (law.max_soc_mwh - law.min_soc_mwh)
+    soc_mwh = law.min_soc_mwh + _shares(rng, pool) * (law.max_soc_mwh - law.min_soc_mwh)
     budget = law.max_cycles_per_day if np.isfinite(law.max_cycles_per_day) else 0.0
-    cycles = _shares(rng, pool) * budget
+    cycles_used = _shares(rng, pool) * budget
     if discrete:
         shares = np.tile(DISCRETE_SHARES, (pool, 1))
         action = torch.arange(len(DISCRETE_SHARES)).repeat(pool, 1)
@@ -189,16 +189,18 @@ def _draw_moves(
         shares = rng.uniform(-1.0, 1.0, (pool, config.continuous_actions))
         action = torch.from_numpy(shares.astype(np.float32))[:, :, None]
     durations = step_min * np.arange(1, MINUTES_PER_QUARTER_HOUR // step_min + 1)
-    held = [_hold(battery, soc, cycles, shares, int(duration)) for duration in durations]
+    held = [_hold(battery, soc_mwh, cycles_used, shares, int(duration)) for duration in durations]
     stacked = (torch.from_numpy(np.stack(parts)) for parts in zip(*held, strict=True))
-    return _Moves(torch.from_numpy(state_features(battery, soc, cycles)), action, *stacked)
+    return _Moves(torch.from_numpy(state_features(battery, soc_mwh, cycles_used)), action, *stacked)
 
 
-def _hold(battery: Battery, soc: Floats, cycles: Floats, shares: Floats, duration_min: int) -> tuple[Singles, ...]:
+def _hold(
+    battery: Battery, soc_mwh: Floats, cycles_used: Floats, shares: Floats, duration_min: int
+) -> tuple[Singles, ...]:
     """Energy and wear [pool, actions], states after and the same rested [pool, actions, features]."""
     law, tried = battery.law, shares.shape[1]
     power = (shares * np.where(shares > 0.0, law.discharge_power_mw, law.charge_power_mw)).ravel()
-    soc_after, cycles_after, wear = np.repeat(soc, tried), np.repeat(cycles, tried), np.zeros(shares.size)
+    soc_after, cycles_after, wear = np.repeat(soc_mwh, tried), np.repeat(cycles_used, tried), np.zeros(shares.size)
     duration_h = duration_min / MINUTES_PER_HOUR
     step_fleet(law, soc_after, cycles_after, power, duration_h, wear)
     after = (state_features(battery, soc_after, used) for used in (cycles_after, np.zeros(shares.size)))

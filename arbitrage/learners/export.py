@@ -43,12 +43,12 @@ def _head(form: QuantileForm | CategoricalForm) -> dict[str, Any]:
 def _stack(learner: Learner, layout: Layout, flat: Tensor) -> tuple[PlainNetwork, ...]:
     """Each of the stacked networks."""
     parts = [part.detach().cpu().numpy().copy() for part in layout.unpack(flat)]
-    standard = [np.ascontiguousarray(part.cpu().numpy(), dtype=np.float32) for part in learner.standard]
+    standard = [np.ascontiguousarray(part.cpu().numpy(), dtype=np.float32) for part in learner.standard[:2]]
     return tuple(
         PlainNetwork(
             mean=standard[0],
             std=standard[1],
-            limit=float(standard[2]),
+            limit=float(learner.standard.limit),
             weights=tuple(np.ascontiguousarray(weight[k]) for weight in parts[0::2]),
             biases=tuple(np.ascontiguousarray(bias[k, 0]) for bias in parts[1::2]),
         )

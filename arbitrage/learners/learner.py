@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 import torch
@@ -73,10 +74,10 @@ class Learner(ABC):
         self.state = _to(self.begin(begin), self.device)
         self.standard = Standard(*(part.to(self.device) for part in standard or as_they_are(problem.inputs)))
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self._step = _Recorded(self._learn) if self.device.type == "cuda" else self._learn
+        step: Callable[..., Report] = self._learn
         if compiled:
-            compiled_step = torch.compile(self._learn, fullgraph=True, dynamic=False)
-            self._step = _Recorded(compiled_step) if self.device.type == "cuda" else compiled_step
+            step = torch.compile(_with_own_code(self._learn), fullgraph=True, dynamic=False)
+        self._step = _Recorded(step) if self.device.type == "cuda" else step
 
     @abstractmethod
     def begin(self, generator: torch.Generator) -> State:
@@ -136,6 +137,16 @@ def _named(state: Any, prefix: str) -> dict[str, Tensor]:
 
 def _to(state: Any, device: torch.device) -> Any:
     return type(state)(*(part.to(device) if isinstance(part, Tensor) else _to(part, device) for part in state))
+
+
+def _with_own_code(method: Any) -> Callable[..., Report]:
+    """The same method with a code object to itself.
+
+    Compiled graphs are kept with the code, a few at most: learners that share it would push each other's out.
+    """
+    function = method.__func__
+    copy = FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
+    return MethodType(copy, method.__self__)
 
 
 class _Recorded:
