@@ -28,6 +28,7 @@ from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.report import PriceStage, ReportContext, write_report
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.cli_data import add_commands
+from arbitrage.cli_learn import add_learn
 from arbitrage.cli_options import (
     SEVERAL_VALUES,
     BatteryOptions,
@@ -86,6 +87,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at market files and fetch them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 add_commands(data_app)
+add_learn(app)
 app.add_typer(policies_app, name="policies")
 _COMPARED = (
     "strategy",

@@ -66,6 +66,13 @@ _MAKERS: dict[Algorithm, _Maker] = {
 }
 
 
+def named_algorithm(name: str) -> Algorithm:
+    """The algorithm of that name. Raises BadInput."""
+    if name not in list(Algorithm):
+        raise BadInput([Fault("algorithm", f"must be one of {', '.join(Algorithm)}, not {name!r}")])
+    return Algorithm(name)
+
+
 def make_learner(
     algorithm: Algorithm, problem: Problem, settings: dict[str, Any], seed: int, **learner: Any
 ) -> Learner:

@@ -1,0 +1,124 @@
+"""The command that trains a neural agent: `learn`, with live figures, and resumed when called again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from arbitrage.cli_options import (
+    BatteryOptions,
+    Capacity,
+    ChargeEfficiency,
+    DayAhead,
+    DischargeEfficiency,
+    FeatureSetOption,
+    Forecasts,
+    JsonOut,
+    MarketOptions,
+    MaxCycles,
+    Minutes,
+    Power,
+    Prices,
+    PublicationDelay,
+    StartTime,
+    StopTime,
+    WearCost,
+    write_json,
+)
+from arbitrage.market.splits import DaysOfMonth
+from arbitrage.quarter_hour import epoch_minute
+from arbitrage.training import TrainingPlan
+
+stderr = Console(stderr=True)
+stdout = Console()
+
+
+def add_learn(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("learn")(learn_command)
+
+
+def learn_command(
+    prices: Prices,
+    out: Annotated[Path, typer.Option(help="Directory of the policy; an interrupted training there is resumed.")],
+    algorithm: Annotated[str, typer.Option(help="Such as dqn, quantile-dqn, discrete-sac, sac, dsac-t; see README.")],
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    minutes: Minutes = None,
+    publication_delay_min: PublicationDelay = None,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    start: StartTime = None,
+    end: StopTime = None,
+    train_days: Annotated[str, typer.Option(help="Days of the month to learn from.")] = "1-20",
+    validation_days: Annotated[str, typer.Option(help="Days of the month to choose on.")] = "21-25",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    features: FeatureSetOption = None,
+    updates: Annotated[int, typer.Option(min=1, help="Gradient updates.")] = 6_000,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    tensorboard: Annotated[Path | None, typer.Option(help="Write figures for TensorBoard to this directory.")] = None,
+    json_out: JsonOut = None,
+) -> None:
+    """Train a neural agent (DQN, SAC and their distributional kin) on counterfactual transitions of past prices."""
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    days = TrainingPlan.of(
+        features,
+        MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(),
+        battery=options.battery(None),
+        train_days=DaysOfMonth.parse(train_days),
+        validation_days=DaysOfMonth.parse(validation_days),
+        start=None if start is None else epoch_minute(start),
+        end=None if end is None else epoch_minute(end),
+        seed=seed,
+        with_critic=False,
+    )
+    card = _learn(days, algorithm, updates, device, out, tensorboard)
+    write_json(card, json_out)
+    if json_out != "-":
+        earned = card["validation"]["best"]["profit_eur_per_day"]
+        stdout.print(f"policy: {out}, {earned:,.1f} EUR a day on the validation days", highlight=False)
+
+
+def _learn(
+    days: TrainingPlan, algorithm: str, updates: int, device: str, out: Path, tensorboard: Path | None
+) -> dict[str, Any]:
+    """Train with live figures; torch is loaded no sooner than here."""
+    from arbitrage.learner_training import LearnerPlan, train_learner
+    from arbitrage.learners.algorithms import named_algorithm
+    from arbitrage.learners.watching import Figures, tensorboard_sink
+
+    plan = LearnerPlan(days=days, algorithm=named_algorithm(algorithm), updates=updates, device=device)
+    to_board = None if tensorboard is None else tensorboard_sink(tensorboard)
+    with _live(algorithm, updates) as (progress, task):
+
+        def tell(update: int, figures: Figures) -> None:
+            earned, loss = figures["validation_eur_per_day"], figures["loss"]
+            words = f"{algorithm}: {earned:,.1f} EUR a day on validation days, loss {loss:.3g}"
+            progress.update(task, completed=update, description=words)
+            if to_board is not None:
+                to_board(update, figures)
+
+        try:
+            return train_learner(plan, out, tell)
+        except KeyboardInterrupt:
+            stderr.print("interrupted; the same command goes on from here", highlight=False)
+            raise
+
+
+@contextmanager
+def _live(algorithm: str, updates: int) -> Iterator[tuple[Progress, Any]]:
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=stderr) as progress:
+        yield progress, progress.add_task(f"{algorithm}: encoding and compiling", total=updates)
