@@ -6,9 +6,9 @@ decision agree; hence compiled loops over rows here, where a matrix product woul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numba
 import numpy as np
@@ -161,10 +161,7 @@ class Ridge:
         return {fold: self._regressors[fold].T @ targets[rows] for fold, rows in self._rows.items()}
 
 
-Numeric = TypeVar("Numeric", Floats, Singles)
-
-
-def _total(parts: dict[int, Numeric]) -> Numeric:
+def _total(parts: Mapping[int, npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """Sum of the folds' arrays, one after another."""
     first, *others = parts.values()
     total = first.copy()
