@@ -66,6 +66,7 @@ def learn_command(
     features: FeatureSetOption = None,
     updates: Annotated[int, typer.Option(min=1, help="Gradient updates.")] = 6_000,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    compiled: Annotated[bool, typer.Option(help="Compile the update first; needs a C++ compiler, saves time.")] = True,
     tensorboard: Annotated[Path | None, typer.Option(help="Write figures for TensorBoard to this directory.")] = None,
     json_out: JsonOut = None,
 ) -> None:
@@ -84,7 +85,12 @@ def learn_command(
         seed=seed,
         with_critic=False,
     )
-    card = _learn(days, algorithm, updates, device, out, tensorboard)
+    settings = {"updates": updates, "device": device, "compiled": compiled}
+    card = _learn(days, algorithm, settings, out, tensorboard)
+    _show(card, out, json_out)
+
+
+def _show(card: dict[str, Any], out: Path, json_out: str | None) -> None:
     write_json(card, json_out)
     if json_out != "-":
         earned = card["validation"]["best"]["profit_eur_per_day"]
@@ -92,16 +98,16 @@ def learn_command(
 
 
 def _learn(
-    days: TrainingPlan, algorithm: str, updates: int, device: str, out: Path, tensorboard: Path | None
+    days: TrainingPlan, algorithm: str, settings: dict[str, Any], out: Path, tensorboard: Path | None
 ) -> dict[str, Any]:
     """Train with live figures; torch is loaded no sooner than here."""
     from arbitrage.learner_training import LearnerPlan, train_learner
     from arbitrage.learners.algorithms import named_algorithm
     from arbitrage.learners.watching import Figures, tensorboard_sink
 
-    plan = LearnerPlan(days=days, algorithm=named_algorithm(algorithm), updates=updates, device=device)
+    plan = LearnerPlan(days=days, algorithm=named_algorithm(algorithm), **settings)
     to_board = None if tensorboard is None else tensorboard_sink(tensorboard)
-    with _live(algorithm, updates) as (progress, task):
+    with _live(algorithm, plan.updates) as (progress, task):
 
         def tell(update: int, figures: Figures) -> None:
             earned, loss = figures["validation_eur_per_day"], figures["loss"]

@@ -10,7 +10,9 @@ Law
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -24,6 +26,7 @@ from torch import Tensor
 from arbitrage.agents.network_checkpoint import save_network_policy
 from arbitrage.agents.network_policy import NetworkPolicy
 from arbitrage.agents.policy_files import Card, write_whole
+from arbitrage.errors import Fault, refuse
 from arbitrage.learners.algorithms import Algorithm, make_learner
 from arbitrage.learners.counterfactual_source import DISCRETE_SHARES, CounterfactualConfig, CounterfactualSource
 from arbitrage.learners.export import networks_of
@@ -54,6 +57,20 @@ class LearnerPlan:
     """Values beyond it count as divergence, in the learner's unit."""
     device: str = "cpu"
     compiled: bool = True
+
+    def __post_init__(self) -> None:
+        gpu_missing = self.device == "cuda" and not torch.cuda.is_available()
+        compiler_missing = self.compiled and self.device == "cpu" and cpp_compiler() is None
+        rules = {
+            "updates": (self.updates >= 1, "must be 1 or more"),
+            "judge_every": (self.judge_every >= 1, "must be 1 or more"),
+            "device": (self.device in ("cpu", "cuda") and not gpu_missing, f"{self.device} is not at hand here"),
+            "compiler": (
+                not compiler_missing,
+                "no C++ compiler (g++, clang++) is at hand; install one, or do not compile",
+            ),
+        }
+        refuse(Fault(name, message) for name, (holds, message) in rules.items() if not holds)
 
     @property
     def step_min(self) -> int:
@@ -167,6 +184,12 @@ def train_learner(plan: LearnerPlan, directory: Path, tell: Sink = lambda _step,
     card = save_network_policy(directory, training.policy(), _about(plan, training, time.perf_counter() - began))
     work.unlink(missing_ok=True)
     return card
+
+
+def cpp_compiler() -> str | None:
+    """The compiler that torch turns updates into machine code with on a processor, None where there is none."""
+    named = os.environ.get("CXX")
+    return shutil.which(named) if named else shutil.which("g++") or shutil.which("clang++")
 
 
 def shares_of(learner: Learner) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
