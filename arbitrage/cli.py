@@ -51,6 +51,7 @@ from arbitrage.cli_options import (
     Reset,
     RiskAversion,
     RiskAversions,
+    RiskHeadOption,
     RiskPreferenceText,
     StartTime,
     StopTime,
@@ -294,6 +295,7 @@ def train_command(
     members: Annotated[int, typer.Option(min=1, help="Fits to average.")] = 1,
     features: FeatureSetOption = None,
     preset: PresetOption = Preset.FULL,
+    risk_head: RiskHeadOption = None,
     json_out: JsonOut = None,
 ) -> None:
     """Learn a policy from past prices."""
@@ -307,13 +309,18 @@ def train_command(
         battery=options.battery(None),
         train_days=DaysOfMonth.parse(train_days),
         validation_days=DaysOfMonth.parse(validation_days),
-        start=None if start is None else epoch_minute(start),
-        end=None if end is None else epoch_minute(end),
+        **_within(start, end),
         soc_reset=soc_reset or SocReset.DAILY,
         seed=seed,
         members=members,
+        **({} if risk_head is None else {"with_risk_head": risk_head}),
     )
     _train_and_tell(plan, seeds, workers, out, json_out)
+
+
+def _within(start: str | None, end: str | None) -> dict[str, int]:
+    """The bounds that were given, as epoch minutes."""
+    return {name: epoch_minute(text) for name, text in (("start", start), ("end", end)) if text is not None}
 
 
 def _train_and_tell(

@@ -55,6 +55,13 @@ FeatureSetOption = Annotated[
     FeatureSet | None,
     typer.Option("--features", help="What the policy sees. [default: full with minutes, else quarter_hour]"),
 ]
+RiskHeadOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--risk-head/--no-risk-head",
+        help="Search for what the risk dial does. [default: yes, but not by the minute, where it takes long]",
+    ),
+]
 PresetOption = Annotated[
     Preset, typer.Option("--preset", help="How much time training may take; quick and fast: by the quarter-hour.")
 ]

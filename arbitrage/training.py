@@ -108,7 +108,7 @@ class TrainingPlan:
             raise BadInput([Fault("preset", f"{preset} is for the feature set {FeatureSet.QUARTER_HOUR}; ask for it")])
         config = ClosedFormConfig.by_minute() if by_minute else ClosedFormConfig.of(preset)
         whole = preset is Preset.FULL
-        chosen = {"with_critic": whole, "with_risk_head": whole, **settings}
+        chosen = {"with_critic": whole, "with_risk_head": whole and not by_minute, **settings}
         return cls(market=market, features=MarketFeatures(feature_set), config=config, **chosen)
 
     def selection(self, days: DaysOfMonth) -> tuple[Span, ...]:

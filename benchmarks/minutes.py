@@ -105,6 +105,7 @@ def run_case(case: Case) -> dict[str, Any]:
                 validation_days=VALIDATION,
                 seed=case.run,
                 with_critic=False,
+                with_risk_head=False,
             )
             card = train(plan, Path(folder))
             policy = load_policy(folder)

@@ -157,7 +157,7 @@ def run_learner(case: Case, device: str) -> tuple[Backtest, dict[str, Any]]:
 
 def run_own(case: Case) -> tuple[Backtest, dict[str, Any]]:
     market, battery = market_of(case.information, case.seed), Battery(max_cycles_per_day=case.cap)
-    settings = {"train_days": TRAIN, "validation_days": VALIDATION, "seed": case.seed, "with_critic": False}
+    settings = {"train_days": TRAIN, "validation_days": VALIDATION, "seed": case.seed, "with_critic": False, "with_risk_head": False}
     with tempfile.TemporaryDirectory() as folder:
         card = train(TrainingPlan.of(case.feature_set, market, battery=battery, **settings), Path(folder))
         policy = load_policy(folder)
