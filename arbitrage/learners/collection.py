@@ -126,7 +126,8 @@ class Collector:
         return made
 
     def _flat(self, observation: Any) -> Floats:
-        return np.asarray(observation, dtype=np.float32).reshape(self.env.num_envs, -1)
+        """A copy, for an environment may write its next observations into the same array."""
+        return np.array(observation, dtype=np.float32).reshape(self.env.num_envs, -1)
 
     def _for_env(self, taken: npt.NDArray[Any]) -> npt.NDArray[Any]:
         space = self.env.single_action_space
@@ -134,7 +135,8 @@ class Collector:
             return np.asarray(taken + space.start)
         assert isinstance(space, gymnasium.spaces.Box)
         stretched = space.low + (taken.reshape(-1, *space.shape) + 1.0) / 2.0 * (space.high - space.low)
-        return np.asarray(stretched.astype(space.dtype))
+        # Rounding may carry the end of the range past the bound by the last bit.
+        return np.asarray(np.clip(stretched, space.low, space.high).astype(space.dtype))
 
 
 @dataclass(frozen=True, slots=True)
