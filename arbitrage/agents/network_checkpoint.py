@@ -69,7 +69,7 @@ def network_policy_from(card: Card, tensors: Tensors, where: str) -> NetworkPoli
             publication_delay_min=int(card["publication_delay_min"]),
             name=card["name"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput([Fault(where, f"holds other tensors than this version serves: {error!r}")]) from error
@@ -82,12 +82,16 @@ def _arrays(network: PlainNetwork) -> Tensors:
 
 
 def _network(tensors: Tensors, prefix: str) -> PlainNetwork:
-    """The network stored under a prefix. Raises KeyError or ValueError if it is not whole."""
+    """The network stored under a prefix. Raises LookupError or ValueError if it is not whole."""
     own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     count = sum(name.startswith("weight") for name in own)
     weights = tuple(own[f"weight{k}"] for k in range(count))
     biases = tuple(own[f"bias{k}"] for k in range(count))
     sizes = [(len(own["mean"]), *(len(bias) for bias in biases[:-1])), tuple(len(bias) for bias in biases)]
-    if not count or [weight.shape for weight in weights] != list(zip(*sizes, strict=True)):
+    if (
+        not count
+        or own["std"].shape != own["mean"].shape
+        or [weight.shape for weight in weights] != list(zip(*sizes, strict=True))
+    ):
         raise ValueError(f"layers of {prefix.rstrip('.')} do not fit each other")
     return PlainNetwork(own["mean"], own["std"], float(own["limit"][0]), weights, biases)

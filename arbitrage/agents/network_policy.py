@@ -22,7 +22,7 @@ from arbitrage.agents.networks import affine
 from arbitrage.agents.policy import Intent
 from arbitrage.agents.suitability import mismatches, missing_sources
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.errors import Fault, refuse
 from arbitrage.market.tapes import Knowledge
 from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures, encode_battery
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
@@ -102,8 +102,25 @@ class NetworkPolicy:
             "state features": (self._state_is_known(), f"{self.state_features} need what a policy does not know"),
             "networks": (bool(self.critics) or self.actor is not None, "there is neither a critic nor an actor"),
             "critics": (not (self.continuous and self.critics), "of continuous actions are not served"),
+            "risk preference": (self._can_prefer(), f"{self.name} knows no outcomes to weigh"),
         }
-        refuse(Fault(name, message) for name, (holds, message) in rules.items() if not holds)
+        broken = [Fault(name, message) for name, (holds, message) in rules.items() if not holds]
+        refuse([*broken, *self._misfits()])
+
+    def _can_prefer(self) -> bool:
+        return self.preference.weight == 0.0 or (bool(self.critics) and self.head is not Head.EXPECTED)
+
+    def _misfits(self) -> list[Fault]:
+        """Networks that have other inputs or outputs than they are read with."""
+        inputs = len(self.features.names) + len(BATTERY_FEATURES[self.state_features])
+        networks = [("critic", critic, self.head is Head.EXPECTED) for critic in self.critics]
+        networks += [] if self.actor is None else [("actor", self.actor, not self.continuous)]
+        sizes = [(name, len(net.mean), len(net.biases[-1]), single) for name, net, single in networks]
+        faults = [Fault(name, f"has {seen} inputs, not {inputs}") for name, seen, _, _ in sizes if seen != inputs]
+        for name, _, outputs, single in sizes:
+            if outputs != _ACTIONS if single else name == "critic" and outputs % _ACTIONS:
+                faults.append(Fault(name, f"has {outputs} outputs for {_ACTIONS} actions"))
+        return faults
 
     def _state_is_known(self) -> bool:
         if self.state_features is FeatureSet.QUARTER_HOUR:
@@ -112,8 +129,6 @@ class NetworkPolicy:
 
     def with_risk_preference(self, preference: RiskPreference) -> NetworkPolicy:
         """The same, choosing by mean + weight x measure of the critic's outcomes. Raises BadInput if it has none."""
-        if preference.weight != 0.0 and (not self.critics or self.head is Head.EXPECTED):
-            raise BadInput([Fault("risk preference", f"{self.name} knows no outcomes to weigh")])
         return replace(self, preference=preference)
 
     def read(self, knowledge: Knowledge, battery: Battery) -> NetworkView:
