@@ -19,7 +19,10 @@ from arbitrage.learners.nets import Layout
 
 
 def networks_of(learner: Learner) -> dict[str, Any]:
-    """Critics, head, support, actor and kind of action of a learner, by the names of `NetworkPolicy`."""
+    """Critics, head, support, actor, kind of action and preference of a learner, by the names of `NetworkPolicy`.
+
+    Where an actor chooses, it has learned the preference itself.
+    """
     made: dict[str, Any] = {"continuous": not learner.problem.discrete}
     if isinstance(learner, CategoricalActor | GaussianActor):
         made["actor"] = _stack(learner, learner.actor_layout, learner.actor.flat)[0]
@@ -29,6 +32,8 @@ def networks_of(learner: Learner) -> dict[str, Any]:
         made["critics"] = _stack(learner, learner.critic_layout, learner.state.critic.flat)
     if isinstance(learner, DistributionalDQN | DistributionalDiscreteSAC):
         made |= _head(learner.config.form)
+    if isinstance(learner, DistributionalDQN) and learner.config.preference is not None:
+        made["preference"] = learner.config.preference
     if not isinstance(learner, EpsilonGreedy | CategoricalActor | GaussianActor):
         raise TypeError(f"{type(learner).__name__} has no form that is served")
     return made
