@@ -4,9 +4,11 @@ Law
 - The market does not depend on the battery, so what an action does to a battery and what the market does next are drawn
   apart and put together. What the battery does comes from the battery law, once, for a pool of states; a batch is a
   number of times, for each of them a few states, and for each of these all actions.
-- By the minute, an action is held to the end of its quarter-hour. All minutes of one are paid the same price, so that
-  whether to act in this minute is whether to act in the rest of them; but what it is worth stands out fifteen times as
-  clearly, and values travel from quarter-hour to quarter-hour. The agent still decides every minute.
+- By the minute, an action is held to the end of its quarter-hour: what it is worth stands out up to fifteen times as
+  clearly, and values travel from quarter-hour to quarter-hour. All minutes of one are paid the same price, so that
+  whether to act in this minute is mostly whether to act in the rest of them. Two things are lost: what waiting for the
+  price to show is worth where room or budget do not last the quarter-hour, and that the agent, which still decides
+  every minute, may change its mind later in it; so energy and cycles are valued as by one that decides once.
 """
 
 from __future__ import annotations
@@ -81,7 +83,10 @@ class CounterfactualSource:
         return self.config.times * self.config.states * self._moves.energy_mwh.shape[2]
 
     def standard(self) -> Standard:
-        """How the path's own features and the pool's states are standardised."""
+        """How the path's own features and the pool's states are standardised.
+
+        What never changes here, as the cycles used where there is no budget, says nothing: no weight learns from it.
+        """
         state = self._moves.state
         columns = [self._market.features[self._market.teaching], state]
         mean = torch.cat([part.mean(0) for part in columns])
@@ -89,7 +94,7 @@ class CounterfactualSource:
         minute = self._market.features.shape[1] + MINUTE_COLUMN
         mean[minute] = self._market.minute.mean()
         std[minute] = self._market.minute.std()
-        return Standard(mean, torch.where(std > 1e-6, std, 1.0), torch.tensor(INPUT_CLIP, device=self.device))
+        return Standard(mean, torch.where(std > 1e-6, std, torch.inf), torch.tensor(INPUT_CLIP, device=self.device))
 
     def update(self, learner: Learner) -> Report:
         """One update of the learner from a batch that is drawn here."""
