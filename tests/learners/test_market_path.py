@@ -24,7 +24,6 @@ from arbitrage.learners.market_path import (
     profit_by_span,
     state_features,
 )
-from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
 from arbitrage.observation import FeatureSet, MarketFeatures
@@ -158,7 +157,8 @@ def test_days_of_unlike_length_lived_side_by_side_earn_what_the_battery_law_give
 def random_agent(algorithm: Algorithm, path: MarketPath, seed: int) -> Learner:
     problem = Problem(inputs=path.inputs, actions=3 if algorithm.discrete else 1, discrete=algorithm.discrete)
     made = {"hidden": (8, 8)}
-    return opinionated(make_learner(algorithm, problem, made, seed, standard=standard_of(path), compiled=False))
+    learner = make_learner(algorithm, problem, made, seed, standard=standard_of(path), compiled=False)
+    return opinionated(learner, path.features)
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.DQN, Algorithm.QUANTILE_DISCRETE_SAC, Algorithm.SAC])
