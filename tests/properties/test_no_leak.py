@@ -14,6 +14,7 @@ from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
 from arbitrage.agents.closed_form_config import ClosedFormConfig
 from arbitrage.agents.lattice import LatticeSize
+from arbitrage.agents.network_policy import Head, NetworkPolicy, PlainNetwork
 from arbitrage.agents.network_training import NetworkConfig
 from arbitrage.agents.networks import Network
 from arbitrage.agents.policy import Intent, Policy
@@ -27,7 +28,7 @@ from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span, spans
 from arbitrage.market.tapes import PRICE, Knowledge, Tape
-from arbitrage.observation import MarketFeatures
+from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import brussels_midnight
 from tests.worlds import Clueless
 
@@ -52,7 +53,7 @@ def policies(market: MarketSeries) -> dict[str, Policy]:
     lesson = prepare_lesson(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
     fitted = fit_closed_form(lesson, config, seed=0)
     learned = ArbitragePolicy(BATTERY, size, fitted.stages[-1:], tuple(market.tapes), critic=random_critic())
-    return {policy.name: policy for policy in (Idle(), ThresholdRule(), SpreadRule(), learned)}
+    return {policy.name: policy for policy in (Idle(), ThresholdRule(), SpreadRule(), learned, random_network(market))}
 
 
 def random_critic() -> Network:
@@ -62,6 +63,18 @@ def random_critic() -> Network:
     shapes = ((inputs, width), width, (width, width), width, (width, outputs), outputs)
     weights = [random.normal(size=shape).astype(np.float32) for shape in shapes]
     return Network(np.zeros(inputs, dtype=np.float32), np.ones(inputs, dtype=np.float32), *weights)
+
+
+def random_network(market: MarketSeries) -> NetworkPolicy:
+    """A network that knows nothing, but decides and says something else of every state of the market."""
+    random, inputs = np.random.default_rng(1), len(MarketFeatures().names) + 3
+    shapes = ((inputs, 32), (32, 32), (32, 3 * 5))
+    weights = tuple(random.normal(size=shape).astype(np.float32) for shape in shapes)
+    biases = tuple(np.zeros(shape[1], dtype=np.float32) for shape in shapes)
+    scale = np.ones(inputs, dtype=np.float32)
+    critic = PlainNetwork(np.zeros(inputs, dtype=np.float32), scale, 4.0, weights, biases)
+    seen = {"features": MarketFeatures(), "state_features": FeatureSet.REFERENCE, "step_min": 15}
+    return NetworkPolicy(BATTERY, tuple(market.tapes), **seen, critics=(critic,), head=Head.QUANTILE)
 
 
 def decided_times(market: MarketSeries) -> np.ndarray:
@@ -104,7 +117,7 @@ def leaks(policy: Policy, market: MarketSeries, now: int, seed: int) -> bool:
     return decisions(policy, market, now) != decisions(policy, scramble(market, now, seed), now)
 
 
-@pytest.mark.parametrize("name", ["idle", "threshold", "spread", "learned"])
+@pytest.mark.parametrize("name", ["idle", "threshold", "spread", "learned", "network"])
 @settings(max_examples=12, deadline=None)
 @given(minute=MOMENTS, seed=SEEDS)
 def test_no_decision_rests_on_what_is_published_later(
@@ -113,13 +126,13 @@ def test_no_decision_rests_on_what_is_published_later(
     assert not leaks(policies[name], market, int(decided_times(market)[0]) + minute, seed)
 
 
-@pytest.mark.parametrize("name", ["threshold", "spread", "learned"])
+@pytest.mark.parametrize("name", ["threshold", "spread", "learned", "network"])
 def test_the_policies_that_are_tried_do_move_energy_both_ways(
     policies: dict[str, Policy], market: MarketSeries, name: str
 ) -> None:
     answers = decisions(policies[name], market, 10**9)
     assert {decision.action for decision, _ in answers} == {"charge", "idle", "discharge"}
-    assert len({outcomes for _, outcomes in answers}) == (len(answers) if name == "learned" else 1)
+    assert len({outcomes for _, outcomes in answers}) == (len(answers) if name in ("learned", "network") else 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +175,7 @@ def test_a_planted_leak_is_caught(market: MarketSeries) -> None:
     assert not any(leaks(Peeking(ahead=-1), market, now, seed) for seed in range(5))
 
 
-@pytest.mark.parametrize("name", ["idle", "threshold", "spread", "learned"])
+@pytest.mark.parametrize("name", ["idle", "threshold", "spread", "learned", "network"])
 def test_a_time_read_alone_is_decided_to_the_last_bit_as_in_a_batch(
     policies: dict[str, Policy], market: MarketSeries, name: str
 ) -> None:
@@ -177,7 +190,7 @@ def test_a_time_read_alone_is_decided_to_the_last_bit_as_in_a_batch(
 
 @settings(max_examples=6, deadline=None)
 @given(minute=MOMENTS, seed=SEEDS)
-@pytest.mark.parametrize("name", ["threshold", "learned"])
+@pytest.mark.parametrize("name", ["threshold", "learned", "network"])
 def test_no_power_asked_for_in_a_backtest_rests_on_what_is_published_later(
     policies: dict[str, Policy], market: MarketSeries, name: str, minute: int, seed: int
 ) -> None:
