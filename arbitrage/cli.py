@@ -63,6 +63,7 @@ from arbitrage.cli_options import (
     price_stage,
     risk_choice,
     selection_of,
+    time_range,
     time_to_decide,
     write_json,
 )
@@ -76,7 +77,7 @@ from arbitrage.market.sample import sample_files
 from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.market.tapes import DAY_AHEAD
-from arbitrage.quarter_hour import epoch_minute, utc_timestamps
+from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.strategies import Trial, decision_step_min, find_policy, risk_facts, try_strategy
 from arbitrage.training import TrainingPlan, code_revision, train
 
@@ -309,18 +310,13 @@ def train_command(
         battery=options.battery(None),
         train_days=DaysOfMonth.parse(train_days),
         validation_days=DaysOfMonth.parse(validation_days),
-        **_within(start, end),
+        **time_range(start, end),
         soc_reset=soc_reset or SocReset.DAILY,
         seed=seed,
         members=members,
         **({} if risk_head is None else {"with_risk_head": risk_head}),
     )
     _train_and_tell(plan, seeds, workers, out, json_out)
-
-
-def _within(start: str | None, end: str | None) -> dict[str, int]:
-    """The bounds that were given, as epoch minutes."""
-    return {name: epoch_minute(text) for name, text in (("start", start), ("end", end)) if text is not None}
 
 
 def _train_and_tell(

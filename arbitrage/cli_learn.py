@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -29,11 +29,14 @@ from arbitrage.cli_options import (
     StartTime,
     StopTime,
     WearCost,
+    time_range,
     write_json,
 )
 from arbitrage.market.splits import DaysOfMonth
-from arbitrage.quarter_hour import epoch_minute
 from arbitrage.training import TrainingPlan
+
+if TYPE_CHECKING:
+    from arbitrage.learners.algorithms import Algorithm
 
 stderr = Console(stderr=True)
 stdout = Console()
@@ -71,6 +74,9 @@ def learn_command(
     json_out: JsonOut = None,
 ) -> None:
     """Train a neural agent (DQN, SAC and their distributional kin) on counterfactual transitions of past prices."""
+    from arbitrage.learners.algorithms import named_algorithm
+
+    chosen = named_algorithm(algorithm)
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
@@ -80,14 +86,12 @@ def learn_command(
         battery=options.battery(None),
         train_days=DaysOfMonth.parse(train_days),
         validation_days=DaysOfMonth.parse(validation_days),
-        start=None if start is None else epoch_minute(start),
-        end=None if end is None else epoch_minute(end),
+        **time_range(start, end),
         seed=seed,
         with_critic=False,
     )
     settings = {"updates": updates, "device": device, "compiled": compiled}
-    card = _learn(days, algorithm, settings, out, tensorboard)
-    _show(card, out, json_out)
+    _show(_learn(days, chosen, settings, out, tensorboard), out, json_out)
 
 
 def _show(card: dict[str, Any], out: Path, json_out: str | None) -> None:
@@ -98,14 +102,13 @@ def _show(card: dict[str, Any], out: Path, json_out: str | None) -> None:
 
 
 def _learn(
-    days: TrainingPlan, algorithm: str, settings: dict[str, Any], out: Path, tensorboard: Path | None
+    days: TrainingPlan, algorithm: Algorithm, settings: dict[str, Any], out: Path, tensorboard: Path | None
 ) -> dict[str, Any]:
     """Train with live figures; torch is loaded no sooner than here."""
     from arbitrage.learner_training import LearnerPlan, train_learner
-    from arbitrage.learners.algorithms import named_algorithm
     from arbitrage.learners.watching import Figures, tensorboard_sink
 
-    plan = LearnerPlan(days=days, algorithm=named_algorithm(algorithm), **settings)
+    plan = LearnerPlan(days=days, algorithm=algorithm, **settings)
     to_board = None if tensorboard is None else tensorboard_sink(tensorboard)
     with _live(algorithm, plan.updates) as (progress, task):
 
@@ -117,7 +120,7 @@ def _learn(
                 to_board(update, figures)
 
         try:
-            return train_learner(plan, out, tell)
+            return train_learner(plan, out, tell, lambda text: stderr.print(f"warning: {text}", markup=False))
         except KeyboardInterrupt:
             stderr.print("interrupted; the same command goes on from here", highlight=False)
             raise

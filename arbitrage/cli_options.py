@@ -187,6 +187,11 @@ def selection_of(
     return select(market, start=start, end=end, days_of_month=days, soc_reset=reset), reset
 
 
+def time_range(start: str | None, end: str | None) -> dict[str, Any]:
+    """`start` and `end` as far as they were given, as epoch minutes. Raises BadInput."""
+    return {name: epoch_minute(text) for name, text in (("start", start), ("end", end)) if text is not None}
+
+
 def time_to_decide(market: MarketSeries, at: str | None, step_min: int) -> int:
     """The time to decide: the one named, or when the newest record is out. Raises BadInput outside the market."""
     first, after = int(market.quarter_hours[0]), int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR

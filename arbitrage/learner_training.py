@@ -10,8 +10,8 @@ Law
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import shutil
 import time
 from collections.abc import Callable
@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from arbitrage.agents.network_checkpoint import save_network_policy
@@ -32,12 +34,12 @@ from arbitrage.learners.counterfactual_source import DISCRETE_SHARES, Counterfac
 from arbitrage.learners.export import networks_of
 from arbitrage.learners.learner import Learner, Report
 from arbitrage.learners.market_path import STATE_FEATURES, MarketPath, lay_market_path, profit_by_span
-from arbitrage.learners.watching import Sink, figures_of, refuse_divergence
+from arbitrage.learners.watching import Diverged, Sink, figures_of, refuse_collapse, refuse_divergence
 from arbitrage.market.splits import SocReset
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from arbitrage.training import TrainingPlan, provenance
 
-_WORK_FILE = ".work.pickle"
+_WORK_FILE = ".work.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class LearnerPlan:
             "device": (self.device in ("cpu", "cuda") and not gpu_missing, f"{self.device} is not at hand here"),
             "compiler": (
                 not compiler_missing,
-                "no C++ compiler (g++, clang++) is at hand; install one, or do not compile",
+                "no C++ compiler is at hand (g++, or what CXX names); install one, or do not compile",
             ),
         }
         refuse(Fault(name, message) for name, (holds, message) in rules.items() if not holds)
@@ -129,6 +131,7 @@ class LearnerTraining:
         if figures["validation_eur_per_day"] > progress.best_eur_per_day:
             progress.best_eur_per_day, progress.best = figures["validation_eur_per_day"], self._copy()
         tell(progress.updates, figures)
+        refuse_collapse(progress.updates, [earned for _, earned in progress.judged])
 
     def validate(self) -> float:
         """EUR a day on the validation days by the agent as it stands."""
@@ -155,41 +158,72 @@ class LearnerTraining:
 
     def save(self, path: Path) -> None:
         """Keep everything that is needed to go on bit for bit."""
-        kept = {"plan": fingerprint(self.plan), "progress": self.progress, "learner": self.learner.tensors()}
-        write_whole(path, pickle.dumps(kept))
+        progress = self.progress
+        tensors = {f"learner.{name}": tensor.cpu() for name, tensor in self.learner.tensors().items()}
+        tensors |= {f"best.{name}": tensor.cpu() for name, tensor in progress.best.items()}
+        told = {"updates": progress.updates, "best_eur_per_day": progress.best_eur_per_day, "judged": progress.judged}
+        metadata = {"plan": fingerprint(self.plan), "progress": json.dumps(told)}
+        write_whole(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 
     def resume(self, path: Path) -> bool:
-        """Go on from a file of the same plan, if it is one; read none but your own, for it holds pickled objects."""
-        kept = pickle.loads(path.read_bytes())
-        if kept["plan"] != fingerprint(self.plan):
+        """Go on from a file of the same plan, if it is one; says whether it was."""
+        with safe_open(path, framework="pt") as kept:
+            metadata = kept.metadata()
+            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 (not a dictionary)
+        if metadata["plan"] != fingerprint(self.plan):
             return False
-        self.learner.load(kept["learner"])
-        self.progress = kept["progress"]
+        self.learner.load(_part(tensors, "learner."))
+        told = json.loads(metadata["progress"])
+        judged = [(int(update), float(earned)) for update, earned in told["judged"]]
+        best = {name: tensor.to(self._home(name)) for name, tensor in _part(tensors, "best.").items()}
+        self.progress = _Progress(told["updates"], told["best_eur_per_day"], best, judged)
         return True
+
+    def _home(self, name: str) -> torch.device:
+        """Where a tensor of the learner lives."""
+        return self.learner.tensors()[name].device
 
     def _copy(self) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in self.learner.tensors().items()}
 
 
-def train_learner(plan: LearnerPlan, directory: Path, tell: Sink = lambda _step, _figures: None) -> Card:
-    """Train into a directory and return the policy's card; call again after an interruption to go on."""
+def train_learner(
+    plan: LearnerPlan,
+    directory: Path,
+    tell: Sink = lambda _step, _figures: None,
+    warn: Callable[[str], None] = lambda _text: None,
+) -> Card:
+    """Train into a directory and return the policy's card; call again after an interruption to go on.
+
+    Raises Diverged; the best agent before that is written all the same, if there was one.
+    """
     began = time.perf_counter()
     directory.mkdir(parents=True, exist_ok=True)
     training, work = LearnerTraining(plan), directory / _WORK_FILE
-    if work.exists():
-        training.resume(work)
-    while training.progress.updates < plan.updates:
-        training.run(training.progress.updates + plan.judge_every, tell)
-        training.save(work)
+    if work.exists() and not training.resume(work):
+        warn(f"{work} belongs to another plan or another version of the program; training begins anew")
+    try:
+        while training.progress.updates < plan.updates:
+            training.run(training.progress.updates + plan.judge_every, tell)
+            training.save(work)
+    except Diverged:
+        if training.progress.judged:
+            save_network_policy(directory, training.policy(), _about(plan, training, time.perf_counter() - began))
+        work.unlink(missing_ok=True)
+        raise
     card = save_network_policy(directory, training.policy(), _about(plan, training, time.perf_counter() - began))
     work.unlink(missing_ok=True)
     return card
 
 
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def cpp_compiler() -> str | None:
-    """The compiler that torch turns updates into machine code with on a processor, None where there is none."""
-    named = os.environ.get("CXX")
-    return shutil.which(named) if named else shutil.which("g++") or shutil.which("clang++")
+    """The compiler that torch makes machine code of updates with on a processor, None where there is none."""
+    named = os.environ.get("CXX", "g++").split()
+    return shutil.which(named[0]) if named else None
 
 
 def shares_of(learner: Learner) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:

@@ -192,7 +192,7 @@ class Best:
 class Clock(BaseCallback):
     """Stops when the learning time is over, looks at the validation days on the way, and lets exploration fall."""
 
-    TIMED: ClassVar = time.perf_counter
+    TIMED: ClassVar = time.process_time
 
     def __init__(self, seconds: float, settings: Settings, look: Callable[[float, int], None]) -> None:
         super().__init__()

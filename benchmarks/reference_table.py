@@ -10,7 +10,7 @@ tested once on days 26-31. Intervals are 95 %, over days of the mean over seeds.
 again. Reconstructed minutes are drawn around the real final prices: nobody earned these sums, and the published figures
 rest on genuine minutes.
 
-    python benchmarks/reference_table.py [--seeds 5] [--only TEXT ...] [--workers 2] [--device cpu] [--json OUT]
+    python benchmarks/reference_table.py [--seeds 5] [--only TEXT ...] [--times 128] [--device cpu] [--json OUT]
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from arbitrage.battery import Battery
 from arbitrage.learner_training import LearnerPlan, LearnerTraining, lay_paths
 from arbitrage.learners.algorithms import Algorithm
 from arbitrage.learners.counterfactual_source import CounterfactualConfig
+from arbitrage.learners.critics import QuantileForm
 from arbitrage.learners.market_path import MarketPath
 from arbitrage.market.elia import read_market
 from arbitrage.market.reconstructed_market import with_reconstructed_minutes
@@ -67,10 +68,10 @@ RISK_AVERSE = RiskPreference(RiskMeasure.VAR, 0.1, 3.0)
 UPDATES, JUDGE_EVERY = 6_000, 500
 SETTINGS: dict[str, dict[str, Any]] = {
     "dqn": {},
-    "quantile-dqn": {},
+    "quantile-dqn": {"form": QuantileForm(threshold=1.0)},
     "categorical-dqn": {},
     "discrete-sac": {"clip_reach": None, "entropy_target_fraction": 0.1},
-    "quantile-discrete-sac": {},
+    "quantile-discrete-sac": {"form": QuantileForm(threshold=1.0)},
     "categorical-discrete-sac": {"entropy_target_fraction": 0.1, "actor_learning_rate": 1e-3},
 }
 """Chosen on validation days 21-25 at one seed; what is not named is the default."""
@@ -86,10 +87,13 @@ class Case:
     agent: str
     cap: float | None
     seed: int
+    times: int = 0
+    """Recorded times in a batch; each comes with two states and three actions. 0: nothing is learned by gradients."""
 
     @property
     def name(self) -> str:
-        return f"{self.information}-{self.agent}-{self.cap}-{self.seed}".replace(" ", "_").replace(",", "")
+        named = f"{self.information}-{self.agent}-{self.cap}-{self.seed}".replace(" ", "_").replace(",", "")
+        return f"{named}-times{self.times}" if self.times else named
 
     @property
     def feature_set(self) -> FeatureSet:
@@ -130,12 +134,12 @@ def run_learner(case: Case, device: str) -> tuple[Backtest, dict[str, Any]]:
     days = plan_of(case)
     name, settings = case.agent, {}
     if name == AVERSE:
-        name, settings = "quantile-discrete-sac", {"preference": RISK_AVERSE}
+        name, settings = "quantile-discrete-sac", {"preference": RISK_AVERSE, "form": QuantileForm(threshold=0.1)}
     plan = LearnerPlan(
         days=days,
         algorithm=Algorithm(name),
         settings={**SETTINGS[name], **settings},
-        source=CounterfactualConfig(times=1024) if device == "cuda" else CounterfactualConfig(),
+        source=CounterfactualConfig(times=case.times),
         updates=UPDATES,
         judge_every=JUDGE_EVERY,
         device=device,
@@ -157,7 +161,13 @@ def run_learner(case: Case, device: str) -> tuple[Backtest, dict[str, Any]]:
 
 def run_own(case: Case) -> tuple[Backtest, dict[str, Any]]:
     market, battery = market_of(case.information, case.seed), Battery(max_cycles_per_day=case.cap)
-    settings = {"train_days": TRAIN, "validation_days": VALIDATION, "seed": case.seed, "with_critic": False, "with_risk_head": False}
+    settings = {
+        "train_days": TRAIN,
+        "validation_days": VALIDATION,
+        "seed": case.seed,
+        "with_critic": False,
+        "with_risk_head": False,
+    }
     with tempfile.TemporaryDirectory() as folder:
         card = train(TrainingPlan.of(case.feature_set, market, battery=battery, **settings), Path(folder))
         policy = load_policy(folder)
@@ -188,7 +198,9 @@ def run_case(case: Case, folder: Path, device: str) -> dict[str, Any]:
     answer = {
         **asdict(case),
         **about,
-        "device": device,
+        "device": device if case.times else "cpu",
+        "updates": UPDATES if case.times else 0,
+        "code_revision": code_revision(),
         "daily_eur": [round(value, 6) for value in daily_profit_eur(result.ledger).tolist()],
         "cycles_per_day": figures["cycles_per_day"],
         "violations": figures["violations"],
@@ -211,7 +223,7 @@ def groups_of(asked: list[Case]) -> list[list[Case]]:
     return list(groups.values())
 
 
-def cases(seeds: int) -> list[Case]:
+def cases(seeds: int, times: int) -> list[Case]:
     """All runs, those of one information and seed together, for they share the market."""
     made = []
     few = min(seeds, 3)
@@ -225,7 +237,12 @@ def cases(seeds: int) -> list[Case]:
             agents += CATEGORICAL
         if information == "reference matched":
             agents.append(AVERSE)
-        made += [Case(information, agent, cap, seed) for seed in range(count) for cap in CAPS for agent in agents]
+        made += [
+            Case(information, agent, cap, seed, 0 if agent == OWN else times)
+            for seed in range(count)
+            for cap in CAPS
+            for agent in agents
+        ]
     for cap in CAPS:
         made += [Case(QUARTERS, name, cap, 0) for name in ("idle", "threshold", "spread", "perfect-foresight")]
         made.append(Case("full matched", "minute-spread", cap, 0))
@@ -239,6 +256,8 @@ def row_of(own: list[dict[str, Any]], ceiling: float | None) -> dict[str, Any]:
         "information": own[0]["information"],
         "cap": own[0]["cap"],
         "agent": own[0]["agent"],
+        "batch": own[0]["times"] * 6,
+        "code_revisions": sorted({str(result["code_revision"]) for result in own}),
         "seeds": daily.shape[1],
         "profit_eur_per_day": mean,
         "by_seed": [round(float(value), 1) for value in daily.mean()],
@@ -253,7 +272,8 @@ def row_of(own: list[dict[str, Any]], ceiling: float | None) -> dict[str, Any]:
 def rows_of(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for result in results:
-        groups.setdefault((result["cap"], result["information"], result["agent"]), []).append(result)
+        key = (result["cap"], result["information"], result["agent"], result["times"])
+        groups.setdefault(key, []).append(result)
     ceilings = {
         key[0]: float(np.mean(own[0]["daily_eur"])) for key, own in groups.items() if key[2] == "perfect-foresight"
     }
@@ -266,6 +286,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         table = Table(
             "information",
             "agent",
+            "batch",
             "seeds",
             "EUR/day",
             "95 % (days)",
@@ -276,11 +297,12 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
             title=title,
         )
         for name, value in PUBLISHED[cap].items():
-            table.add_row("published, genuine minutes", name, "1", f"{value:,.1f}", "", "", "", "", "")
+            table.add_row("published, genuine minutes", name, "16384", "1", f"{value:,.1f}", "", "", "", "", "")
         for row in (row for row in rows if row["cap"] == cap):
             table.add_row(
                 row["information"],
                 row["agent"],
+                str(row["batch"] or ""),
                 str(row["seeds"]),
                 f"{row['profit_eur_per_day']:,.1f}",
                 "{:,.0f} to {:,.0f}".format(*row["interval"]),
@@ -298,11 +320,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[""], help="runs whose name holds one of these")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--times", type=int, default=128, help="recorded times in a batch; a GPU takes more")
     parser.add_argument("--kept", type=Path, default=Path("runs/reference_table"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     arguments.kept.mkdir(parents=True, exist_ok=True)
-    asked = [case for case in cases(arguments.seeds) if any(text in case.name for text in arguments.only)]
+    asked = [
+        case for case in cases(arguments.seeds, arguments.times) if any(text in case.name for text in arguments.only)
+    ]
     results = []
     with Progress(console=console) as progress, ProcessPoolExecutor(arguments.workers) as pool:
         task = progress.add_task("runs", total=len(asked))

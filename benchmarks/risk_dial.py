@@ -151,6 +151,7 @@ def run_case(case: Case) -> dict[str, Any]:
             end=epoch_minute(TEST),
             soc_reset=SocReset.NEVER,
             seed=case.run,
+            with_risk_head=True,
         )
         train(plan, Path(folder))
         policy = load_policy(folder)

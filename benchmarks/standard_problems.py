@@ -31,6 +31,7 @@ from arbitrage.learners.collection import CollectionConfig
 from arbitrage.learners.critics import CategoricalForm, QuantileForm
 from arbitrage.learners.lived import LivedConfig, LivedTraining, mean_return
 from arbitrage.learners.replay import ReplayConfig
+from arbitrage.training import code_revision
 
 EPISODES = 100
 COPIES = 20
@@ -98,6 +99,7 @@ def live_library(name: str, seed: int, judge: Judge) -> None:
     """Train one of the library's."""
     from sb3_contrib import QRDQN
     from stable_baselines3 import DQN, SAC
+    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
 
@@ -123,10 +125,16 @@ def live_library(name: str, seed: int, judge: Judge) -> None:
     }
     model = makers[name]()
     trial = make_vec_env(goal.environment, n_envs=COPIES, seed=10_000 + seed)
-    for steps in range(goal.judge_every, goal.steps + 1, goal.judge_every):
-        left = steps - model.num_timesteps
-        model.learn(max(left, 0), reset_num_timesteps=model.num_timesteps == 0)
-        judge(steps, lambda: float(evaluate_policy(model, trial, n_eval_episodes=EPISODES)[0]))
+
+    class Judging(BaseCallback):
+        """Stops the clock at every look; one call of `learn` keeps the library's schedules as they are meant."""
+
+        def _on_step(self) -> bool:
+            if self.num_timesteps % goal.judge_every == 0:
+                judge(self.num_timesteps, lambda: float(evaluate_policy(model, trial, n_eval_episodes=EPISODES)[0]))
+            return True
+
+    model.learn(goal.steps, callback=Judging())
 
 
 def run_case(name: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -158,6 +166,7 @@ def run_case(name: str, seed: int, folder: Path) -> dict[str, Any]:
         "reached_at": next((steps for steps, value in curve if value >= goal.mean_return), None),
         "best": max(value for _, value in curve),
         "last": curve[-1][1],
+        "code_revision": code_revision(),
     }
     path.write_text(json.dumps(answer))
     return answer
@@ -173,6 +182,8 @@ def rows_of(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 "goal": own[0]["goal"],
                 "seeds": len(own),
                 "seeds_that_reach_it": sum(result["reached_at"] is not None for result in own),
+                "seeds_there_at_the_end": sum(result["last"] >= result["goal"] for result in own),
+                "code_revisions": sorted({str(result.get("code_revision")) for result in own}),
                 "reached_at": sorted((r["reached_at"] for r in own), key=lambda steps: (steps is None, steps)),
                 "best_by_seed": sorted(round(result["best"], 1) for result in own),
                 "last_by_seed": sorted(round(result["last"], 1) for result in own),
@@ -181,13 +192,16 @@ def rows_of(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    table = Table("learner", "environment", "goal", "seeds there", "steps to it", "best", "last", "s a run")
+    table = Table(
+        "learner", "environment", "goal", "seeds there", "at the end", "steps to it", "best", "last", "s a run"
+    )
     for row in rows:
         table.add_row(
             row["learner"],
             row["environment"],
             f"{row['goal']:.0f}",
             f"{row['seeds_that_reach_it']} of {row['seeds']}",
+            str(row["seeds_there_at_the_end"]),
             ", ".join("-" if steps is None else f"{steps // 1000}k" for steps in row["reached_at"]),
             f"{row['best_by_seed'][0]} to {row['best_by_seed'][-1]}",
             f"{row['last_by_seed'][0]} to {row['last_by_seed'][-1]}",

@@ -24,6 +24,8 @@ from arbitrage.observation import FeatureSet, MarketFeatures
 SCHEMA_VERSION = 1
 TENSORS_FILE = "policy.safetensors"
 CARD_FILE = "card.json"
+SETTING_FILE = "risk.json"
+"""Where somebody's setting of the risk dial stands; a policy written anew begins without one."""
 
 Card = dict[str, Any]
 Tensors = dict[str, npt.NDArray[Any]]
@@ -37,6 +39,7 @@ def write_policy_files(directory: Path, tensors: Tensors, card: Card) -> Card:
     content = save(tensors)
     card = {"schema_version": SCHEMA_VERSION, "tensors_sha256": hashlib.sha256(content).hexdigest(), **card}
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / SETTING_FILE).unlink(missing_ok=True)
     write_whole(directory / TENSORS_FILE, content)
     write_whole(directory / CARD_FILE, json.dumps(card, indent=2, sort_keys=True).encode())
     return card

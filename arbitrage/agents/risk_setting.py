@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.network_policy import NetworkPolicy
+from arbitrage.agents.policy_files import SETTING_FILE, write_whole
 from arbitrage.agents.risk_head import AdvantageSize, RiskHead
 from arbitrage.errors import BadInput, Fault
 from arbitrage.risk import RiskPreference
 
-SETTING_FILE = "risk.json"
 _NAMES = ("risk_aversion", "risk_preference")
 _TENSORS = "risk."
 
@@ -49,7 +49,7 @@ def head_from_tensors(tensors: Tensors, where: str) -> RiskHead | None:
 def write_setting(directory: Path, policy: AnyPolicy) -> Path:
     """Write how the policy's risk is set beside its files, for whoever loads it next; returns the file."""
     path = directory / SETTING_FILE
-    path.write_text(json.dumps(risk_setting(policy), indent=2) + "\n")
+    write_whole(path, (json.dumps(risk_setting(policy), indent=2) + "\n").encode())
     return path
 
 

@@ -96,7 +96,9 @@ class CategoricalActor(Learner):
     def act(self, observations: Tensor, progress: float) -> tuple[Tensor, Tensor]:  # noqa: ARG002 (draws throughout)
         """Drawn from the policy."""
         log = self.current_log(self.standard(observations))
-        return torch.multinomial(log.exp(), 1, generator=self.generator)[:, 0], entropy(log)
+        # A policy that is no number any more draws evenly, so that who watches the training can say why it stops.
+        shares = log.exp().nan_to_num(nan=1.0)
+        return torch.multinomial(shares, 1, generator=self.generator)[:, 0], entropy(log)
 
     @torch.no_grad()
     def act_greedily(self, observations: Tensor) -> Tensor:

@@ -38,7 +38,11 @@ class Algorithm(StrEnum):
 
 
 DEFAULT_SUPPORT = (-50.0, 50.0)
-"""Of categorical critics, in the learner's unit; 5,000 EUR each way where rewards are in units of 100 EUR."""
+"""Of categorical critics, in the learner's unit: the reference's 5,000 EUR each way where rewards are in units of 100.
+
+With 51 atoms that is 200 EUR an atom, coarse against rewards of some EUR: quantiles suit this market better."""
+_FINE = QuantileForm(threshold=0.1)
+"""Quantiles to within 10 EUR where rewards are in units of 100; a wider threshold draws them to the mean."""
 
 _Maker = tuple[Callable[..., Any], Callable[..., Learner], dict[str, Any]]
 _MAKERS: dict[Algorithm, _Maker] = {
@@ -48,7 +52,7 @@ _MAKERS: dict[Algorithm, _Maker] = {
         DistributionalDQN,
         {"form": CategoricalForm(lowest=DEFAULT_SUPPORT[0], highest=DEFAULT_SUPPORT[1])},
     ),
-    Algorithm.QUANTILE_DQN: (DistributionalDQNConfig, DistributionalDQN, {"form": QuantileForm()}),
+    Algorithm.QUANTILE_DQN: (DistributionalDQNConfig, DistributionalDQN, {"form": _FINE}),
     Algorithm.DISCRETE_SAC: (DiscreteSACConfig, DiscreteSAC, {}),
     Algorithm.CATEGORICAL_DISCRETE_SAC: (
         DistributionalDiscreteSACConfig,
@@ -58,7 +62,7 @@ _MAKERS: dict[Algorithm, _Maker] = {
     Algorithm.QUANTILE_DISCRETE_SAC: (
         DistributionalDiscreteSACConfig,
         DistributionalDiscreteSAC,
-        {"form": QuantileForm()},
+        {"form": _FINE},
     ),
     Algorithm.SAC: (SACConfig, SAC, {}),
     Algorithm.DSAC: (DSACConfig, DSAC, {}),

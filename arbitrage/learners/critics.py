@@ -15,7 +15,7 @@ from torch import Tensor
 
 from arbitrage.learners.losses import (
     cross_entropy,
-    inverse_cumulative,
+    equal_slices,
     midpoints,
     project,
     pseudo_loss,
@@ -97,9 +97,8 @@ class CategoricalForm:
         return self.support(raw.device).expand_as(shares), shares
 
     def outcomes(self, raw: Tensor) -> Tensor:
-        """The support read at equally spaced fractions of the mass."""
-        fractions = midpoints(self.outputs, raw.device)
-        return inverse_cumulative(torch.softmax(raw, -1), self.support(raw.device), fractions)
+        """Mean positions of equal slices of the mass."""
+        return equal_slices(torch.softmax(raw, -1), self.support(raw.device))
 
     def mean(self, raw: Tensor) -> Tensor:
         """Mean position."""

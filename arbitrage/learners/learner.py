@@ -70,13 +70,14 @@ class Learner(ABC):
     ) -> None:
         self.problem = problem
         self.device = torch.device(device)
-        begin = torch.Generator().manual_seed(seed)
+        begin = torch.Generator().manual_seed(seed + _WEIGHTS_SEED)
         self.state = _to(self.begin(begin), self.device)
         self.standard = Standard(*(part.to(self.device) for part in standard or as_they_are(problem.inputs)))
         self.generator = torch.Generator(self.device).manual_seed(seed)
         step: Callable[..., Report] = self._learn
         if compiled:
-            step = torch.compile(_with_own_code(self._learn), fullgraph=True, dynamic=False)
+            options: dict[str, Any] = {"cpp_wrapper": True} if self.device.type == "cpu" else {}
+            step = torch.compile(_with_own_code(self._learn), fullgraph=True, dynamic=False, options=options)
         self._step = _Recorded(step) if self.device.type == "cuda" else step
 
     @abstractmethod
@@ -184,3 +185,5 @@ class _Recorded:
 
 
 _WARM_UP_CALLS = 3
+_WEIGHTS_SEED = 1_000_003
+"""First weights and exploration do not share a stream of numbers."""

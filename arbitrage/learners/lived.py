@@ -17,6 +17,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from arbitrage.agents.checkpoint import write_whole
+from arbitrage.errors import BadInput, Fault
 from arbitrage.learners.collection import CollectionConfig, Collector
 from arbitrage.learners.learner import Learner, Problem, Report
 from arbitrage.learners.replay import Replay, ReplayConfig
@@ -85,7 +86,7 @@ class LivedTraining:
         refuse_divergence(self.steps, figures, self.config.largest_value)
 
     def save(self, path: Path) -> None:
-        """Keep everything that is needed to go on bit for bit. Raises TypeError if the environment cannot be kept."""
+        """Keep everything that is needed to go on bit for bit. Raises BadInput if the environment cannot be pickled."""
         kept = {
             "learner": self.learner.tensors(),
             "replay": self.replay.tensors(),
@@ -93,7 +94,13 @@ class LivedTraining:
             "steps": self.steps,
             "updates_due": self._updates_due,
         }
-        write_whole(path, pickle.dumps(kept))
+        try:
+            content = pickle.dumps(kept)
+        except (AttributeError, TypeError, pickle.PicklingError) as reason:
+            raise BadInput(
+                [Fault("environment", f"cannot be pickled, so the training cannot be kept: {reason}")]
+            ) from None
+        write_whole(path, content)
 
     def resume(self, path: Path) -> None:
         """Go on from a file that `save` wrote; read none but your own, for it holds pickled objects."""

@@ -67,10 +67,18 @@ def cross_entropy(logits: Tensor, target_shares: Tensor) -> Tensor:
     return -(target_shares * torch.log_softmax(logits, -1)).sum(-1)
 
 
-def inverse_cumulative(shares: Tensor, support: Tensor, fractions: Tensor) -> Tensor:
-    """Quantiles [..., K] at the fractions [K] of a categorical distribution with shares [..., N] on support [N]."""
-    reached = shares.cumsum(-1)[..., None, :] < fractions[:, None] - 1e-6
-    return support[reached.sum(-1).clamp(max=len(support) - 1)]
+def equal_slices(shares: Tensor, support: Tensor) -> Tensor:
+    """Mean position of each N-th of the mass, lowest first, shape [..., N]: equally likely outcomes of the same mean.
+
+    shares: [..., N], adding up to 1, of a categorical distribution on the support [N], ascending. Neither the mean nor
+    the tails are rounded to the support.
+    """
+    count = support.shape[0]
+    edges = torch.arange(count + 1, dtype=torch.float32, device=support.device) / count
+    before = shares.cumsum(-1) - shares
+    taken = torch.minimum((edges[:, None] - before[..., None, :]).clamp(min=0.0), shares[..., None, :])
+    worth = (taken * support).sum(-1)
+    return (worth[..., 1:] - worth[..., :-1]) * count
 
 
 def clipped_value_loss(value: Tensor, anchor: Tensor, target: Tensor, reach: float) -> Tensor:

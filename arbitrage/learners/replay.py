@@ -1,6 +1,7 @@
 """Replay of lived transitions: room made once, drawn uniformly or by priority.
 
-Law: what is drawn depends on the learner's generator alone. Priorities are (error + least) ** exponent, new transitions
+Law: what is drawn depends on the learner's generator alone (on a processor: a GPU sums
+priorities in no fixed order). Priorities are (error + least) ** exponent, new transitions
 have the largest so far, and weights undo the bias in so far as `correction` says (Schaul and others, 2016).
 """
 

@@ -7,7 +7,7 @@ that says what and where; what was kept before stays.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from arbitrage.errors import BadInput, Fault
@@ -34,6 +34,18 @@ def refuse_divergence(step: int, figures: Figures, largest_value: float) -> None
         broken.append(f"a value is {figures['value_largest']:.3g}, beyond {largest_value:.3g}")
     if broken:
         raise Diverged(f"training diverged at step {step}: {'; '.join(broken)}")
+
+
+def refuse_collapse(step: int, earned: Sequence[float]) -> None:
+    """Raise Diverged where the newest looks all earned next to nothing of what an earlier one did, in order of time."""
+    best = max(earned, default=0.0)
+    newest = earned[-_LOOKS_OF_COLLAPSE:]
+    if len(newest) == _LOOKS_OF_COLLAPSE and max(newest) < _COLLAPSED_FRACTION * best:
+        raise Diverged(f"training collapsed at step {step}: from {best:,.1f} to at most {max(newest):,.1f} since")
+
+
+_LOOKS_OF_COLLAPSE = 8
+_COLLAPSED_FRACTION = 0.1
 
 
 def tensorboard_sink(directory: Path) -> Sink:
