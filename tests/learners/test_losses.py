@@ -17,9 +17,9 @@ from arbitrage.learners.losses import (
     clipped_value_loss,
     cross_entropy,
     entropy,
+    equal_slices,
     gaussian_pull,
     huber,
-    inverse_cumulative,
     midpoints,
     project,
     pseudo_loss,
@@ -125,11 +125,23 @@ def test_projection_scatters_and_keeps_mass_and_inside_the_support_the_mean(seed
         torch.testing.assert_close((projected * SUPPORT).sum(-1), (atoms * shares).sum(-1), rtol=1e-4, atol=1e-5)
 
 
-def test_the_inverse_of_the_cumulative_distribution_reads_the_support_at_fractions_of_the_mass() -> None:
-    support, shares = torch.tensor([-1.0, 0.0, 4.0]), torch.tensor([[0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])
-    # Cumulative 0.25, 0.75, 1: a quarter is reached by -1, just above it by 0 only.
-    found = inverse_cumulative(shares, support, torch.tensor([0.1, 0.25, 0.26, 0.75, 0.9, 1.0]))
-    assert found.tolist() == [[-1.0, -1.0, 0.0, 0.0, 4.0, 4.0], [4.0] * 6]
+def test_equal_slices_of_the_mass_lie_at_their_mean_positions() -> None:
+    # Cumulative 0.2, 0.8, 1 on -1, 0, 4. The first third is 0.2 at -1 and the rest at 0, the second all at 0, and the
+    # last 0.2 at 4 and the rest at 0: times three, -0.6, 0 and 2.4. All of the mass on one atom: that atom, thrice.
+    support, shares = torch.tensor([-1.0, 0.0, 4.0]), torch.tensor([[0.2, 0.6, 0.2], [0.0, 0.0, 1.0]])
+    expected = torch.tensor([[-0.6, 0.0, 2.4], [4.0, 4.0, 4.0]])
+    torch.testing.assert_close(equal_slices(shares, support), expected)
+
+
+@given(seed=SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_equal_slices_keep_the_mean_and_ascend(seed: int) -> None:
+    shares = torch.softmax(4.0 * noise_of(seed, 6, 11), -1)
+    slices = equal_slices(shares, SUPPORT)
+    torch.testing.assert_close(slices.mean(-1), (shares * SUPPORT).sum(-1), rtol=1e-4, atol=1e-5)
+    assert (slices.diff(dim=-1) >= -1e-4).all()
+    assert slices.min() >= SUPPORT[0] - 1e-4
+    assert slices.max() <= SUPPORT[-1] + 1e-4
 
 
 def test_cross_entropy_is_the_mean_surprise_and_least_at_the_target() -> None:
