@@ -7,8 +7,8 @@ with all, in three grades of reconstruction. Beside them: the published figures,
 
 Each run is one training seed, and by the minute one draw of minutes. The best of a run by validation days 21-25 is
 tested once on days 26-31. Intervals are 95 %, over days of the mean over seeds. Finished runs are kept and not run
-again. Reconstructed minutes are drawn around the real final prices: nobody earned these sums, and the published figures
-rest on genuine minutes.
+again; all that are kept are shown, batches of different sizes apart. Reconstructed minutes are drawn around the real
+final prices: nobody earned these sums, and the published figures rest on genuine minutes.
 
     python benchmarks/reference_table.py [--seeds 5] [--only TEXT ...] [--times 128] [--device cpu] [--json OUT]
 """
@@ -328,17 +328,15 @@ def main() -> None:
     asked = [
         case for case in cases(arguments.seeds, arguments.times) if any(text in case.name for text in arguments.only)
     ]
-    results = []
     with Progress(console=console) as progress, ProcessPoolExecutor(arguments.workers) as pool:
         task = progress.add_task("runs", total=len(asked))
         runs = [pool.submit(run_group, group, arguments.kept, arguments.device) for group in groups_of(asked)]
         for run in as_completed(runs):
             for one in run.result():
-                results.append(one)
                 progress.advance(task)
                 about = f"{one['information']}, {one['agent']}, cap {one['cap']}, seed {one['seed']}"
                 progress.print(f"{about}: {np.mean(one['daily_eur']):,.1f}")
-    rows = rows_of(results)
+    rows = rows_of(json.loads(path.read_text()) for path in sorted(arguments.kept.glob("*.json")))
     print_rows(rows)
     if sum(row["violations"] for row in rows):
         console.print("[red]the ledger breaks its rules somewhere[/red]")
