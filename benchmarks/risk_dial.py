@@ -5,7 +5,7 @@ of 1 MW / 2 MWh, with and without a cap of 1.1 cycles a day, by the quarter-hour
 minutes, `matched`, published at once), on real prices and on simulated worlds of the same dates. One policy is trained
 a run; the dial, and all that it is compared with, is turned when it decides. Nothing is tuned here.
 
-    python benchmarks/risk_dial.py [--runs 3] [--minute-runs 1] [--worlds 2] [--kept runs/risk_dial] [--json OUT]
+    python benchmarks/risk_dial.py [--runs 3] [--minute-runs 1] [--worlds 2] [--minute-worlds 1] [--json OUT]
                                    [--plot OUT.html] [--picture OUT.png]
 
 - dial w: the whole-day risk head at risk aversion w; 0 is checked to be the bare policy, decision by decision.
@@ -211,11 +211,11 @@ def kept_or_run(case: Case, folder: Path) -> dict[str, Any]:
     return answer
 
 
-def cases(runs: int, minute_runs: int, worlds: int) -> list[Case]:
+def cases(runs: int, minute_runs: int, worlds: int, minute_worlds: int) -> list[Case]:
     """All runs, the quickest first."""
     quarter, minute = str(FeatureSet.QUARTER_HOUR), str(FeatureSet.FULL)
     asked = [("real", quarter, runs), ("simulated", quarter, worlds), ("real", minute, minute_runs)]
-    asked += [("simulated", minute, min(worlds, minute_runs))]
+    asked += [("simulated", minute, minute_worlds)]
     return [Case(source, sees, cap, run) for source, sees, count in asked for cap in CAPS for run in range(count)]
 
 
@@ -251,6 +251,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="training seeds on real prices by the quarter-hour")
     parser.add_argument("--minute-runs", type=int, default=1, help="seeds of training and of drawn minutes")
     parser.add_argument("--worlds", type=int, default=2, help="simulated worlds")
+    parser.add_argument("--minute-worlds", type=int, default=1, help="of them by the minute, which take long")
     parser.add_argument("--kept", type=Path, default=Path("runs/risk_dial"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="the picture as HTML")
@@ -259,7 +260,7 @@ def main() -> None:
     revision = code_revision() or "installed"
     folder = arguments.kept
     folder.mkdir(parents=True, exist_ok=True)
-    asked = cases(arguments.runs, arguments.minute_runs, arguments.worlds)
+    asked = cases(arguments.runs, arguments.minute_runs, arguments.worlds, arguments.minute_worlds)
     results = []
     with Progress(console=console) as progress:
         task = progress.add_task("runs", total=len(asked))
