@@ -171,6 +171,20 @@ def test_only_the_spread_of_the_refined_critic_sees_a_sampled_return() -> None:
     assert not torch.equal(errors[Algorithm.DSAC, -1.0], errors[Algorithm.DSAC, 2.0])
 
 
+@pytest.mark.parametrize("smaller", [0, 1], ids=["first", "second"])
+@pytest.mark.parametrize("algorithm", [Algorithm.SAC, Algorithm.DSAC_T])
+def test_of_continuous_twins_the_one_of_the_smaller_next_mean_counts(algorithm: Algorithm, smaller: int) -> None:
+    # Networks that say 0, and targets that say 1 and 3 whatever they see; entropy is free, nothing is discounted.
+    learner = a_learner(algorithm, first_temperature=1e-20)
+    assert isinstance(learner, SAC | DSACT)
+    learner.state.critic.flat.zero_()
+    learner.state.target.zero_()
+    last_bias = learner.critic_layout.unpack(learner.state.target)[-1]
+    last_bias[smaller, 0, 0], last_bias[1 - smaller, 0, 0] = 1.0, 3.0
+    batch = some(algorithm)._replace(reward=torch.zeros(16), discount=torch.ones(16))
+    torch.testing.assert_close(learner.update(batch, torch.arange(16)).error, torch.ones(16))
+
+
 ARMS = transitions((OVER, 0, 1.0, OVER, 0.0), (OVER, 1, 0.0, OVER, 0.0), (OVER, 1, 2.5, OVER, 0.0))._replace(
     entropy=torch.zeros(3)
 )
@@ -186,6 +200,22 @@ def test_a_risk_preference_changes_the_choice_between_a_safe_and_a_risky_arm(alg
         for preference in (None, RiskPreference(RiskMeasure.CVAR, 0.5, 1.0))
     ]
     assert chosen == [1, 0]
+
+
+AHEAD = transitions(
+    *((FIRST, action, 0.0, SECOND, 1.0) for action in (0, 1)),
+    *((SECOND, action, reward, OVER, 0.0) for action, reward in ((0, 1.0), (0, 1.0), (1, 0.0), (1, 2.5))),
+)
+"""The same two arms, a step later."""
+
+
+@pytest.mark.parametrize("algorithm", DISTRIBUTIONAL)
+def test_a_risk_averse_agent_values_what_it_will_itself_choose(algorithm: Algorithm) -> None:
+    # It will take the safe 1 and not the risky 1.25.
+    for preference, expected in ((None, 1.25), (RiskPreference(RiskMeasure.CVAR, 0.5, 1.0), 1.0)):
+        learner = taught(a_learner(algorithm, preference=preference), AHEAD, 250)
+        before = values_of(learner, STATES)[0]
+        torch.testing.assert_close(before, torch.full((2,), expected), rtol=0.0, atol=0.1)
 
 
 @pytest.mark.parametrize("algorithm", DISTRIBUTIONAL)
