@@ -35,8 +35,8 @@ from tests.test_cli_policies import run, words
 
 BATTERY = Battery(max_cycles_per_day=1.1)
 END = "2025-04-01T00:00+02:00"
-SMALL = CounterfactualConfig(times=32, states=2, pool=2048)
-QUICK: dict[str, Any] = {"hidden": (16, 16), "polyak_rate": 0.05, "learning_rate": 1e-2}
+SMALL = CounterfactualConfig(times=32, states=2, pool=2048, discount=0.999)
+QUICK: dict[str, Any] = {"hidden": (16, 16), "polyak_rate": 0.1, "learning_rate": 3e-3}
 
 
 def plan(algorithm: Algorithm = Algorithm.DQN, **changes: Any) -> LearnerPlan:
@@ -47,6 +47,7 @@ def plan(algorithm: Algorithm = Algorithm.DQN, **changes: Any) -> LearnerPlan:
         train_days=DaysOfMonth(1, 12),
         validation_days=DaysOfMonth(13, 18),
         end=epoch_minute(END),
+        seed=1,
         with_critic=False,
         with_risk_head=False,
     )
@@ -95,8 +96,8 @@ def card_of(directory: Path) -> dict[str, Any]:
 
 
 def test_something_is_learned_within_a_few_hundred_updates(trained: LearnerTraining) -> None:
-    assert LearnerTraining(plan()).validate() < -100.0
-    assert trained.progress.best_eur_per_day > 10.0
+    untrained = LearnerTraining(plan()).validate()
+    assert trained.progress.best_eur_per_day > max(untrained, 0.0) + 10.0
 
 
 def test_it_is_judged_at_regular_updates_and_each_time_told(trained: LearnerTraining) -> None:
@@ -147,35 +148,36 @@ def scrambled(after: str) -> MarketSeries:
     return replace(changed, tapes={**changed.tapes, RESIDUAL: residual})
 
 
+def trained_on(*markets: MarketSeries) -> list[LearnerTraining]:
+    """One continuous agent for each market, which is never quite idle."""
+    made = seconds_plan(algorithm=Algorithm.SAC, settings={"hidden": (8, 8)}, updates=10)
+    trainings = [LearnerTraining(with_market(made, market)) for market in markets]
+    for training in trainings:
+        training.run()
+    return trainings
+
+
 def test_no_price_outside_the_training_days_moves_anything_of_the_learner() -> None:
     other = scrambled("2025-03-13T00:00+01:00")
     assert not np.array_equal(other.price_eur_mwh, sample_market().price_eur_mwh, equal_nan=True)
-    first, second = (LearnerTraining(with_market(seconds_plan(), market)) for market in (sample_market(), other))
+    first, second = trained_on(sample_market(), other)
     for part, same in zip(first.learner.standard, second.learner.standard, strict=True):
         assert torch.equal(part, same)
-    for training in (first, second):
-        training.run()
     assert bits(first) == bits(second)
     assert first.progress.judged != second.progress.judged
 
 
 def test_no_price_after_the_validation_days_moves_anything_of_what_is_served() -> None:
-    other = scrambled("2025-03-19T00:00+01:00")
-    first, second = (LearnerTraining(with_market(seconds_plan(), market)) for market in (sample_market(), other))
-    for training in (first, second):
-        training.run()
+    first, second = trained_on(sample_market(), scrambled("2025-03-19T00:00+01:00"))
     assert first.progress.judged == second.progress.judged
-    weights = [training.policy().critics[0].weights for training in (first, second)]
-    assert [part.tobytes() for part in weights[0]] == [part.tobytes() for part in weights[1]]
+    actors = [training.policy().actor for training in (first, second)]
+    assert actors[0] is not None
+    assert actors[1] is not None
+    assert [part.tobytes() for part in actors[0].weights] == [part.tobytes() for part in actors[1].weights]
 
 
 def test_a_price_of_the_training_days_does_move_the_learner() -> None:
-    first, second = (
-        LearnerTraining(with_market(seconds_plan(), market))
-        for market in (sample_market(), scrambled("2025-03-12T00:00+01:00"))
-    )
-    for training in (first, second):
-        training.run(5)
+    first, second = trained_on(sample_market(), scrambled("2025-03-12T00:00+01:00"))
     assert bits(first) != bits(second)
 
 
@@ -197,7 +199,7 @@ def test_a_training_that_is_taken_up_again_ends_with_the_same_bits(algorithm: Al
 def other_plans() -> dict[str, LearnerPlan]:
     made = seconds_plan()
     return {
-        "seed": replace(made, days=replace(made.days, seed=1)),
+        "seed": replace(made, days=replace(made.days, seed=2)),
         "battery": replace(made, days=replace(made.days, battery=Battery())),
         "data": with_market(made, scrambled("2025-03-31T00:00+02:00")),
         "algorithm": replace(made, algorithm=Algorithm.QUANTILE_DQN),
@@ -277,7 +279,7 @@ def test_the_card_says_where_the_policy_comes_from(directory: Path, trained: Lea
     assert card["data_sha256"] == sample_market().data_hash
     assert card["split"] == days.split()
     assert card["split"]["train_days_of_month"] == "1-12"
-    assert card["seed"] == 0
+    assert card["seed"] == 1
     assert card["plan_sha256"] == days.fingerprint()
     assert card["validation"] == {"best": {"profit_eur_per_day": trained.progress.best_eur_per_day}}
     assert card["chosen_stage"] == "best"
