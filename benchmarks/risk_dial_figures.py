@@ -23,12 +23,7 @@ NEUTRAL = "dial 0.0"
 BLOCK_DAYS = 7
 RESAMPLES = 2000
 INTERVAL = (0.05, 0.95)
-WAYS = {
-    "dial": (BLUE, "dial"),
-    "margin": (ORANGE, "margin"),
-    "power": (GREEN, "power"),
-    "per-step": (PURPLE, "per-step"),
-}
+WAYS = {"dial": BLUE, "margin": ORANGE, "power": GREEN, "per-step": PURPLE}
 _BOOKS = ("cash", "marked to market")
 
 
