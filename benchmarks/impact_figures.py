@@ -119,6 +119,6 @@ def write_picture(figure: go.Figure, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         figure.write_html(page, include_plotlyjs=True, default_width=f"{WIDTH_PX}px", config={"displayModeBar": False})
-        size = f"--window-size={WIDTH_PX + 20},{HEIGHT_PX + 20}"
+        size = f"--window-size={WIDTH_PX + 20},{int(figure.layout.height or HEIGHT_PX) + 20}"
         where = (f"--user-data-dir={folder}/profile", f"--screenshot={path}", size, page.as_uri())
         subprocess.run([browser, *flags.split(), *where], check=True, capture_output=True, timeout=120)

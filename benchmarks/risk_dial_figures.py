@@ -133,12 +133,19 @@ def _cap(cap: float | None) -> str:
     return "no cap" if cap is None else f"cap {cap}"
 
 
+def _strength(row: Row, kind: str) -> float:
+    """The number in a way's name, by which its points are joined; doing nothing is no margin, or all of the power."""
+    if row["way"] == NEUTRAL:
+        return 1.0 if kind == "power" else 0.0
+    return float(row["way"].split()[1])
+
+
 def _add_frontier(figure: go.Figure, rows: Sequence[Row], number: int, column: int) -> None:
     neutral = next(row for row in rows if row["way"] == NEUTRAL)
     for kind, colour in WAYS.items():
         own = [row for row in rows if row["way"].startswith(kind)]
         if kind != "dial":
-            own = sorted([neutral, *own], key=lambda row: -row["mean"])
+            own = sorted([neutral, *own], key=lambda row: _strength(row, kind))
         figure.add_trace(
             go.Scatter(
                 x=[row["mean"] for row in own],
