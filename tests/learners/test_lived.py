@@ -46,7 +46,7 @@ def training(
     config = LivedConfig(
         steps=steps,
         warm_up=40,
-        updates_per_step=0.5,
+        updates_per_step=0.375,
         tell_every=20,
         largest_value=largest_value,
         replay=ReplayConfig(size=60, batch=8, priority_exponent=exponent),
@@ -114,9 +114,9 @@ def test_another_seed_lives_another_life() -> None:
 def test_steps_and_updates_are_counted_over_all_copies(copies: int) -> None:
     run = training(copies=copies)
     run.run()
-    # 120 steps, of which 40 are random; half an update for each of the others.
+    # 120 steps, of which 40 are random; three updates for eight of the others.
     assert run.steps == 120
-    assert run.learner.tensors()["critic.steps"].item() == 40.0
+    assert run.learner.tensors()["critic.steps"].item() == 30.0
 
 
 def test_figures_are_told_from_the_first_update_on_and_returns_of_the_episodes_between() -> None:
