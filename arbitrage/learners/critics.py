@@ -8,7 +8,6 @@ shape [..., N].
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,34 +20,6 @@ from arbitrage.learners.losses import (
     pseudo_loss,
     quantile_huber_gradient,
 )
-
-
-class Form(Protocol):
-    """A way to hold a distribution in N numbers."""
-
-    @property
-    def outputs(self) -> int:
-        """N."""
-        ...
-
-    def atoms(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions and shares of mass, each [..., N], without gradient."""
-        ...
-
-    def outcomes(self, raw: Tensor) -> Tensor:
-        """Equally likely outcomes [..., N], in no order."""
-        ...
-
-    def mean(self, raw: Tensor) -> Tensor:
-        """Mean of the distribution, shape [...]."""
-        ...
-
-    def loss(self, raw: Tensor, positions: Tensor, shares: Tensor | None, weight: Tensor) -> Tensor:
-        """A number whose gradient pulls raw [K, batch, N] towards target atoms [batch, M].
-
-        shares: [batch, M], None where all atoms weigh the same; weight: [batch], of the transitions.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +43,10 @@ class QuantileForm:
         return raw.mean(-1)
 
     def loss(self, raw: Tensor, positions: Tensor, shares: Tensor | None, weight: Tensor) -> Tensor:
-        """Quantile Huber loss, by its gradient."""
+        """A number whose gradient is that of the quantile Huber loss of raw [K, batch, N] at target atoms [batch, M].
+
+        shares: [batch, M], None where all atoms weigh the same; weight: [batch], of the transitions.
+        """
         fractions = midpoints(self.outputs, raw.device)
         pull = quantile_huber_gradient(raw.detach(), positions, fractions, shares, self.threshold)
         return pseudo_loss(raw, pull * weight[:, None] / len(weight))
@@ -105,7 +79,7 @@ class CategoricalForm:
         return (torch.softmax(raw, -1) * self.support(raw.device)).sum(-1)
 
     def loss(self, raw: Tensor, positions: Tensor, shares: Tensor | None, weight: Tensor) -> Tensor:
-        """Cross-entropy to the target atoms moved onto the support."""
+        """Cross-entropy of raw [K, batch, N] to the target atoms [batch, M] moved onto the support; see above."""
         if shares is None:
             shares = torch.full_like(positions, 1.0 / positions.shape[-1])
         target = project(positions, shares, self.support(raw.device))
