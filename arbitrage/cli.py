@@ -6,27 +6,20 @@ Exit codes: 0 done; 1 the job failed; 2 bad input, every fault named.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table as RichTable
 
-from arbitrage.agents.checkpoint import CARD_FILE, read_card
 from arbitrage.agents.closed_form_config import Preset
 from arbitrage.agents.quantile_critic import ACTIONS, at_fraction
 from arbitrage.agents.risk_setting import risk_setting
 from arbitrage.backtest.comparison import compare_table
-from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
+from arbitrage.backtest.engine import PERFECT_FORESIGHT
 from arbitrage.backtest.metrics import summary
-from arbitrage.backtest.report import PriceStage, ReportContext, write_report
+from arbitrage.backtest.report import write_report
 from arbitrage.battery import Battery, BatteryState
+from arbitrage.cli_backtest import COMPARED, add_backtests
 from arbitrage.cli_data import add_commands
 from arbitrage.cli_learn import add_learn
 from arbitrage.cli_options import (
@@ -47,39 +40,41 @@ from arbitrage.cli_options import (
     Prices,
     ProfitToday,
     PublicationDelay,
-    ReportOut,
     Reset,
     RiskAversion,
-    RiskAversions,
     RiskHeadOption,
     RiskPreferenceText,
     StartTime,
     StopTime,
-    Strategies,
-    StrategyName,
-    TestDays,
-    TuneDays,
     WearCost,
-    price_stage,
     risk_choice,
     selection_of,
     time_range,
     time_to_decide,
     write_json,
 )
-from arbitrage.cli_policies import Record, policies_app, prepare_recording
+from arbitrage.cli_output import live_progress, print_figures, print_table, say, stdout, warn
+from arbitrage.cli_policies import policies_app
 from arbitrage.cli_seeds import Seeds, Workers, train_several
+from arbitrage.cli_trials import (
+    card_of,
+    policy_provenance,
+    provenance,
+    report_context,
+    run_trial,
+    trained_delay_min,
+    warn_of_minutes,
+    warn_of_reset,
+)
 from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.elia import read_market, read_table
 from arbitrage.market.sample import sample_files
-from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset
-from arbitrage.market.tapes import DAY_AHEAD
 from arbitrage.quarter_hour import utc_timestamps
-from arbitrage.strategies import Trial, decision_step_min, find_policy, risk_facts, try_strategy
-from arbitrage.training import TrainingPlan, code_revision, train
+from arbitrage.strategies import Trial, decision_step_min, find_policy
+from arbitrage.training import TrainingPlan, train
 
 app = typer.Typer(
     help="Battery arbitrage in the Belgian imbalance settlement. Positive power is discharge; times are UTC.",
@@ -89,27 +84,9 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at market files and fetch them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 add_commands(data_app)
+add_backtests(app)
 add_learn(app)
 app.add_typer(policies_app, name="policies")
-_COMPARED = (
-    "strategy",
-    "profit_eur_per_day",
-    "capture_fraction",
-    "cycles_per_day",
-    "conditional_value_at_risk_eur",
-    "difference_eur_per_day",
-    "difference_eur_per_day_interval",
-)
-"""Columns that fit a terminal; the JSON has all."""
-stderr = Console(stderr=True)
-stdout = Console()
-
-
-@contextmanager
-def _progress(text: str, total: float) -> Iterator[tuple[Progress, Any]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True) as progress:
-        yield progress, progress.add_task(text, total=total)
 
 
 @data_app.command("validate")
@@ -123,7 +100,7 @@ def data_validate(files: Annotated[list[Path], typer.Argument(help="Market files
             faults.extend(refused.faults)
             continue
         counts = f"{len(table.frame)} rows, {len(table.gaps())} gaps, {table.duplicates_collapsed} duplicates"
-        _say(f"{table.kind.value}:", f"{file}: {counts}, {table.revisions} revisions")
+        say(f"{table.kind.value}:", f"{file}: {counts}, {table.revisions} revisions")
     if faults:
         raise BadInput(faults)
 
@@ -151,124 +128,9 @@ def data_info(
         )
     write_json(rows, json_out)
     if json_out != "-":
-        _print_table(
+        print_table(
             ("file", "kind", "rows", "first", "last", "gaps"), [{**row, "gaps": len(row["gaps"])} for row in rows]
         )
-
-
-@app.command("backtest")
-def backtest_command(
-    prices: Prices,
-    strategy: StrategyName,
-    day_ahead: DayAhead = None,
-    forecasts: Forecasts = None,
-    minutes: Minutes = None,
-    publication_delay_min: PublicationDelay = None,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
-    start: StartTime = None,
-    end: StopTime = None,
-    days_of_month: TestDays = None,
-    soc_reset: Reset = None,
-    tune_days: TuneDays = "21-25",
-    risk_aversion: RiskAversion = None,
-    risk_preference: RiskPreferenceText = None,
-    json_out: JsonOut = None,
-    report: ReportOut = None,
-    record: Record = None,
-) -> None:
-    """Run a strategy over past prices, settle it, and write figures and a report."""
-    options = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
-    card = _card_of(strategy)
-    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_delay(card))
-    selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
-    _warn_of_reset(card, reset)
-    risk = risk_choice(risk_aversion, risk_preference)
-    trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days), risk)
-    recording = prepare_recording(record, strategy, card, trial)
-    result, provenance = _try(strategy, trial), _provenance(trial.market, reset) | risk_facts(strategy, trial)
-    figures = {**summary(result), **provenance, **_policy_provenance(card)}
-    write_json(figures, json_out)
-    if recording is not None:
-        recording.write(result, provenance)
-    if report is not None:
-        _report_backtest(report, strategy, result, trial, (card["seed"],) if card else ())
-    if json_out != "-":
-        _print_figures(figures)
-    _refuse_violations(result)
-
-
-def _refuse_violations(result: Backtest) -> None:
-    if len(result.violations):
-        raise RuntimeError(f"the ledger breaks its rules:\n{result.violations}")
-
-
-def _report_backtest(report: Path, strategy: str, result: Backtest, trial: Trial, seeds: tuple[int, ...]) -> None:
-    """The report of one strategy, with the floors, the rules and the ceiling beside it."""
-    rivals = [name for name in ("idle", "threshold", *_spreads(trial.market), PERFECT_FORESIGHT) if name != strategy]
-    context = _context(trial, f"Backtest: {result.strategy}", seeds)
-    write_report(report, result, rivals=[_try(name, trial) for name in rivals], context=context)
-    _say("report:", str(report))
-
-
-@app.command("compare")
-def compare_command(
-    prices: Prices,
-    strategy: Strategies,
-    day_ahead: DayAhead = None,
-    forecasts: Forecasts = None,
-    minutes: Minutes = None,
-    publication_delay_min: PublicationDelay = None,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
-    start: StartTime = None,
-    end: StopTime = None,
-    days_of_month: TestDays = None,
-    soc_reset: Reset = None,
-    tune_days: TuneDays = "21-25",
-    risk_aversion: RiskAversions = None,
-    risk_preference: RiskPreferenceText = None,
-    json_out: JsonOut = None,
-    report: ReportOut = None,
-) -> None:
-    """Run several strategies over the same days, with differences to the first one paired by day."""
-    options = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
-    cards = [card for name in strategy if (card := _card_of(name))]
-    market_options = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min)
-    market = market_options.market(_common_delay(cards))
-    selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
-    for card in cards:
-        _warn_of_reset(card, reset)
-    trial = Trial(market, options.battery(cards[0] if cards else None), selection, reset, DaysOfMonth.parse(tune_days))
-    results = [_try(*both) for both in _trials(strategy, trial, risk_aversion, risk_preference)]
-    rows = compare_table(results)
-    write_json({"strategies": rows, **_provenance(market, reset)}, json_out)
-    if report is not None:
-        seeds = tuple(card["seed"] for card in cards)
-        write_report(report, results[0], rivals=results[1:], context=_context(trial, "Comparison", seeds))
-        _say("report:", str(report))
-    if json_out != "-":
-        _print_table(_COMPARED, rows)
-
-
-def _common_delay(cards: list[dict[str, Any]]) -> int | None:
-    """The publication delay that all these policies were trained for; None if there are none. Raises BadInput."""
-    delays = sorted({int(card["publication_delay_min"]) for card in cards})
-    if len(delays) > 1:
-        raise BadInput([Fault("strategy", f"the policies were trained for different delays: {delays} min")])
-    return delays[0] if delays else None
 
 
 @app.command("train")
@@ -324,7 +186,7 @@ def _train_and_tell(
 ) -> None:
     """One seed, or several in processes of their own, and what came of it."""
     if seeds is not None:
-        _warn_of_minutes(plan.market)
+        warn_of_minutes(plan.market)
         train_several(plan, seeds, workers, out, json_out)
         return
     card = _train(plan, out)
@@ -332,7 +194,7 @@ def _train_and_tell(
     if json_out != "-":
         chosen = card["chosen_stage"]
         figures = card["validation"][chosen]
-        _print_figures({"policy": out, "seconds": card["training_seconds"], "stage": chosen, **figures})
+        print_figures({"policy": out, "seconds": card["training_seconds"], "stage": chosen, **figures})
 
 
 @app.command("decide")
@@ -361,22 +223,22 @@ def decide_command(
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
-    card = _card_of(strategy)
-    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_delay(card))
+    card = card_of(strategy)
+    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(trained_delay_min(card))
     battery = options.battery(card)
-    _warn_of_reset(card, SocReset.NEVER)
+    warn_of_reset(card, SocReset.NEVER)
     selection, risk = selection_of(market, None, None, None, None)[0], risk_choice(risk_aversion, risk_preference)
     trial = Trial(market, battery, selection, SocReset.NEVER, DaysOfMonth(1, 31), risk)
-    policy = find_policy(strategy, trial, _warn)
+    policy = find_policy(strategy, trial, warn)
     step_min = decision_step_min(policy)
     time = time_to_decide(market, at, step_min)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
     answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state, profit_today_eur)
     answer |= risk_setting(policy)
-    answer |= {**_provenance(market, SocReset.NEVER), **_policy_provenance(card)}
+    answer |= {**provenance(market, SocReset.NEVER), **policy_provenance(card)}
     write_json(answer, json_out)
     if json_out != "-":
-        _print_figures(answer)
+        print_figures(answer)
 
 
 def _decision_in_words(dispatcher: Dispatcher, state: BatteryState, profit_today_eur: float) -> dict[str, Any]:
@@ -416,11 +278,13 @@ def demo_command(
     _train(plan, out / "policy")
     selection, reset = selection_of(market, None, None, "26-31", None)
     trial = Trial(market, battery, selection, reset, plan.validation_days)
-    results = [_try(name, trial) for name in (str(out / "policy"), "idle", "threshold", "spread", PERFECT_FORESIGHT)]
-    context = _context(trial, "Demo on the embedded simulated market", (0,), simulated=True)
+    results = [
+        run_trial(name, trial) for name in (str(out / "policy"), "idle", "threshold", "spread", PERFECT_FORESIGHT)
+    ]
+    context = report_context(trial, "Demo on the embedded simulated market", (0,), simulated=True)
     write_report(out / "report.html", results[0], rivals=results[1:], context=context)
-    write_json({**summary(results[0]), **_provenance(market, reset)}, str(out / "summary.json"))
-    _print_table(_COMPARED, compare_table(results))
+    write_json({**summary(results[0]), **provenance(market, reset)}, str(out / "summary.json"))
+    print_table(COMPARED, compare_table(results))
     stdout.print(f"report: {out / 'report.html'}", highlight=False)
 
 
@@ -430,127 +294,19 @@ def doctor_command(json_out: JsonOut = None) -> None:
     findings = examine()
     write_json([vars(finding) for finding in findings], json_out)
     if json_out != "-":
-        _print_table(("check", "ok", "detail"), [vars(finding) for finding in findings])
+        print_table(("check", "ok", "detail"), [vars(finding) for finding in findings])
     if not all(finding.ok for finding in findings):
         raise RuntimeError("something is not as it should be")
 
 
 def _train(plan: TrainingPlan, out: Path) -> dict[str, Any]:
-    _warn_of_minutes(plan.market)
-    with _progress("training", 1.0) as (progress, task):
+    warn_of_minutes(plan.market)
+    with live_progress("training", 1.0) as (progress, task):
         return train(plan, out, lambda text, share: progress.update(task, description=text, completed=share))
-
-
-def _card_of(strategy: str) -> dict[str, Any] | None:
-    return read_card(Path(strategy)) if (Path(strategy) / CARD_FILE).is_file() else None
-
-
-def _delay(card: dict[str, Any] | None) -> int | None:
-    """The publication delay that a policy was trained for; None for a rule."""
-    return None if card is None else int(card["publication_delay_min"])
-
-
-def _warn_of_reset(card: dict[str, Any] | None, reset: SocReset) -> None:
-    trained = reset.value if card is None else card["split"]["soc_reset"]
-    if trained != reset.value:
-        _warn(f"the policy learned with soc-reset {trained} and is used with {reset.value}: it misjudges midnight")
-
-
-def _try(name: str, trial: Trial) -> Backtest:
-    total = sum(len(span) for span in trial.selection)
-    with _progress(f"backtesting {name}", total) as (progress, task):
-        return try_strategy(name, trial, progress=lambda count: progress.advance(task, count), warn=_warn)
-
-
-def _trials(
-    names: list[str], trial: Trial, risk_aversions: list[float] | None, preference: str | None
-) -> Iterator[tuple[str, Trial]]:
-    """Each strategy, learned policies at each risk aversion asked for, with the trial that asks for it."""
-    for name in names:
-        asked: list[float | None] = [*risk_aversions] if risk_aversions and _card_of(name) else [None]
-        for risk_aversion in asked:
-            yield name, replace(trial, risk=risk_choice(risk_aversion, preference))
-
-
-def _spreads(market: MarketSeries) -> tuple[str, ...]:
-    """The rules that compare a price with day-ahead, as far as the market lets them."""
-    if DAY_AHEAD not in market.tapes:
-        return ()
-    return ("spread",) if market.minute_source is None else ("spread", "minute-spread")
-
-
-def _warn_of_minutes(market: MarketSeries) -> None:
-    if market.minute_source in RECONSTRUCTED:
-        _warn(f"the minutes are not real but {market.minute_source}: read results as a range over the grades")
-
-
-def _provenance(market: MarketSeries, reset: SocReset) -> dict[str, Any]:
-    _warn_of_minutes(market)
-    return {
-        "data_sha256": market.data_hash,
-        "soc_reset": reset.value,
-        "publication_delay_min": market.publication_delay_min,
-        "minute_source": market.minute_source,
-        "minute_seed": market.minute_seed,
-        "code_revision": code_revision(),
-    }
-
-
-def _policy_provenance(card: dict[str, Any] | None) -> dict[str, Any]:
-    return {"policy": card and card["tensors_sha256"], "policy_minute_source": card and card["minute_source"]}
-
-
-def _context(trial: Trial, title: str, seeds: tuple[int, ...], simulated: bool = False) -> ReportContext:
-    frame = trial.market.frame
-    tape = trial.market.tapes.get(DAY_AHEAD)
-    day_ahead = None if tape is None else tape.series().rename(DAY_AHEAD)
-    return ReportContext(
-        title=title,
-        data_hash=trial.market.data_hash,
-        price_stage=price_stage(frame) if "quality" in frame else PriceStage.UNKNOWN,
-        soc_reset=trial.soc_reset,
-        publication_delay_min=trial.market.publication_delay_min,
-        seeds=seeds,
-        code_revision=code_revision(),
-        simulated=simulated,
-        minute_source=trial.market.minute_source,
-        day_ahead_eur_mwh=day_ahead,
-    )
-
-
-def _warn(text: str) -> None:
-    _say("[yellow]warning:[/yellow]", text)
-
-
-def _say(kind: str, text: str) -> None:
-    """A line for people; `text` may hold anything that stood in a file."""
-    stderr.print(kind, escape(text), highlight=False, soft_wrap=True)
 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and abs(value) != float("inf") else None
-
-
-def _print_figures(figures: dict[str, Any]) -> None:
-    table = RichTable(show_header=False)
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else str(value))
-    stdout.print(table)
-
-
-def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    table = RichTable(*(name.replace("_", " ") for name in columns))
-    for row in rows:
-        table.add_row(*(_in_words(row[name]) for name in columns))
-    stdout.print(table)
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    if isinstance(value, list):
-        return " to ".join(_in_words(part) for part in value)
-    return "" if value is None else str(value)
 
 
 def expanded(arguments: list[str]) -> list[str]:
@@ -572,8 +328,8 @@ def main() -> None:
         app(args=expanded(sys.argv[1:]))
     except BadInput as refused:
         for fault in refused.faults:
-            _say("[red]error:[/red]", str(fault))
+            say("[red]error:[/red]", str(fault))
         sys.exit(2)
     except (RuntimeError, OSError) as failed:
-        _say("[red]failed:[/red]", str(failed))
+        say("[red]failed:[/red]", str(failed))
         sys.exit(1)

@@ -28,7 +28,10 @@ LAYERS = (
     {"strategies"},
     {"training_seeds"},
     {"learner_training"},
-    {"cli", "cli_data", "cli_learn", "cli_options", "cli_policies", "cli_seeds", "doctor"},
+    {
+        *("cli", "cli_backtest", "cli_data", "cli_learn", "cli_options", "cli_output", "cli_policies", "cli_seeds"),
+        *("cli_trials", "doctor"),
+    },
 )
 """A module imports from its own part and from layers before its own; parts of one layer do not import each other,
 the command line's excepted."""

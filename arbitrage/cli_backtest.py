@@ -1,0 +1,208 @@
+"""The commands that try strategies on past prices: `backtest` for one, `compare` for several on the same days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from arbitrage.backtest.comparison import compare_table
+from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
+from arbitrage.backtest.metrics import summary
+from arbitrage.backtest.report import write_report
+from arbitrage.cli_options import (
+    BatteryOptions,
+    Capacity,
+    ChargeEfficiency,
+    DayAhead,
+    DischargeEfficiency,
+    Forecasts,
+    JsonOut,
+    MarketOptions,
+    MaxCycles,
+    Minutes,
+    Power,
+    Prices,
+    PublicationDelay,
+    ReportOut,
+    Reset,
+    RiskAversion,
+    RiskAversions,
+    RiskPreferenceText,
+    StartTime,
+    StopTime,
+    Strategies,
+    StrategyName,
+    TestDays,
+    TuneDays,
+    WearCost,
+    risk_choice,
+    selection_of,
+    write_json,
+)
+from arbitrage.cli_output import print_figures, print_table, say
+from arbitrage.cli_policies import Record, prepare_recording
+from arbitrage.cli_trials import (
+    card_of,
+    policy_provenance,
+    provenance,
+    report_context,
+    run_trial,
+    trained_delay_min,
+    warn_of_reset,
+)
+from arbitrage.errors import BadInput, Fault
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import DaysOfMonth
+from arbitrage.market.tapes import DAY_AHEAD
+from arbitrage.strategies import Trial, risk_facts
+
+COMPARED = (
+    "strategy",
+    "profit_eur_per_day",
+    "capture_fraction",
+    "cycles_per_day",
+    "conditional_value_at_risk_eur",
+    "difference_eur_per_day",
+    "difference_eur_per_day_interval",
+)
+"""Columns that fit a terminal; the JSON has all."""
+
+
+def add_backtests(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("backtest")(backtest_command)
+    app.command("compare")(compare_command)
+
+
+def backtest_command(
+    prices: Prices,
+    strategy: StrategyName,
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    minutes: Minutes = None,
+    publication_delay_min: PublicationDelay = None,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    start: StartTime = None,
+    end: StopTime = None,
+    days_of_month: TestDays = None,
+    soc_reset: Reset = None,
+    tune_days: TuneDays = "21-25",
+    risk_aversion: RiskAversion = None,
+    risk_preference: RiskPreferenceText = None,
+    json_out: JsonOut = None,
+    report: ReportOut = None,
+    record: Record = None,
+) -> None:
+    """Run a strategy over past prices, settle it, and write figures and a report."""
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    card = card_of(strategy)
+    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(trained_delay_min(card))
+    selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
+    warn_of_reset(card, reset)
+    risk = risk_choice(risk_aversion, risk_preference)
+    trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days), risk)
+    recording = prepare_recording(record, strategy, card, trial)
+    result, facts = run_trial(strategy, trial), provenance(trial.market, reset) | risk_facts(strategy, trial)
+    figures = {**summary(result), **facts, **policy_provenance(card)}
+    write_json(figures, json_out)
+    if recording is not None:
+        recording.write(result, facts)
+    if report is not None:
+        _report_backtest(report, strategy, result, trial, (card["seed"],) if card else ())
+    if json_out != "-":
+        print_figures(figures)
+    _refuse_violations(result)
+
+
+def _refuse_violations(result: Backtest) -> None:
+    if len(result.violations):
+        raise RuntimeError(f"the ledger breaks its rules:\n{result.violations}")
+
+
+def _report_backtest(report: Path, strategy: str, result: Backtest, trial: Trial, seeds: tuple[int, ...]) -> None:
+    """The report of one strategy, with the floors, the rules and the ceiling beside it."""
+    rivals = [name for name in ("idle", "threshold", *_spreads(trial.market), PERFECT_FORESIGHT) if name != strategy]
+    context = report_context(trial, f"Backtest: {result.strategy}", seeds)
+    write_report(report, result, rivals=[run_trial(name, trial) for name in rivals], context=context)
+    say("report:", str(report))
+
+
+def compare_command(
+    prices: Prices,
+    strategy: Strategies,
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    minutes: Minutes = None,
+    publication_delay_min: PublicationDelay = None,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    start: StartTime = None,
+    end: StopTime = None,
+    days_of_month: TestDays = None,
+    soc_reset: Reset = None,
+    tune_days: TuneDays = "21-25",
+    risk_aversion: RiskAversions = None,
+    risk_preference: RiskPreferenceText = None,
+    json_out: JsonOut = None,
+    report: ReportOut = None,
+) -> None:
+    """Run several strategies over the same days, with differences to the first one paired by day."""
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    cards = [card for name in strategy if (card := card_of(name))]
+    market_options = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min)
+    market = market_options.market(_common_delay(cards))
+    selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
+    for card in cards:
+        warn_of_reset(card, reset)
+    trial = Trial(market, options.battery(cards[0] if cards else None), selection, reset, DaysOfMonth.parse(tune_days))
+    results = [run_trial(*both) for both in _trials(strategy, trial, risk_aversion, risk_preference)]
+    rows = compare_table(results)
+    write_json({"strategies": rows, **provenance(market, reset)}, json_out)
+    if report is not None:
+        seeds = tuple(card["seed"] for card in cards)
+        write_report(report, results[0], rivals=results[1:], context=report_context(trial, "Comparison", seeds))
+        say("report:", str(report))
+    if json_out != "-":
+        print_table(COMPARED, rows)
+
+
+def _common_delay(cards: list[dict[str, Any]]) -> int | None:
+    """The publication delay that all these policies were trained for; None if there are none. Raises BadInput."""
+    delays = sorted({int(card["publication_delay_min"]) for card in cards})
+    if len(delays) > 1:
+        raise BadInput([Fault("strategy", f"the policies were trained for different delays: {delays} min")])
+    return delays[0] if delays else None
+
+
+def _trials(
+    names: list[str], trial: Trial, risk_aversions: list[float] | None, preference: str | None
+) -> Iterator[tuple[str, Trial]]:
+    """Each strategy, learned policies at each risk aversion asked for, with the trial that asks for it."""
+    for name in names:
+        asked: list[float | None] = [*risk_aversions] if risk_aversions and card_of(name) else [None]
+        for risk_aversion in asked:
+            yield name, replace(trial, risk=risk_choice(risk_aversion, preference))
+
+
+def _spreads(market: MarketSeries) -> tuple[str, ...]:
+    """The rules that compare a price with day-ahead, as far as the market lets them."""
+    if DAY_AHEAD not in market.tapes:
+        return ()
+    return ("spread",) if market.minute_source is None else ("spread", "minute-spread")

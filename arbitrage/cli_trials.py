@@ -1,0 +1,84 @@
+"""A trial as the command line runs it: the strategy's card, warnings, progress, and where the figures come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from arbitrage.agents.checkpoint import CARD_FILE, read_card
+from arbitrage.backtest.engine import Backtest
+from arbitrage.backtest.report import PriceStage, ReportContext
+from arbitrage.cli_options import price_stage
+from arbitrage.cli_output import live_progress, warn
+from arbitrage.market.series import RECONSTRUCTED, MarketSeries
+from arbitrage.market.splits import SocReset
+from arbitrage.market.tapes import DAY_AHEAD
+from arbitrage.strategies import Trial, try_strategy
+from arbitrage.training import code_revision
+
+
+def card_of(strategy: str) -> dict[str, Any] | None:
+    """The card of a policy directory; None for a rule."""
+    return read_card(Path(strategy)) if (Path(strategy) / CARD_FILE).is_file() else None
+
+
+def trained_delay_min(card: dict[str, Any] | None) -> int | None:
+    """The publication delay that a policy was trained for; None for a rule."""
+    return None if card is None else int(card["publication_delay_min"])
+
+
+def warn_of_reset(card: dict[str, Any] | None, reset: SocReset) -> None:
+    """Say so if a policy learned with energy carried over midnight is used without, or the other way round."""
+    trained = reset.value if card is None else card["split"]["soc_reset"]
+    if trained != reset.value:
+        warn(f"the policy learned with soc-reset {trained} and is used with {reset.value}: it misjudges midnight")
+
+
+def run_trial(name: str, trial: Trial) -> Backtest:
+    """Backtest a strategy with progress and warnings shown."""
+    total = sum(len(span) for span in trial.selection)
+    with live_progress(f"backtesting {name}", total) as (progress, task):
+        return try_strategy(name, trial, progress=lambda count: progress.advance(task, count), warn=warn)
+
+
+def warn_of_minutes(market: MarketSeries) -> None:
+    """Say so if nobody saw the minute records."""
+    if market.minute_source in RECONSTRUCTED:
+        warn(f"the minutes are not real but {market.minute_source}: read results as a range over the grades")
+
+
+def provenance(market: MarketSeries, reset: SocReset) -> dict[str, Any]:
+    """Where figures come from, ready for JSON."""
+    warn_of_minutes(market)
+    return {
+        "data_sha256": market.data_hash,
+        "soc_reset": reset.value,
+        "publication_delay_min": market.publication_delay_min,
+        "minute_source": market.minute_source,
+        "minute_seed": market.minute_seed,
+        "code_revision": code_revision(),
+    }
+
+
+def policy_provenance(card: dict[str, Any] | None) -> dict[str, Any]:
+    """Which policy decided; None where it was a rule."""
+    return {"policy": card and card["tensors_sha256"], "policy_minute_source": card and card["minute_source"]}
+
+
+def report_context(trial: Trial, title: str, seeds: tuple[int, ...], simulated: bool = False) -> ReportContext:
+    """What a report says about a trial."""
+    frame = trial.market.frame
+    tape = trial.market.tapes.get(DAY_AHEAD)
+    day_ahead = None if tape is None else tape.series().rename(DAY_AHEAD)
+    return ReportContext(
+        title=title,
+        data_hash=trial.market.data_hash,
+        price_stage=price_stage(frame) if "quality" in frame else PriceStage.UNKNOWN,
+        soc_reset=trial.soc_reset,
+        publication_delay_min=trial.market.publication_delay_min,
+        seeds=seeds,
+        code_revision=code_revision(),
+        simulated=simulated,
+        minute_source=trial.market.minute_source,
+        day_ahead_eur_mwh=day_ahead,
+    )
