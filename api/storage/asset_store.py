@@ -1,0 +1,233 @@
+"""Assets: their batteries, the state that each was last known in, and what people ordered about them.
+
+Law
+- Every change of an asset raises its version by one. Who changes what was read before gives the version that was read,
+  and is refused if it is no longer that: nobody overwrites what he has not seen.
+- Overrides are never changed or deleted. The newest one of an asset counts, until its end.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from api.storage.database import Database
+from api.storage.refusals import AssetUnknown, VersionConflict
+from api.storage.tables import AssetRow, OverrideRow
+
+ABSENT = 0
+"""The version of an asset that is not there yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetState:
+    """What a battery was last known to be like."""
+
+    soc_mwh: float
+    cycles_used: float
+    cycle_day: dt.date
+    """The Brussels day that `cycles_used` belongs to."""
+    power_mw: float
+    """What it last did, discharge positive."""
+    as_of: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A battery in the service's care."""
+
+    asset_id: str
+    version: int
+    battery: Mapping[str, Any]
+    """Its specification, as JSON has it."""
+    policy_id: str | None
+    state: AssetState
+    changed_at: dt.datetime
+
+
+class OverrideKind(StrEnum):
+    """What a person ordered."""
+
+    SETPOINT = "setpoint"
+    """Run at the power given, whatever the policy says."""
+    WATCH_ONLY = "watch_only"
+    """Decide and log, but let nothing act on it."""
+    AUTOMATIC = "automatic"
+    """Ends the override before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """An order about an asset: what, until when, by whom and why."""
+
+    kind: OverrideKind
+    set_at: dt.datetime
+    until: dt.datetime
+    principal: str
+    reason: str
+    power_mw: float | None = None
+    """Of a setpoint, discharge positive."""
+
+    def __post_init__(self) -> None:
+        if (self.kind is OverrideKind.SETPOINT) != (self.power_mw is not None):
+            raise ValueError(f"power_mw belongs to a setpoint, not to {self.kind!r}, and a setpoint needs it")
+
+
+class AssetStore:
+    """Reads and changes assets; several processes may do so at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, asset_id: str) -> Asset:
+        """One asset. Raises AssetUnknown."""
+        with self._database.reading() as connection:
+            return _asset(_row(connection, asset_id))
+
+    def all(self) -> tuple[Asset, ...]:
+        """Every asset, by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(AssetRow.__table__).order_by(AssetRow.asset_id)).all()
+        return tuple(_asset(row) for row in rows)
+
+    def put(
+        self,
+        asset_id: str,
+        battery: Mapping[str, Any],
+        policy_id: str | None,
+        state: AssetState,
+        expected_version: int | None = None,
+    ) -> Asset:
+        """Make an asset, or replace what is known of it.
+
+        Args:
+            asset_id: Its name.
+            battery: Its specification; must be JSON.
+            policy_id: The policy that decides for it.
+            state: What it is like now; `changed_at` becomes `state.as_of`.
+            expected_version: The version that this replaces, `ABSENT` if there must be none; None replaces any.
+
+        Raises VersionConflict.
+        """
+        values = {"battery": json.dumps(battery, allow_nan=False), "policy_id": policy_id, **_state_values(state)}
+        with self._database.writing() as connection:
+            found = _version(connection, asset_id)
+            _expect(asset_id, expected_version, found)
+            if found == ABSENT:
+                connection.execute(insert(AssetRow).values(asset_id=asset_id, version=1, **values))
+            else:
+                _change(connection, asset_id, found, values)
+            return _asset(_row(connection, asset_id))
+
+    def set_state(self, asset_id: str, state: AssetState, expected_version: int | None = None) -> Asset:
+        """Say what an asset is like now. Raises AssetUnknown, VersionConflict."""
+        with self._database.writing() as connection:
+            found = _version(connection, asset_id)
+            if found == ABSENT:
+                raise _unknown(asset_id)
+            _expect(asset_id, expected_version, found)
+            _change(connection, asset_id, found, _state_values(state))
+            return _asset(_row(connection, asset_id))
+
+    def override(self, asset_id: str, override: Override) -> None:
+        """Order something about an asset; it takes the place of the order before. Raises AssetUnknown."""
+        with self._database.writing() as connection:
+            _row(connection, asset_id)
+            connection.execute(
+                insert(OverrideRow).values(
+                    asset_id=asset_id,
+                    kind=override.kind.value,
+                    power_mw=override.power_mw,
+                    set_at=override.set_at,
+                    until=override.until,
+                    principal=override.principal,
+                    reason=override.reason,
+                )
+            )
+
+    def override_at(self, asset_id: str, time: dt.datetime) -> Override | None:
+        """The order in force at a time; None if the policy decides."""
+        newest = self.overrides(asset_id, limit=1)
+        if not newest or newest[0].kind is OverrideKind.AUTOMATIC or newest[0].until <= time:
+            return None
+        return newest[0]
+
+    def overrides(self, asset_id: str, limit: int = 100) -> tuple[Override, ...]:
+        """The orders about an asset, newest first."""
+        query = select(OverrideRow.__table__).where(OverrideRow.asset_id == asset_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(OverrideRow.sequence.desc()).limit(limit)).all()
+        return tuple(_override(row) for row in rows)
+
+
+def _row(connection: Connection, asset_id: str) -> Row[Any]:
+    row = connection.execute(select(AssetRow.__table__).where(AssetRow.asset_id == asset_id)).one_or_none()
+    if row is None:
+        raise _unknown(asset_id)
+    return row
+
+
+def _unknown(asset_id: str) -> AssetUnknown:
+    return AssetUnknown(f"there is no asset {asset_id!r}")
+
+
+def _version(connection: Connection, asset_id: str) -> int:
+    """The version that is there, its row locked until the transaction ends; `ABSENT` if none is."""
+    query = select(AssetRow.version).where(AssetRow.asset_id == asset_id).with_for_update()
+    return connection.execute(query).scalar_one_or_none() or ABSENT
+
+
+def _expect(asset_id: str, expected: int | None, found: int) -> None:
+    if expected is not None and expected != found:
+        raise VersionConflict(asset_id, expected, found)
+
+
+def _change(connection: Connection, asset_id: str, found: int, values: Mapping[str, Any]) -> None:
+    same = update(AssetRow).where(AssetRow.asset_id == asset_id)
+    connection.execute(same.values(version=found + 1, **values))
+
+
+def _state_values(state: AssetState) -> dict[str, Any]:
+    return {
+        "soc_mwh": state.soc_mwh,
+        "cycles_used": state.cycles_used,
+        "cycle_day": state.cycle_day.isoformat(),
+        "power_mw": state.power_mw,
+        "state_as_of": state.as_of,
+        "changed_at": state.as_of,
+    }
+
+
+def _asset(row: Row[Any]) -> Asset:
+    state = AssetState(
+        soc_mwh=row.soc_mwh,
+        cycles_used=row.cycles_used,
+        cycle_day=dt.date.fromisoformat(row.cycle_day),
+        power_mw=row.power_mw,
+        as_of=row.state_as_of,
+    )
+    return Asset(
+        asset_id=row.asset_id,
+        version=row.version,
+        battery=json.loads(row.battery),
+        policy_id=row.policy_id,
+        state=state,
+        changed_at=row.changed_at,
+    )
+
+
+def _override(row: Row[Any]) -> Override:
+    return Override(
+        kind=OverrideKind(row.kind),
+        set_at=row.set_at,
+        until=row.until,
+        principal=row.principal,
+        reason=row.reason,
+        power_mw=row.power_mw,
+    )

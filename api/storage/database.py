@@ -1,0 +1,141 @@
+"""The database: SQLite in one file by default, PostgreSQL by URL.
+
+Law
+- What a committed transaction wrote survives the death of this process at any moment, `kill -9` included.
+- Power loss or a crash of the operating system: SQLite with `synchronous="NORMAL"` (the default) may lose the
+  transactions since its last checkpoint, typically the last seconds, and never damages the file; with
+  `synchronous="FULL"` it loses none, at one flush of the disk a transaction. PostgreSQL loses none as long as its own
+  `synchronous_commit` is on, as it is unless somebody turned it off.
+- Writing transactions take SQLite's write lock when they begin: they wait for each other and never fail half-way.
+- Several processes may use one database at once, each with a `Database` of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from api.storage import schema
+from api.storage.refusals import DatabaseRefused, StorageUnavailable
+from arbitrage.errors import BadInput, Fault
+
+Synchronous = Literal["NORMAL", "FULL"]
+LOCK_WAIT_S = 5.0
+"""How long a writer waits for the lock that another process holds, and a start for a connection."""
+_WRITES = "arbitrage_writes"
+
+
+class Database:
+    """Connections to one database. Usable from several threads; not across a fork.
+
+    Raises BadInput for a URL that is not one of a SQLite file or of PostgreSQL.
+    """
+
+    def __init__(self, url: str, synchronous: Synchronous = "NORMAL") -> None:
+        self.url = _checked_url(url)
+        self.dialect = self.url.get_backend_name()
+        self.engine: Engine = (
+            _sqlite_engine(self.url, synchronous) if self.dialect == "sqlite" else _postgresql_engine(self.url)
+        )
+        self._writing_engine = self.engine.execution_options(**{_WRITES: True})
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    def migrate(self) -> None:
+        """Make or update the tables; safe when several processes start at once.
+
+        Raises DatabaseRefused for a database that is out of reach, of a newer version or of another program.
+        """
+        try:
+            with self._writing_engine.begin() as connection:
+                schema.migrate(connection)
+        except DBAPIError as error:
+            raise DatabaseRefused(f"cannot use the database {self}: {reason(error)}") from error
+        except DatabaseRefused as error:
+            raise DatabaseRefused(f"cannot use the database {self}: {error}") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with _named_outages(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end of the block, undone if it raises."""
+        with _named_outages(), self._writing_engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _named_outages() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if is_outage(error):
+            raise StorageUnavailable(f"the database did not do its work: {reason(error)}") from error
+        raise
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the database failed, rather than what it was asked to do."""
+    return isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def reason(error: Exception) -> str:
+    """What the database said, in one line, without the statement and its parameters."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def _checked_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadInput([Fault("database_url", "is not a URL such as sqlite:///arbitrage.db")]) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise BadInput([Fault("database_url", "names no file, and a database in memory keeps no decision")])
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise BadInput([Fault("database_url", f"{backend} is not known; use sqlite:/// or postgresql://")])
+
+
+def _sqlite_engine(url: URL, synchronous: Synchronous) -> Engine:
+    folder = Path(str(url.database)).resolve().parent
+    if not folder.is_dir():
+        raise BadInput([Fault("database_url", f"the folder {folder} does not exist")])
+    engine = create_engine(url, connect_args={"timeout": LOCK_WAIT_S})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver's guesses
+        for pragma in ("journal_mode = WAL", f"synchronous = {synchronous}", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    options = {"connect_timeout": int(LOCK_WAIT_S), "application_name": "arbitrage"}
+    try:
+        return create_engine(url, connect_args=options, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        message = "PostgreSQL needs a driver: pip install 'arbitrage[postgres]'"
+        raise BadInput([Fault("database_url", message)]) from error

@@ -1,0 +1,65 @@
+"""What the log keeps of a decision."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row
+
+from api.storage.tables import DecisionRow
+
+
+class Role(StrEnum):
+    """Whether a decision was answered, or only thought."""
+
+    SERVED = "served"
+    CHALLENGER = "challenger"
+    """What another policy would have answered, to be scored beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRecord:
+    """One decision as it was answered, with what it is looked up by."""
+
+    decision_id: str
+    asset_id: str
+    generated_at: dt.datetime
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+    action: str
+    power_mw: float
+    """Discharge positive."""
+    mode: str
+    """`policy`, an override, watch-only: as in the answer."""
+    principal: str
+    """Who asked."""
+    request_sha256: str
+    """Of the request's body: tells a repeated request from another one under the same idempotency key."""
+    answer: str
+    """The body that was answered, JSON, to the last character."""
+    role: str = Role.SERVED
+    fallback_level: int = 0
+    data_as_of: dt.datetime | None = None
+    policy_id: str | None = None
+    policy_sha256: str | None = None
+    price_seen_eur_mwh: float | None = None
+    """The indicative imbalance price that it was decided on."""
+    idempotency_key: str | None = None
+    """At most once a principal."""
+
+    def as_row(self) -> dict[str, Any]:
+        """Column values by name."""
+        return {name: getattr(self, name) for name in _NAMES}
+
+    @staticmethod
+    def of(row: Row[Any]) -> DecisionRecord:
+        """From a row that has `COLUMNS`."""
+        return DecisionRecord(**{name: getattr(row, name) for name in _NAMES})
+
+
+_NAMES = tuple(field.name for field in fields(DecisionRecord))
+COLUMNS = tuple(getattr(DecisionRow, name) for name in _NAMES)
+"""The columns of a record, in the order of its fields."""

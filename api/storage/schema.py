@@ -1,0 +1,66 @@
+"""The schema of a database: made, brought up to date, or refused.
+
+Law: one transaction, and one process at a time, makes of an empty or older database one that this version knows. A
+database of a newer version or of another program is left as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from api.storage.refusals import DatabaseRefused
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+VERSION_TABLE = "arbitrage_schema"
+_LOCK = 0x6172626974726167
+"""Names PostgreSQL's advisory lock of whoever migrates: `arbitrag` in ASCII."""
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema up to date inside the connection's transaction, which must be one that may write.
+
+    Raises DatabaseRefused for the schema of a newer version, and for tables of another program.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    config = _config(connection)
+    script = ScriptDirectory.from_config(config)
+    found = schema_revision(connection)
+    if found == script.get_current_head():
+        return
+    if found is None:
+        _refuse_foreign_tables(connection)
+    elif found not in {revision.revision for revision in script.walk_revisions()}:
+        raise DatabaseRefused(
+            f"the database has schema {found!r}, which this version does not know: a newer version made it. "
+            "Use that version, or another database"
+        )
+    command.upgrade(config, "head")
+
+
+def schema_revision(connection: Connection) -> str | None:
+    """The revision that the database's schema has; None without one."""
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def _refuse_foreign_tables(connection: Connection) -> None:
+    tables = sorted(inspect(connection).get_table_names())
+    if tables:
+        raise DatabaseRefused(
+            f"the database holds tables of something else ({', '.join(tables[:5])}{', …' if tables[5:] else ''}); "
+            "give one that is empty, or in PostgreSQL an empty schema through ?options=-csearch_path%3DNAME"
+        )
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,32 @@
+"""Decisions for tests of the storage."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from typing import Any
+
+from api.storage.decision_record import DecisionRecord
+
+NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+MINUTE = dt.timedelta(minutes=1)
+_numbers = itertools.count()
+
+
+def decision(minute: float = 0, **changes: Any) -> DecisionRecord:
+    """A decision generated `minute` minutes after noon, valid for the minute after; each with an id of its own."""
+    time = NOON + minute * MINUTE
+    values: dict[str, Any] = {
+        "decision_id": f"decision-{next(_numbers)}",
+        "asset_id": "be-1",
+        "generated_at": time,
+        "valid_from": time,
+        "valid_until": time + MINUTE,
+        "action": "discharge",
+        "power_mw": 0.8,
+        "mode": "policy",
+        "principal": "trader",
+        "request_sha256": "0" * 64,
+        "answer": '{"schema_version": "1.0"}',
+    }
+    return DecisionRecord(**(values | changes))

@@ -1,0 +1,53 @@
+"""A private PostgreSQL server for tests, from the Debian package, which nothing else talks to."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+INSTALL = "needs PostgreSQL's server, which is not here; on Debian: apt-get install -y postgresql"
+UNPRIVILEGED = "postgres"
+"""The user that the package makes; the server refuses to run as root."""
+
+
+def server_programs() -> Path | None:
+    """The folder with initdb and pg_ctl, the newest if there are several."""
+    found = shutil.which("pg_ctl")
+    if found is not None and shutil.which("initdb") is not None:
+        return Path(found).parent
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(folders, key=lambda folder: float(folder.parent.name), default=None)
+
+
+@contextmanager
+def server(programs: Path) -> Iterator[str]:
+    """Run a fresh server, reached through a socket in a folder of its own; yields its URL."""
+    user = _other_user()
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+
+        def run(program: str, *arguments: str) -> None:
+            command = [programs / program, "-D", f"{folder}/data", *arguments]
+            who = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, **who)
+
+        run("initdb", "--auth=trust", "--username=arbitrage", "--encoding=UTF8", "--locale=C", "--no-sync")
+        settings = f"-k {folder} -c listen_addresses= -c fsync=off"
+        run("pg_ctl", "start", "--wait", "--log", f"{folder}/log", "--options", settings)
+        try:
+            yield f"postgresql://arbitrage@/postgres?host={quote(folder, safe='')}"
+        finally:
+            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+
+
+def _other_user() -> pwd.struct_passwd | None:
+    """Whom to run as: ourselves (None), unless we are root."""
+    return pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else None

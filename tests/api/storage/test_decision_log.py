@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+
+from api.storage.database import Database
+from api.storage.decision_log import Appended, DecisionFilter, DecisionLog
+from api.storage.decision_record import DecisionRecord, Role
+from api.storage.refusals import IdempotencyKeyReused, RecordRefused, StorageClosed
+from arbitrage.errors import BadInput
+from tests.api.storage.decisions import MINUTE, NOON, decision
+
+
+def append(database: Database, *records: DecisionRecord) -> Sequence[Appended | BaseException]:
+    """What each of several waiters at once gets."""
+
+    async def together() -> Sequence[Appended | BaseException]:
+        log = DecisionLog(database)
+        outcomes = await asyncio.gather(*map(log.append, records), return_exceptions=True)
+        await log.close()
+        return outcomes
+
+    return asyncio.run(together())
+
+
+def ids(database: Database, **wanted: Any) -> list[str]:
+    return [record.decision_id for record in DecisionLog(database).find(DecisionFilter(**wanted), limit=1000).records]
+
+
+def test_an_appended_decision_is_found_as_it_was_to_the_last_digit(database: Database) -> None:
+    record = decision(
+        data_as_of=NOON - MINUTE + dt.timedelta(microseconds=1),
+        power_mw=0.1 + 0.2,
+        price_seen_eur_mwh=-4574.69,
+        policy_id="careful",
+        policy_sha256="f" * 64,
+        idempotency_key="once",
+        fallback_level=2,
+        role=Role.CHALLENGER,
+        answer='{"b": 1.10, "a": "é\\u0000"}',
+    )
+    (outcome,) = append(database, record)
+    assert outcome == Appended(record, is_new=True)
+    log = DecisionLog(database)
+    assert log.find().records == (record,)
+    assert log.by_id(record.decision_id) == record
+    assert log.by_idempotency_key("trader", "once") == record
+    assert log.by_id("another") is None
+    assert log.by_idempotency_key("another", "once") is None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20),
+    st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2200, 1, 1), timezones=st.just(dt.UTC)),
+)
+def test_numbers_and_times_come_back_bit_for_bit(database: Database, numbers: list[float], time: dt.datetime) -> None:
+    records = [decision(price_seen_eur_mwh=number, generated_at=time) for number in numbers]
+    append(database, *records)
+    log = DecisionLog(database)
+    for record, number in zip(records, numbers, strict=True):
+        found = log.by_id(record.decision_id)
+        assert found is not None
+        assert found.price_seen_eur_mwh is not None
+        assert found.price_seen_eur_mwh.hex() == (number + 0.0).hex()
+        assert found.generated_at == time
+        assert found.generated_at.tzinfo is dt.UTC
+
+
+def test_of_many_requests_with_one_key_the_first_is_stored_and_all_get_its_answer(database: Database) -> None:
+    records = [decision(idempotency_key="same", answer=f'"{number}"') for number in range(20)]
+    outcomes = append(database, *records)
+    assert outcomes == [Appended(records[0], is_new=number == 0) for number in range(20)]
+    assert append(database, decision(idempotency_key="same")) == [Appended(records[0], is_new=False)]
+    assert ids(database) == [records[0].decision_id]
+
+
+def test_the_same_key_of_another_principal_is_another_request(database: Database) -> None:
+    append(database, decision(idempotency_key="same"), decision(idempotency_key="same", principal="another"))
+    assert len(ids(database)) == 2
+
+
+def test_a_key_used_before_for_another_request_is_refused(database: Database) -> None:
+    first, other = decision(idempotency_key="same"), decision(idempotency_key="same", request_sha256="1" * 64)
+    stored, refused = append(database, first, other)
+    assert stored == Appended(first, is_new=True)
+    assert isinstance(refused, IdempotencyKeyReused)
+    assert ids(database) == [first.decision_id]
+
+
+def test_a_repeated_append_of_the_same_decision_is_stored_once(database: Database) -> None:
+    record = decision()
+    assert append(database, record, record) == [Appended(record, is_new=True)] * 2
+    assert ids(database) == [record.decision_id]
+
+
+def test_another_decision_with_an_id_of_the_log_is_refused(database: Database) -> None:
+    record = decision()
+    (refused,) = append(database, record) and append(database, decision(decision_id=record.decision_id, power_mw=0.1))
+    assert isinstance(refused, RecordRefused)
+    assert DecisionLog(database).by_id(record.decision_id) == record
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"answer": "\ud800"},
+        {"power_mw": math.nan},
+        {"price_seen_eur_mwh": math.inf},
+        {"valid_until": dt.datetime(2026, 11, 22)},
+        {"asset_id": None},
+        {"fallback_level": 2**70},
+    ],
+    ids=lambda fault: next(iter(fault)),
+)
+def test_a_record_that_cannot_be_stored_fails_alone(database: Database, fault: dict[str, Any]) -> None:
+    good = [decision(number) for number in range(4)]
+    outcomes = append(database, *good[:2], decision(**fault), *good[2:])
+    assert isinstance(outcomes[2], RecordRefused)
+    assert outcomes[:2] + outcomes[3:] == [Appended(record, is_new=True) for record in good]
+    assert ids(database) == [record.decision_id for record in reversed(good)]
+
+
+def test_waiters_share_transactions(database: Database) -> None:
+    commits = []
+    event.listen(database.engine, "commit", commits.append)
+    append(database, *(decision() for _ in range(200)))
+    assert len(commits) <= 2
+
+
+def test_decisions_are_found_by_what_they_are(database: Database) -> None:
+    plain, later = decision(0), decision(5)
+    other = decision(1, asset_id="be-2", action="idle", mode="watch_only", policy_sha256="a", fallback_level=3)
+    shadow = decision(2, role=Role.CHALLENGER)
+    append(database, plain, later, other, shadow)
+    names = {record.decision_id: name for record, name in ((plain, "p"), (later, "l"), (other, "o"), (shadow, "s"))}
+
+    def found(**wanted: Any) -> str:
+        return "".join(names[number] for number in ids(database, **wanted))
+
+    assert found() == "lsop"
+    assert found(asset_id="be-1") == "lsp"
+    assert found(start=NOON + MINUTE, end=NOON + 5 * MINUTE) == "so"
+    assert found(action="idle") == found(mode="watch_only") == found(policy_sha256="a") == "o"
+    assert found(min_fallback_level=1) == "o"
+    assert found(role=Role.CHALLENGER) == "s"
+    assert found(role=Role.SERVED, asset_id="be-1") == "lp"
+
+
+def test_pages_hold_every_decision_once_though_others_come_meanwhile(database: Database) -> None:
+    records = [decision(number // 3) for number in range(20)]
+    append(database, *records)
+    log, seen, cursor = DecisionLog(database), [], None
+    while True:
+        page = log.find(limit=7, cursor=cursor)
+        seen += [record.decision_id for record in page.records]
+        append(database, decision(60))
+        if page.next_cursor is None:
+            break
+        cursor = page.next_cursor
+    assert sorted(seen) == sorted(record.decision_id for record in records)
+    assert ids(database, end=NOON + 60 * MINUTE) == seen
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "MS4y.", "bm90IG9uZQ==", "é", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OS4x"])
+def test_a_cursor_that_no_page_gave_is_refused(database: Database, cursor: str) -> None:
+    with pytest.raises(BadInput, match="cursor"):
+        DecisionLog(database).find(cursor=cursor)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+def test_a_page_that_is_empty_or_too_large_is_refused(database: Database, limit: int) -> None:
+    with pytest.raises(BadInput, match="limit"):
+        DecisionLog(database).find(limit=limit)
+
+
+def test_a_closed_log_takes_no_more(database: Database) -> None:
+    async def late() -> None:
+        log = DecisionLog(database)
+        await log.close()
+        await log.append(decision())
+
+    with pytest.raises(StorageClosed):
+        asyncio.run(late())
