@@ -45,7 +45,8 @@ stdout = Console()
 _SECTIONS = (
     ("What it is", ("name", "kind", "description", "feature_set", "step_min", "created_at", "code_revision")),
     ("Battery", ("battery",)),
-    ("Data", ("data_sha256", "sources", "minute_source", "minute_seed", "publication_delay_min", "split")),
+    ("Data", ("data_sha256", "sources", "minute_source", "minute_seed", "split")),
+    ("Timing", ("publication_delay_min", "decision_latency_min")),
     ("Training", ("seed", "seeds", "members", "chosen_stage", "training_seconds", "config", "lattice", "plan_sha256")),
     ("Versions", ("versions",)),
 )

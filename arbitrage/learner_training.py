@@ -149,7 +149,7 @@ class LearnerTraining:
             state_features=STATE_FEATURES,
             step_min=plan.step_min,
             reward_scale=plan.source.reward_scale,
-            publication_delay_min=days.market.publication_delay_min,
+            publication_delay_min=days.market.publication_delay_min + days.market.decision_latency_min,
             name=plan.algorithm.value,
             **networks_of(self.learner),
         )

@@ -26,11 +26,12 @@ import pandas as pd
 from safetensors.numpy import load_file, save
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.checkpoint import Card, member_from_tensors, member_tensors, save_policy, write_whole
+from arbitrage.agents.checkpoint import CARD_FILE, Card, member_from_tensors, member_tensors, save_policy, write_whole
 from arbitrage.agents.closed_form import Fitted, Lesson, day_end_values, fit_closed_form, prepare_lesson, stage_names
 from arbitrage.agents.closed_form_config import ClosedFormConfig, Preset
 from arbitrage.agents.critic_training import fit_critic
 from arbitrage.agents.member import Member
+from arbitrage.agents.policy_card import TensorsState, read_any_card, tensors_beside
 from arbitrage.agents.quantile_critic import Returns, coverage, realised_returns
 from arbitrage.agents.risk_head import RiskHead
 from arbitrage.agents.risk_search import RiskSearchConfig, fit_risk_head
@@ -222,7 +223,7 @@ def _lesson(plan: TrainingPlan, days: DaysOfMonth) -> Lesson:
 
 def _policy(plan: TrainingPlan, members: list[Member]) -> ArbitragePolicy:
     sources = tuple(sorted(plan.market.tapes))
-    delay = plan.market.publication_delay_min
+    delay = plan.market.publication_delay_min + plan.market.decision_latency_min
     return ArbitragePolicy(plan.battery, plan.config.size, tuple(members), sources, plan.features, delay)
 
 
@@ -308,6 +309,7 @@ def provenance(plan: TrainingPlan) -> Card:
     return {
         "data_sha256": plan.market.data_hash,
         "publication_delay_min": plan.market.publication_delay_min,
+        "decision_latency_min": plan.market.decision_latency_min,
         "minute_source": plan.market.minute_source,
         "minute_seed": plan.market.minute_seed,
         "split": plan.split(),
@@ -316,6 +318,15 @@ def provenance(plan: TrainingPlan) -> Card:
         "versions": _versions(),
         "code_revision": code_revision(),
     }
+
+
+def finished_card(plan: TrainingPlan, directory: Path) -> Card | None:
+    """The card of the whole policy that this plan has left there, if it has."""
+    if not (directory / CARD_FILE).is_file():
+        return None
+    card = read_any_card(directory)
+    ours = card.get("plan_sha256") == plan.fingerprint() and tensors_beside(directory, card) is TensorsState.MATCH
+    return card if ours else None
 
 
 def _versions() -> dict[str, str]:

@@ -21,10 +21,9 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
-from arbitrage.agents.checkpoint import CARD_FILE, Card
-from arbitrage.agents.policy_card import TensorsState, read_any_card, tensors_beside
+from arbitrage.agents.checkpoint import Card
 from arbitrage.errors import BadInput, Fault
-from arbitrage.training import TrainingPlan, train
+from arbitrage.training import TrainingPlan, finished_card, train
 
 SeedReport = Callable[[int, str, float], None]
 """Told a seed, what is being done with it, and the share of it that is done, 0 to 1."""
@@ -75,7 +74,7 @@ def train_seeds(
     waiting: list[int] = []
     running: list[_Worker] = []
     for seed in seeds:
-        card = _card_of(replace(plan, seed=seed), seed_directory(folder, seed))
+        card = finished_card(replace(plan, seed=seed), seed_directory(folder, seed))
         if card is None:
             waiting.append(seed)
         else:
@@ -167,12 +166,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(_ORPHANED)
-
-
-def _card_of(plan: TrainingPlan, directory: Path) -> Card | None:
-    """The card of the whole policy that this plan has left there, if it has."""
-    if not (directory / CARD_FILE).is_file():
-        return None
-    card = read_any_card(directory)
-    ours = card.get("plan_sha256") == plan.fingerprint() and tensors_beside(directory, card) is TensorsState.MATCH
-    return card if ours else None

@@ -61,7 +61,7 @@ class ArbitragePolicy:
     """Quantities of the market that it was trained on; it reads these and no others."""
     features: MarketFeatures = field(default_factory=MarketFeatures)
     publication_delay_min: int = 0
-    """Of the records that it was trained on: how late the first record of a quarter-hour is expected."""
+    """Of the records that it was trained on, decision latency included: how late a quarter-hour's first is expected."""
     critic: Network | None = None
     """Tells how the day may turn out; see `quantile_critic`."""
     name: str = "learned"

@@ -27,6 +27,7 @@ from arbitrage.agents.policy_files import (
     feature_names,
     read_card,
     read_tensors,
+    records_delay_min,
     write_policy_files,
     write_whole,
 )
@@ -113,7 +114,7 @@ def _closed_form_from(card: Card, tensors: Tensors, where: str) -> ArbitragePoli
         members=tuple(member_from_tensors(tensors, f"{number}.", where) for number in range(card["members"])),
         sources=tuple(card["sources"]),
         features=MarketFeatures(FeatureSet(card["feature_set"])),
-        publication_delay_min=int(card["publication_delay_min"]),
+        publication_delay_min=records_delay_min(card),
         critic=_network(tensors, "critic."),
         name=card["name"],
         head=head_from_tensors(tensors, where),

@@ -10,7 +10,14 @@ import numpy as np
 
 from arbitrage.agents.feature_units import feature_units, seen_in_words
 from arbitrage.agents.network_policy import Head, NetworkPolicy, PlainNetwork
-from arbitrage.agents.policy_files import Card, Tensors, battery_in_words, feature_names, write_policy_files
+from arbitrage.agents.policy_files import (
+    Card,
+    Tensors,
+    battery_in_words,
+    feature_names,
+    records_delay_min,
+    write_policy_files,
+)
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures
@@ -66,7 +73,7 @@ def network_policy_from(card: Card, tensors: Tensors, where: str) -> NetworkPoli
             continuous=bool(card["continuous"]),
             reward_scale=float(card["reward_scale"]),
             preference=RiskPreference(RiskMeasure(preference["measure"]), preference["level"], preference["weight"]),
-            publication_delay_min=int(card["publication_delay_min"]),
+            publication_delay_min=records_delay_min(card),
             name=card["name"],
         )
     except (LookupError, TypeError, ValueError) as error:

@@ -57,6 +57,11 @@ def read_tensors(directory: Path, card: Card) -> Tensors:
         raise BadInput([Fault(str(path), f"is not a safetensors file: {error}")]) from error
 
 
+def records_delay_min(card: Card) -> int:
+    """How late records reached the policy that learned: their publication delay and its decision latency."""
+    return int(card["publication_delay_min"]) + int(card.get("decision_latency_min", 0))
+
+
 def read_card(directory: Path) -> Card:
     """The card of a policy directory, of whatever kind. Raises BadInput."""
     path = directory / CARD_FILE

@@ -128,6 +128,20 @@ class Learner(ABC):
             own.copy_(tensors[name])
         self.generator.set_state(tensors["generator"].cpu())
 
+    def take_over(self, other: Learner) -> None:
+        """Begin with the state of another learner of the same kind and problem, standardisation included.
+
+        The own stream of random numbers stays. Raises ValueError if the other one is of another kind or problem.
+        """
+        if type(self) is not type(other) or self.problem != other.problem:
+            raise ValueError("taken over from another kind of learner, or one of another problem")
+        with torch.no_grad():
+            theirs = _named(other.state, "")
+            for name, own in _named(self.state, "").items():
+                own.copy_(theirs[name])
+            for mine, part in zip(self.standard, other.standard, strict=True):
+                mine.copy_(part)
+
 
 def _named(state: Any, prefix: str) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}

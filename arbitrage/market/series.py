@@ -105,6 +105,8 @@ class MarketSeries:
     """Shape [n]; the Brussels day of each quarter-hour."""
     tapes: Mapping[str, Tape] = field(repr=False)
     publication_delay_min: int = PUBLICATION_DELAY_MIN
+    decision_latency_min: int = 0
+    """How much later than published every record is known to whoever decides; see `timing`."""
     minute_source: MinuteSource | None = None
     """None where there are no minute records."""
     minute_seed: int | None = None
@@ -192,7 +194,7 @@ def _published_before(settled: Tape, day_ahead: pd.DataFrame | None, forecasts: 
     tapes = {}
     if day_ahead is not None:
         tapes[DAY_AHEAD] = _published_the_day_before(day_ahead, DAY_AHEAD, DAY_AHEAD_PUBLISHED_H)
-        tapes[RESIDUAL] = _residual(settled, tapes[DAY_AHEAD])
+        tapes[RESIDUAL] = residual(settled, tapes[DAY_AHEAD])
         if np.isnan(tapes[RESIDUAL].values).all():
             raise BadInput([Fault(DAY_AHEAD, "covers none of the quarter-hours that have an imbalance price")])
     for name in (WIND_FORECAST, SOLAR_FORECAST):
@@ -294,8 +296,8 @@ def _durations_min(starts: EpochMinutes) -> EpochMinutes:
     return np.where(hourly, MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR)
 
 
-def _residual(settled: Tape, day_ahead: Tape) -> Tape:
-    """Price less day-ahead price on the grid of the former; NaN where either is absent."""
+def residual(settled: Tape, day_ahead: Tape) -> Tape:
+    """Price less day-ahead price on the grid of the former, known when the former is; NaN where either is absent."""
     rows = (settled.first_minute - day_ahead.first_minute) // MINUTES_PER_QUARTER_HOUR + np.arange(len(settled.values))
     inside = (rows >= 0) & (rows < len(day_ahead.values))
     base = np.where(inside, day_ahead.values[np.where(inside, rows, 0)], np.nan)
