@@ -31,8 +31,8 @@ from arbitrage.backtest.drawing import (
     style,
     translucent,
 )
-from arbitrage.backtest.metrics import TAIL_LEVEL
 from arbitrage.backtest.rounding import number, round_edges, round_step
+from arbitrage.backtest.statistics import TAIL_LEVEL
 from arbitrage.battery import Battery
 from arbitrage.quarter_hour import (
     BRUSSELS,

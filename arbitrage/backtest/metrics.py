@@ -13,10 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from arbitrage.backtest.engine import Backtest
+from arbitrage.backtest.statistics import TAIL_LEVEL
 from arbitrage.risk import conditional_value_at_risk_eur, value_at_risk_eur
 
-TAIL_LEVEL = 0.1
-"""Share of days in the tail of value at risk and its conditional mean."""
 _INTERVAL = (0.025, 0.975)
 _RESAMPLES = 2000
 

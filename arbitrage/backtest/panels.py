@@ -16,9 +16,10 @@ from markupsafe import Markup
 
 from arbitrage.backtest import drawing, figures
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
-from arbitrage.backtest.metrics import TAIL_LEVEL, daily_profit_eur
+from arbitrage.backtest.metrics import daily_profit_eur
 from arbitrage.backtest.report_text import ceiling_ledger, spread_in_words
 from arbitrage.backtest.rounding import calendar_date, interval, number, percent, sensible_decimals
+from arbitrage.backtest.statistics import TAIL_LEVEL
 
 _USUAL_QUARTER_HOURS = 96
 

@@ -22,9 +22,10 @@ from arbitrage.backtest import report_text
 from arbitrage.backtest.comparison import compare_table, daily_profits_eur
 from arbitrage.backtest.drawing import strokes
 from arbitrage.backtest.engine import Backtest
-from arbitrage.backtest.metrics import TAIL_LEVEL, summary
+from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.panels import draw_panels
 from arbitrage.backtest.rounding import number, percent
+from arbitrage.backtest.statistics import TAIL_LEVEL
 from arbitrage.market.series import RECONSTRUCTED, MinuteSource
 from arbitrage.market.splits import SocReset
 
