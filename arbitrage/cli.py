@@ -66,6 +66,7 @@ from arbitrage.cli_trials import (
     warn_of_minutes,
     warn_of_reset,
 )
+from arbitrage.cli_walk_forward import add_walk_forward
 from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
 from arbitrage.errors import BadInput, Fault
@@ -85,6 +86,7 @@ data_app = typer.Typer(help="Look at market files and fetch them.", no_args_is_h
 app.add_typer(data_app, name="data")
 add_commands(data_app)
 add_backtests(app)
+add_walk_forward(app)
 add_learn(app)
 app.add_typer(policies_app, name="policies")
 

@@ -17,6 +17,7 @@ from arbitrage.agents.risk_head import MOST_RISK_AVERSE
 from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.backtest.report import PriceStage
 from arbitrage.battery import Battery
+from arbitrage.cli_output import warn
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.dialects import Quality
 from arbitrage.market.elia import read_market
@@ -26,6 +27,7 @@ from arbitrage.market.splits import SocReset, Span, default_reset, select
 from arbitrage.market.store import Store
 from arbitrage.market.stored_market import stored_market
 from arbitrage.market.tapes import INDICATIVE
+from arbitrage.market.timing import KnownAs, with_decision_latency, with_first_published
 from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 from arbitrage.risk import RiskPreference
@@ -71,6 +73,16 @@ ChargeEfficiency = Annotated[float | None, typer.Option(help="One way, fraction.
 DischargeEfficiency = Annotated[float | None, typer.Option(help="One way, fraction. [default: 0.9]")]
 MaxCycles = Annotated[float | None, typer.Option(help="Hard budget of equivalent full cycles a Brussels day.")]
 WearCost = Annotated[float | None, typer.Option(help="Per MWh drawn from the store. [default: 0]")]
+DecisionLatency = Annotated[
+    int,
+    typer.Option(min=0, help="Minutes that deciding takes: each interval is decided on what was known so long before."),
+]
+KnownAsOption = Annotated[
+    KnownAs,
+    typer.Option(
+        help="final: decide on prices as they stand; first-published: as they were first seen, where the store watched."
+    ),
+]
 StartTime = Annotated[str | None, typer.Option(help="First time, ISO 8601 with offset.")]
 StopTime = Annotated[str | None, typer.Option(help="Time after the last, ISO 8601 with offset.")]
 TestDays = Annotated[str | None, typer.Option(help="Brussels days of every month, such as 26-31.")]
@@ -124,9 +136,30 @@ class MarketOptions:
     forecasts: Sequence[Path] | None
     minutes: Sequence[str] | None
     publication_delay_min: int | None
+    decision_latency_min: int = 0
+    known_as: KnownAs = KnownAs.FINAL
 
     def market(self, trained_delay_min: int | None = None) -> MarketSeries:
         """Read it, known with the delay asked for, else with that a policy was trained for. Raises BadInput."""
+        market = self._as_published(trained_delay_min)
+        if self.known_as is KnownAs.FIRST_PUBLISHED:
+            market = self._as_first_published(market)
+        return with_decision_latency(market, self.decision_latency_min)
+
+    def _as_first_published(self, market: MarketSeries) -> MarketSeries:
+        if not self._from_store:
+            raise BadInput([Fault("known_as", "first-published prices are in a store alone; give its directory")])
+        first = with_first_published(market, Store(self.prices[0]))
+        if first.fetched_later:
+            seen = f"{first.seen_live:,} of {first.seen_live + first.fetched_later:,}"
+            warn(f"{seen} quarter-hours are known as first published; the store fetched the others later")
+        return first.market
+
+    @property
+    def _from_store(self) -> bool:
+        return len(self.prices) == 1 and self.prices[0].is_dir()
+
+    def _as_published(self, trained_delay_min: int | None) -> MarketSeries:
         drawn = [_RECONSTRUCTED.fullmatch(name) for name in self.minutes or ()]
         if any(drawn) and len(drawn) > 1:
             raise BadInput([Fault("minutes", "are either files or one reconstruction")])
@@ -144,7 +177,7 @@ class MarketOptions:
         return trained if given is None else given
 
     def _read(self, delay_min: int | None) -> MarketSeries:
-        if len(self.prices) == 1 and self.prices[0].is_dir():
+        if self._from_store:
             given = {"day-ahead": self.day_ahead, "forecasts": self.forecasts, "minutes": self.minutes}
             refuse(Fault(name, "come from the store, as the prices do") for name, files in given.items() if files)
             return stored_market(Store(self.prices[0]), publication_delay_min=delay_min)

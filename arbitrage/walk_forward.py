@@ -28,7 +28,7 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, sp
 from arbitrage.market.timing import until
 from arbitrage.market.windows import Window, refuse_windows_outside
 from arbitrage.observation import FeatureSet
-from arbitrage.strategies import RULES
+from arbitrage.strategies import RULES, decision_step_min
 from arbitrage.training import TrainingPlan, finished_card, train
 
 if TYPE_CHECKING:
@@ -36,6 +36,20 @@ if TYPE_CHECKING:
 
 TRAIN_DAYS, VALIDATION_DAYS = DaysOfMonth(1, 25), DaysOfMonth(26, 31)
 """Days of the month, inside what a window may learn from, to learn from and to choose on."""
+
+LEARNED = "learned"
+NEURAL = (
+    "dqn",
+    "categorical-dqn",
+    "quantile-dqn",
+    "discrete-sac",
+    "categorical-discrete-sac",
+    "quantile-discrete-sac",
+    "sac",
+    "dsac",
+    "dsac-t",
+)
+"""Names of `learners.algorithms`, which loads torch; a test keeps them the same."""
 
 Tell = Callable[[str, float], None]
 """Told what is being done, and the share of the walk's learning that is done, 0 to 1."""
@@ -91,6 +105,11 @@ def walk_forward(
     return relay(name, turns)
 
 
+def step_min_of(policies: Relay) -> int:
+    """Minutes between the decisions that a walk's policies are made for."""
+    return min(decision_step_min(policy) for policy in policies.policies)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedForm:
     """Teaches the counterfactual agent, a closed form, which begins anew with every window."""
@@ -130,6 +149,22 @@ def teach_rule(name: str) -> Teach:
         return Idle()
 
     return teach
+
+
+def teacher(name: str, *, seed: int, warm_start: bool, **closed_form: Any) -> Teach:
+    """Who teaches the strategy of that name: `learned`, a rule, or a neural algorithm. Raises BadInput for no such.
+
+    closed_form: further settings of `ClosedForm`.
+    """
+    if name == LEARNED:
+        return ClosedForm(seed=seed, **closed_form)
+    if name in RULES:
+        return teach_rule(name)
+    if name in NEURAL:
+        feature_set = closed_form.get("feature_set") or FeatureSet.QUARTER_HOUR
+        return Neural(name, feature_set=feature_set, seed=seed, warm_start=warm_start)
+    known = ", ".join((LEARNED, *RULES, *NEURAL))
+    raise BadInput([Fault("strategy", f"{name!r} is none of those that learn as they walk: {known}")])
 
 
 class Neural:

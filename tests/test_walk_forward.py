@@ -20,7 +20,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.tapes import PRICE
 from arbitrage.market.windows import WindowPlan
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.walk_forward import Classroom, ClosedForm, Neural, Teach, Walk, teach_rule, walk_forward
+from arbitrage.walk_forward import NEURAL, Classroom, ClosedForm, Neural, Teach, Walk, teach_rule, teacher, walk_forward
 from tests.worlds import noisy_market
 
 START = epoch_minute("2024-05-01T00:00+02:00")
@@ -126,3 +126,14 @@ def test_a_walk_beyond_the_prices_is_refused(tmp_path: Path) -> None:
     walk = Walk(market=noisy_market(5, 60, START), battery=BATTERY, windows=WINDOWS)
     with pytest.raises(BadInput, match="after the last price"):
         walk_forward(walk, teach_rule("threshold"), tmp_path, name="walked")
+
+
+def test_the_names_of_neural_agents_are_those_of_the_learners() -> None:
+    from arbitrage.learners.algorithms import Algorithm
+
+    assert set(NEURAL) == {algorithm.value for algorithm in Algorithm}
+
+
+def test_a_strategy_that_cannot_learn_is_refused_with_the_names_of_those_that_can() -> None:
+    with pytest.raises(BadInput, match="learned, idle, threshold"):
+        teacher("perfect-foresight", seed=0, warm_start=True)

@@ -12,6 +12,7 @@ Law
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,14 @@ from arbitrage.market.series import MarketSeries, residual
 from arbitrage.market.store import FIRST_SEEN, Store
 from arbitrage.market.tapes import DAY_AHEAD, PRICE, RESIDUAL, Tape
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, epoch_minutes, utc_timestamps
+
+
+class KnownAs(StrEnum):
+    """As what a price is known before it is final."""
+
+    FINAL = "final"
+    FIRST_PUBLISHED = "first-published"
+
 
 _SECONDS_PER_MINUTE = 60
 _LIVE_MIN = 24 * MINUTES_PER_HOUR
@@ -39,14 +48,13 @@ def with_decision_latency(market: MarketSeries, latency_min: int) -> MarketSerie
 
 
 def until(market: MarketSeries, time: int) -> MarketSeries:
-    """What of the market is known at an epoch minute: later records are gone, settlement prices included.
+    """What of the market is known at an epoch minute: later records are gone, and it settles at prices known by then.
 
     Whoever learns from it cannot see further, whatever it does. Raises BadInput if no price is known by then.
     """
     tapes = {name: _until(tape, time) for name, tape in market.tapes.items()}
-    rows = len(tapes[PRICE].values)
-    known = market.tapes[PRICE].available_at[:rows] <= time
-    price = np.where(known, market.price_eur_mwh[:rows], np.nan)
+    price = tapes[PRICE].values
+    rows = len(price)
     if not np.isfinite(price).any():
         raise BadInput([Fault("time", f"no price is known at {utc_timestamps([time])[0].isoformat()}")])
     return replace(

@@ -1,0 +1,149 @@
+"""The command that walks forward: learn, test the months after, learn again, all strategies on the same days."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from arbitrage.agents.closed_form_config import Preset
+from arbitrage.backtest.comparison import compare_table
+from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, backtest_perfect_foresight, run_backtest
+from arbitrage.backtest.report import write_report
+from arbitrage.cli_backtest import COMPARED
+from arbitrage.cli_options import (
+    BatteryOptions,
+    Capacity,
+    ChargeEfficiency,
+    DayAhead,
+    DecisionLatency,
+    DischargeEfficiency,
+    FeatureSetOption,
+    Forecasts,
+    JsonOut,
+    KnownAsOption,
+    MarketOptions,
+    MaxCycles,
+    Minutes,
+    Power,
+    PresetOption,
+    Prices,
+    PublicationDelay,
+    ReportOut,
+    WearCost,
+    write_json,
+)
+from arbitrage.cli_output import live_progress, print_table, say
+from arbitrage.cli_trials import provenance, report_context
+from arbitrage.errors import BadInput, Fault
+from arbitrage.market.splits import SocReset
+from arbitrage.market.timing import KnownAs
+from arbitrage.market.windows import WindowPlan
+from arbitrage.quarter_hour import utc_timestamps
+from arbitrage.strategies import Trial
+from arbitrage.walk_forward import LEARNED, VALIDATION_DAYS, Walk, step_min_of, teacher, walk_forward
+
+_ALONE = (LEARNED, "threshold", "spread", PERFECT_FORESIGHT)
+
+
+def add_walk_forward(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("walk-forward")(walk_forward_command)
+
+
+def walk_forward_command(
+    prices: Prices,
+    out: Annotated[Path, typer.Option(help="Directory of the windows' policies; an interrupted walk goes on there.")],
+    train_from: Annotated[str, typer.Option(help="First Brussels day to learn from.")],
+    test_from: Annotated[str, typer.Option(help="First Brussels day to test, the first of a month.")],
+    test_until: Annotated[str, typer.Option(help="Brussels day after the last one to test.")],
+    retrain_months: Annotated[int, typer.Option(help="Months between trainings.")] = 1,
+    rolling_days: Annotated[int | None, typer.Option(help="Days to learn from. [default: all since the first]")] = None,
+    embargo_days: Annotated[int, typer.Option(help="Days between those learned from and those tested.")] = 0,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="learned, idle, threshold, spread, minute-spread, perfect-foresight or an algorithm of `learn`."
+        ),
+    ] = None,
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    minutes: Minutes = None,
+    publication_delay_min: PublicationDelay = None,
+    decision_latency_min: DecisionLatency = 0,
+    known_as: KnownAsOption = KnownAs.FINAL,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    features: FeatureSetOption = None,
+    preset: PresetOption = Preset.FULL,
+    warm_start: Annotated[bool, typer.Option(help="Neural agents go on with the weights of the window before.")] = True,
+    json_out: JsonOut = None,
+    report: ReportOut = None,
+) -> None:
+    """Learn again every so often and test the months after, as one would have lived it."""
+    plan = WindowPlan(
+        train_from=_day("train_from", train_from),
+        test_from=_day("test_from", test_from),
+        test_until=_day("test_until", test_until),
+        retrain_months=retrain_months,
+        rolling_days=rolling_days,
+        embargo_days=embargo_days,
+    )
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    market = MarketOptions(
+        prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, known_as
+    ).market()
+    walk = Walk(market=market, battery=options.battery(None), windows=plan.windows())
+    learning = {"seed": seed, "warm_start": warm_start, "feature_set": features, "preset": preset}
+    results = [_walked(name, walk, out, learning) for name in strategy or _ALONE]
+    _tell(walk, results, json_out, report, seed)
+
+
+def _walked(name: str, walk: Walk, out: Path, learning: dict[str, Any]) -> Backtest:
+    """One strategy over all windows."""
+    selection = walk.selection()
+    if name == PERFECT_FORESIGHT:
+        return backtest_perfect_foresight(walk.market, walk.battery, selection)
+    teach = teacher(name, **learning)
+    with live_progress(f"{name}: learning", 1.0) as (bar, task):
+        policy = walk_forward(
+            walk,
+            teach,
+            out / name,
+            name=name,
+            tell=lambda text, share: bar.update(task, description=text, completed=share),
+        )
+    with live_progress(f"{name}: testing", 1.0):
+        return run_backtest(walk.market, walk.battery, policy, selection, step_min=step_min_of(policy))
+
+
+def _tell(walk: Walk, results: list[Backtest], json_out: str | None, report: Path | None, seed: int) -> None:
+    rows = compare_table(results)
+    facts = provenance(walk.market, SocReset.NEVER)
+    windows = [
+        {name: utc_timestamps([getattr(window, name)])[0].isoformat() for name in window.__dataclass_fields__}
+        for window in walk.windows
+    ]
+    write_json({"strategies": rows, "windows": windows, **facts}, json_out)
+    if report is not None:
+        trial = Trial(walk.market, walk.battery, walk.selection(), SocReset.NEVER, VALIDATION_DAYS)
+        write_report(report, results[0], rivals=results[1:], context=report_context(trial, "Walk-forward", (seed,)))
+        say("report:", str(report))
+    if json_out != "-":
+        print_table(COMPARED, rows)
+
+
+def _day(name: str, text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput([Fault(name, f"{text!r} is not a day such as 2022-01-01")]) from error
