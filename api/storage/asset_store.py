@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, insert, select, update
 
 from api.storage.database import Database
 from api.storage.refusals import AssetUnknown, VersionConflict
@@ -79,6 +79,15 @@ class Override:
             raise ValueError(f"power_mw belongs to a setpoint, not to {self.kind!r}, and a setpoint needs it")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """What an asset is like from now on, provided that it is still what it was when read."""
+
+    asset_id: str
+    state: AssetState
+    expected_version: int
+
+
 class AssetStore:
     """Reads and changes assets; several processes may do so at once."""
 
@@ -117,13 +126,20 @@ class AssetStore:
         """
         values = {"battery": json.dumps(battery, allow_nan=False), "policy_id": policy_id, **_state_values(state)}
         with self._database.writing() as connection:
-            found = _version(connection, asset_id)
-            _expect(asset_id, expected_version, found)
-            if found == ABSENT:
-                connection.execute(insert(AssetRow).values(asset_id=asset_id, version=1, **values))
-            else:
+            if not self._made(connection, asset_id, values, expected_version):
+                found = _version(connection, asset_id)
+                _expect(asset_id, expected_version, found)
                 _change(connection, asset_id, found, values)
             return _asset(_row(connection, asset_id))
+
+    def _made(
+        self, connection: Connection, asset_id: str, values: Mapping[str, Any], expected_version: int | None
+    ) -> bool:
+        """Make an asset that is not there; False if it is, though another process made it just now."""
+        if expected_version not in (None, ABSENT):
+            return False
+        new = self._database.insert(AssetRow).on_conflict_do_nothing()
+        return bool(connection.execute(new.values(asset_id=asset_id, version=1, **values)).rowcount)
 
     def set_state(self, asset_id: str, state: AssetState, expected_version: int | None = None) -> Asset:
         """Say what an asset is like now. Raises AssetUnknown, VersionConflict."""
@@ -164,6 +180,14 @@ class AssetStore:
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(OverrideRow.sequence.desc()).limit(limit)).all()
         return tuple(_override(row) for row in rows)
+
+
+def change_state(connection: Connection, change: StateChange) -> None:
+    """Change an asset's state inside a writing transaction. Raises AssetUnknown, VersionConflict."""
+    same = and_(AssetRow.asset_id == change.asset_id, AssetRow.version == change.expected_version)
+    values = {"version": change.expected_version + 1, **_state_values(change.state)}
+    if not connection.execute(update(AssetRow).where(same).values(values)).rowcount:
+        raise VersionConflict(change.asset_id, change.expected_version, _row(connection, change.asset_id).version)
 
 
 def _row(connection: Connection, asset_id: str) -> Row[Any]:

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from api.storage import schema
 from api.storage.refusals import DatabaseRefused, StorageUnavailable
+from api.storage.tables import Tables
 from arbitrage.errors import BadInput, Fault
 
 Synchronous = Literal["NORMAL", "FULL"]
@@ -59,6 +61,11 @@ class Database:
             raise DatabaseRefused(f"cannot use the database {self}: {reason(error)}") from error
         except DatabaseRefused as error:
             raise DatabaseRefused(f"cannot use the database {self}: {error}") from error
+
+    def insert(self, table: type[Tables]) -> sqlite.Insert | postgresql.Insert:
+        """An insertion that can say what to do about rows that are there, and tells how many it made (`rowcount`)."""
+        insert = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
+        return insert(table).execution_options(preserve_rowcount=True)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -4,6 +4,7 @@ Law
 - `append` returns after the commit. Of requests with the same principal and idempotency key, however many at once and
   in however many processes, the first to be committed is stored; all get that one's record.
 - An append that the database cannot hold fails alone.
+- What a decision makes of its asset's state can be committed with it: both are there, or neither.
 - `find` is newest first, by the time of the decision and then by its number in the log. A page goes on where the one
   before it ended, whatever was appended or deleted meanwhile.
 """
@@ -14,23 +15,32 @@ import base64
 import binascii
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, and_, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Select, and_, select, tuple_
 from sqlalchemy.exc import StatementError
 
+from api.storage.asset_store import StateChange, change_state
 from api.storage.columns import microseconds, utc_time
 from api.storage.database import Database, is_outage, reason
 from api.storage.decision_record import COLUMNS, DecisionRecord
 from api.storage.group_commit import LONGEST_QUEUE, GroupCommit
-from api.storage.refusals import IdempotencyKeyReused, RecordRefused
+from api.storage.refusals import AssetUnknown, IdempotencyKeyReused, RecordRefused, VersionConflict
 from api.storage.tables import DecisionRow
 from arbitrage.errors import BadInput, Fault
 
 LARGEST_PAGE = 1000
 _FAULTS_OF_A_RECORD = (StatementError, ValueError, TypeError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What one waiter wants committed."""
+
+    record: DecisionRecord
+    change: StateChange | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +83,23 @@ class DecisionLog:
 
     def __init__(self, database: Database, longest_queue: int = LONGEST_QUEUE) -> None:
         self._database = database
-        self._insert = _insert_new(database)
-        self._writer: GroupCommit[DecisionRecord, Appended] = GroupCommit(self._append_together, longest_queue)
+        self._insert = database.insert(DecisionRow).on_conflict_do_nothing()
+        self._writer: GroupCommit[_Entry, Appended] = GroupCommit(self._append_together, longest_queue)
 
     @property
     def waiting(self) -> int:
         """How many records wait for their transaction to begin."""
         return len(self._writer)
 
-    async def append(self, record: DecisionRecord) -> Appended:
-        """Store a decision; returns after the commit.
+    async def append(self, record: DecisionRecord, change: StateChange | None = None) -> Appended:
+        """Store a decision, and the change of its asset's state if it makes one; returns after the commit.
 
-        Raises IdempotencyKeyReused if the key stood for another request, RecordRefused for a record that the database
-        cannot hold, StorageBusy if too many wait, StorageUnavailable if the database fails, and StorageClosed after
-        `close`.
+        A request that was answered before changes no state again. Raises IdempotencyKeyReused if the key stood for
+        another request, RecordRefused for a record that the database cannot hold, VersionConflict or AssetUnknown if
+        the state cannot be changed, StorageBusy if too many wait, StorageUnavailable if the database fails, and
+        StorageClosed after `close`. In every such case neither is stored.
         """
-        return await self._writer.write(record)
+        return await self._writer.write(_Entry(record, change))
 
     def by_idempotency_key(self, principal: str, idempotency_key: str) -> DecisionRecord | None:
         """What a principal was answered under a key; None if nothing."""
@@ -124,14 +135,13 @@ class DecisionLog:
         with self._database.reading() as connection:
             return _stored(connection, select(*COLUMNS).where(condition))
 
-    def _append_together(self, records: Sequence[DecisionRecord]) -> Sequence[Appended | Exception]:
+    def _append_together(self, entries: Sequence[_Entry]) -> Sequence[Appended | Exception]:
         """One transaction for all; if a record spoils it, one for all again in which each may fail alone."""
-        try:
-            with self._database.writing() as connection:
-                return self._append_all(connection, records)
-        except _FAULTS_OF_A_RECORD:
-            with self._database.writing() as connection:
-                return [self._append_apart(connection, record) for record in records]
+        if all(entry.change is None for entry in entries):
+            with suppress(*_FAULTS_OF_A_RECORD), self._database.writing() as connection:
+                return self._append_all(connection, [entry.record for entry in entries])
+        with self._database.writing() as connection:
+            return [self._append_apart(connection, entry) for entry in entries]
 
     def _append_all(self, connection: Connection, records: Sequence[DecisionRecord]) -> list[Appended | Exception]:
         # Keys in one order for everybody: two processes that insert the same two keys never wait for each other.
@@ -141,19 +151,19 @@ class DecisionLog:
             return [Appended(record, is_new=True) for record in records]
         return [_appended(connection, record) for record in records]
 
-    def _append_apart(self, connection: Connection, record: DecisionRecord) -> Appended | Exception:
+    def _append_apart(self, connection: Connection, entry: _Entry) -> Appended | Exception:
         try:
             with connection.begin_nested():
-                return self._append_all(connection, [record])[0]
+                (outcome,) = self._append_all(connection, [entry.record])
+                if entry.change is not None and isinstance(outcome, Appended) and outcome.is_new:
+                    change_state(connection, entry.change)
+                return outcome
+        except (VersionConflict, AssetUnknown) as refused:
+            return refused
         except _FAULTS_OF_A_RECORD as error:
             if is_outage(error):
                 raise
-            return RecordRefused(f"decision {record.decision_id!r} cannot be stored: {reason(error)}")
-
-
-def _insert_new(database: Database) -> Insert:
-    insert = sqlite.insert if database.dialect == "sqlite" else postgresql.insert
-    return insert(DecisionRow).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+            return RecordRefused(f"decision {entry.record.decision_id!r} cannot be stored: {reason(error)}")
 
 
 def _appended(connection: Connection, record: DecisionRecord) -> Appended | Exception:

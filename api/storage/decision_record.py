@@ -11,6 +11,8 @@ from sqlalchemy import Row
 
 from api.storage.tables import DecisionRow
 
+LONGEST_VALIDITY = dt.timedelta(days=1)
+
 
 class Role(StrEnum):
     """Whether a decision was answered, or only thought."""
@@ -22,7 +24,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRecord:
-    """One decision as it was answered, with what it is looked up by."""
+    """One decision as it was answered, with what it is looked up by.
+
+    Raises ValueError unless it is valid for some time, at most a day.
+    """
 
     decision_id: str
     asset_id: str
@@ -49,6 +54,10 @@ class DecisionRecord:
     """The indicative imbalance price that it was decided on."""
     idempotency_key: str | None = None
     """At most once a principal."""
+
+    def __post_init__(self) -> None:
+        if not dt.timedelta(0) < self.valid_until - self.valid_from <= LONGEST_VALIDITY:
+            raise ValueError(f"a decision is valid for at most a day, not {self.valid_until - self.valid_from}")
 
     def as_row(self) -> dict[str, Any]:
         """Column values by name."""

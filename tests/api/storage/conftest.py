@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from api.storage.database import Database
+from api.storage.tables import Tables
 from tests.api.storage import postgresql
 
 _numbers = itertools.count()
@@ -24,15 +26,21 @@ def postgresql_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def postgresql_schema_url(postgresql_url: str) -> str:
-    """A schema of its own on the server, empty."""
+def fresh_schema(server_url: str) -> str:
+    """The URL of a new, empty schema on a server."""
     name = f"test_{next(_numbers)}"
-    engine = create_engine(postgresql_url.replace("postgresql:", "postgresql+psycopg:"))
+    engine = create_engine(server_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {name}"))
     engine.dispose()
-    return f"{postgresql_url}&options=-csearch_path%3D{name}"
+    return f"{server_url}&options=-csearch_path%3D{name}"
+
+
+def migrated(url: str) -> str:
+    database = Database(url)
+    database.migrate()
+    database.close()
+    return url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -40,14 +48,37 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'log.db'}"
-    url: str = request.getfixturevalue("postgresql_schema_url")
+    return fresh_schema(request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("migrated") / "log.db"
+    migrated(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_schema_url(postgresql_url: str) -> str:
+    return migrated(fresh_schema(postgresql_url))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with the tables of this version, and nothing in them."""
+    if request.param == "sqlite":
+        return f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_file'), tmp_path / 'log.db')}"
+    url: str = request.getfixturevalue("migrated_schema_url")
+    database = Database(url)
+    with database.writing() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(Tables.metadata.tables)}"))
+    database.close()
     return url
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """A database with the tables of this version."""
-    database = Database(database_url)
-    database.migrate()
+def database(migrated_url: str) -> Iterator[Database]:
+    """A connection to `migrated_url`."""
+    database = Database(migrated_url)
     yield database
     database.close()

@@ -115,7 +115,7 @@ def test_another_decision_with_an_id_of_the_log_is_refused(database: Database) -
         {"answer": "\ud800"},
         {"power_mw": math.nan},
         {"price_seen_eur_mwh": math.inf},
-        {"valid_until": dt.datetime(2026, 11, 22)},
+        {"data_as_of": dt.datetime(2026, 11, 22)},
         {"asset_id": None},
         {"fallback_level": 2**70},
     ],

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from api.storage.asset_store import ABSENT, Asset, AssetState, AssetStore, Override, OverrideKind, StateChange
+from api.storage.database import Database
+from api.storage.decision_log import Appended, DecisionLog
+from api.storage.refusals import AssetUnknown, RecordRefused, VersionConflict
+from tests.api.storage.decisions import MINUTE, NOON, decision
+
+BATTERY = {"charge_power_mw": 1.0, "capacity_mwh": 2.0, "max_cycles_per_day": None}
+STATE = AssetState(soc_mwh=0.1 + 0.2, cycles_used=0.7, cycle_day=dt.date(2026, 11, 22), power_mw=-0.5, as_of=NOON)
+LATER = dataclasses.replace(STATE, soc_mwh=1.25, power_mw=0.0, as_of=NOON + MINUTE)
+
+
+@pytest.fixture
+def store(database: Database) -> AssetStore:
+    store = AssetStore(database)
+    store.put("be-1", BATTERY, "careful", STATE)
+    return store
+
+
+def order(kind: OverrideKind, minute: int, until: int, power_mw: float | None = None) -> Override:
+    times = {"set_at": NOON + minute * MINUTE, "until": NOON + until * MINUTE}
+    return Override(kind=kind, principal="operator", reason="works on the line", power_mw=power_mw, **times)
+
+
+def test_an_asset_is_read_as_it_was_put(store: AssetStore) -> None:
+    expected = Asset(
+        asset_id="be-1", version=1, battery=BATTERY, policy_id="careful", state=STATE, changed_at=STATE.as_of
+    )
+    assert store.get("be-1") == expected
+    assert store.put("be-0", BATTERY, None, STATE, expected_version=ABSENT).policy_id is None
+    assert [asset.asset_id for asset in store.all()] == ["be-0", "be-1"]
+
+
+def test_every_change_raises_the_version_by_one(store: AssetStore) -> None:
+    assert store.set_state("be-1", LATER).version == 2
+    assert store.put("be-1", {"capacity_mwh": 4.0}, None, STATE).version == 3
+    found = store.get("be-1")
+    assert (found.version, found.battery, found.policy_id, found.state) == (3, {"capacity_mwh": 4.0}, None, STATE)
+
+
+def test_who_has_not_seen_the_last_change_is_refused_and_told_the_version(store: AssetStore) -> None:
+    store.set_state("be-1", LATER, expected_version=1)
+    with pytest.raises(VersionConflict, match="version 2, not 1") as refused:
+        store.set_state("be-1", STATE, expected_version=1)
+    assert refused.value.found == 2
+    with pytest.raises(VersionConflict, match="version 2, not 0"):
+        store.put("be-1", BATTERY, None, STATE, expected_version=ABSENT)
+    with pytest.raises(VersionConflict, match="version 0, not 1"):
+        store.put("be-9", BATTERY, None, STATE, expected_version=1)
+    assert store.get("be-1").state == LATER
+
+
+def test_an_asset_that_is_not_there_is_named(store: AssetStore) -> None:
+    for read in (
+        lambda: store.get("be-9"),
+        lambda: store.set_state("be-9", STATE),
+        lambda: store.override("be-9", order(OverrideKind.WATCH_ONLY, 0, 5)),
+    ):
+        with pytest.raises(AssetUnknown, match="'be-9'"):
+            read()
+
+
+def test_of_many_changes_of_one_version_at_once_exactly_one_is_made(store: AssetStore) -> None:
+    def change(number: int) -> bool:
+        try:
+            store.set_state("be-1", dataclasses.replace(STATE, soc_mwh=float(number)), expected_version=1)
+        except VersionConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(change, range(8)))
+    assert sum(made) == 1
+    found = store.get("be-1")
+    assert (found.version, found.state.soc_mwh) == (2, float(made.index(True)))
+
+
+def test_an_asset_that_many_make_at_once_is_made_once(store: AssetStore) -> None:
+    def make(_: int) -> bool:
+        try:
+            store.put("be-2", BATTERY, None, STATE, expected_version=ABSENT)
+        except VersionConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(make, range(8))) == 1
+    assert store.get("be-2").version == 1
+
+
+def test_the_newest_order_counts_until_its_end(store: AssetStore) -> None:
+    assert store.override_at("be-1", NOON) is None
+    setpoint, watch = order(OverrideKind.SETPOINT, 0, 10, -0.25), order(OverrideKind.WATCH_ONLY, 2, 4)
+    store.override("be-1", setpoint)
+    assert store.override_at("be-1", NOON + 9 * MINUTE) == setpoint
+    assert store.override_at("be-1", NOON + 10 * MINUTE) is None
+    store.override("be-1", watch)
+    assert store.override_at("be-1", NOON + 3 * MINUTE) == watch
+    assert store.override_at("be-1", NOON + 5 * MINUTE) is None, "the order before does not come back"
+
+
+def test_an_order_is_ended_by_another_and_all_are_kept(store: AssetStore) -> None:
+    setpoint, automatic = order(OverrideKind.SETPOINT, 0, 60, 0.5), order(OverrideKind.AUTOMATIC, 1, 60)
+    store.override("be-1", setpoint)
+    store.override("be-1", automatic)
+    assert store.override_at("be-1", NOON + 2 * MINUTE) is None
+    assert store.overrides("be-1") == (automatic, setpoint)
+    assert store.overrides("be-1", limit=1) == (automatic,)
+
+
+@pytest.mark.parametrize(("kind", "power_mw"), [(OverrideKind.SETPOINT, None), (OverrideKind.WATCH_ONLY, 0.0)])
+def test_an_order_without_its_power_or_with_one_too_many_is_refused(kind: OverrideKind, power_mw: float | None) -> None:
+    with pytest.raises(ValueError, match="power_mw belongs to a setpoint"):
+        order(kind, 0, 5, power_mw)
+
+
+def append(database: Database, *entries: tuple[object, StateChange]) -> list[object]:
+    async def together() -> list[object]:
+        log = DecisionLog(database)
+        outcomes = await asyncio.gather(*(log.append(*entry) for entry in entries), return_exceptions=True)  # type: ignore[arg-type]
+        await log.close()
+        return list(outcomes)
+
+    return asyncio.run(together())
+
+
+def test_a_decision_and_what_it_makes_of_the_state_are_committed_together(
+    database: Database, store: AssetStore
+) -> None:
+    record = decision()
+    change = StateChange(asset_id="be-1", state=LATER, expected_version=1)
+    assert append(database, (record, change)) == [Appended(record, is_new=True)]
+    assert (store.get("be-1").state, store.get("be-1").version) == (LATER, 2)
+
+
+def test_of_two_decisions_on_one_state_one_is_stored_and_the_other_told(database: Database, store: AssetStore) -> None:
+    change = StateChange(asset_id="be-1", state=LATER, expected_version=1)
+    first, second = decision(), decision()
+    outcomes = append(database, (first, change), (second, change))
+    assert outcomes[0] == Appended(first, is_new=True)
+    assert isinstance(outcomes[1], VersionConflict)
+    assert DecisionLog(database).find().records == (first,)
+    assert store.get("be-1").version == 2
+
+
+def test_a_decision_that_cannot_be_stored_changes_no_state(database: Database, store: AssetStore) -> None:
+    change = StateChange(asset_id="be-1", state=LATER, expected_version=1)
+    unknown = StateChange(asset_id="be-9", state=LATER, expected_version=1)
+    good = decision()
+    outcomes = append(database, (decision(answer="\ud800"), change), (decision(), unknown), (good, change))
+    assert [type(outcome) for outcome in outcomes] == [RecordRefused, AssetUnknown, Appended]
+    assert DecisionLog(database).find().records == (good,)
+
+
+def test_a_repeated_request_changes_no_state_again(database: Database, store: AssetStore) -> None:
+    first = decision(idempotency_key="same")
+    append(database, (first, StateChange(asset_id="be-1", state=LATER, expected_version=1)))
+    again = StateChange(asset_id="be-1", state=STATE, expected_version=2)
+    assert append(database, (decision(idempotency_key="same"), again)) == [Appended(first, is_new=False)]
+    assert (store.get("be-1").state, store.get("be-1").version) == (LATER, 2)
