@@ -59,22 +59,22 @@ class Dispatcher:
         self.battery = battery
         self.times = np.atleast_1d(np.asarray(times, dtype=np.int64))
         self.duration_min = duration_min
-        self._outlook: Outlook = policy.read(market.known_at(self.times), battery)
+        self.outlook: Outlook = policy.read(market.known_at(self.times), battery)
 
     def decide(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Decision:
         """Decide the interval that begins at the `at`-th time.
 
         profit_today_eur: made since Brussels midnight, as far as its prices are published by then.
         """
-        intent = self._outlook.intent(at, state, profit_today_eur)
+        intent = self.outlook.intent(at, state, profit_today_eur)
         flow = self.battery.step(state, intent.power_mw, self.duration_min)
         cut = flow.power_mw != intent.power_mw
-        shield = _shield_rule(self.battery, state, intent.power_mw, flow.power_mw) if cut else None
+        shield = shield_rule(self.battery, state, intent.power_mw, flow.power_mw) if cut else None
         return Decision(int(self.times[at]), intent, state, flow, shield)
 
     def outcomes_eur(self, at: int, state: BatteryState) -> npt.NDArray[np.float64] | None:
         """How the day may turn out after each action, as far as the policy can tell; see `Outlook`."""
-        return self._outlook.outcomes_eur(at, state)
+        return self.outlook.outcomes_eur(at, state)
 
 
 def decide(
@@ -90,8 +90,8 @@ def decide(
     return Dispatcher(policy, battery, market, time, duration_min).decide(0, state, profit_today_eur)
 
 
-def _shield_rule(battery: Battery, state: BatteryState, asked_mw: float, power_mw: float) -> ShieldRule:
-    """The bound that left `power_mw` of `asked_mw`."""
+def shield_rule(battery: Battery, state: BatteryState, asked_mw: float, power_mw: float) -> ShieldRule:
+    """The bound of the battery law that left `power_mw` of a larger `asked_mw`."""
     law = battery.law
     if power_mw == (law.discharge_power_mw if asked_mw > 0 else -law.charge_power_mw):
         return ShieldRule.RATED_POWER

@@ -1,0 +1,329 @@
+"""From what is known now to a decision for a live battery: what is judged, which level decides, and what shields.
+
+Law
+- Deciding stays in `dispatch`: at level 0, with no ramp limit, no override and data as the policy was trained for, the
+  power is that of a backtest of the same policy on the same market, to the last bit.
+- Levels, each one labelled with its reason: 0 the policy; 1 the policy on the last good data, where something is late,
+  missing, or left out; 2 the day-ahead rule, where prices are stale, absent or disagree; 3 hold, where the clock cannot
+  be trusted or the rule knows no curve. Nothing is remembered from one moment to the next: recovery needs no hand.
+- An override is a person's: it is shielded by ramp limit and battery law, and by nothing else.
+- `prepare` reads the market, which is slow; `Prepared.decide` adds a battery's state, which is fast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.minute_rule import MinuteSpreadRule
+from arbitrage.agents.network_policy import NetworkPolicy
+from arbitrage.agents.policy import Policy
+from arbitrage.agents.quantile_critic import ACTIONS
+from arbitrage.agents.risk_head import MOST_RISK_AVERSE
+from arbitrage.agents.risk_setting import RiskChoice, risk_of
+from arbitrage.agents.rules import Idle
+from arbitrage.battery import Battery
+from arbitrage.dispatch import Decision, Dispatcher
+from arbitrage.errors import BadInput, Fault
+from arbitrage.live.decision import (
+    FOLLOW,
+    Alternative,
+    AssetState,
+    Distribution,
+    Frame,
+    Level,
+    LiveDecision,
+    Mode,
+    Orders,
+    Params,
+    PolicyIdentity,
+    Reason,
+    RiskInWords,
+    Shield,
+    action_of,
+)
+from arbitrage.live.fallback_rule import DayAheadRule, knows_curve
+from arbitrage.live.familiarity import Familiarity, familiarity_of
+from arbitrage.live.quality import SECONDS_PER_MINUTE, Bounds, Finding, Judgement, Quality, judge, without_faulty
+from arbitrage.live.shield import Wish, careful_mw, flowing, ordered, ramped
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE, PRICE, Knowledge
+from arbitrage.minute_features import last_record_of
+from arbitrage.quarter_hour import (
+    MINUTES_PER_QUARTER_HOUR,
+    brussels_day_numbers,
+    brussels_midnight,
+    quarter_hour_starts,
+)
+
+Floats = npt.NDArray[np.float64]
+
+NEUTRAL = RiskChoice()
+_LEVELS = {
+    Quality.OK: Level.POLICY,
+    Quality.GAP: Level.LAST_GOOD_DATA,
+    Quality.JUMP: Level.LAST_GOOD_DATA,
+    Quality.CONTRADICTION: Level.LAST_GOOD_DATA,
+    Quality.LATE: Level.LAST_GOOD_DATA,
+    Quality.DISAGREEMENT: Level.RULE,
+    Quality.STALE: Level.RULE,
+    Quality.ABSENT: Level.RULE,
+    Quality.CLOCK: Level.HOLD,
+}
+_RECENT_QUARTER_HOURS = 16
+
+
+@dataclass(frozen=True)
+class LiveDecider:
+    """One policy for one kind of battery, ready to decide on a live market.
+
+    Raises BadInput for a ramp limit that is not positive.
+    """
+
+    policy: Policy
+    battery: Battery
+    identity: PolicyIdentity
+    ramp_mw_per_min: float | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def __post_init__(self) -> None:
+        if self.ramp_mw_per_min is not None and not self.ramp_mw_per_min > 0.0:
+            raise BadInput([Fault("ramp_mw_per_min", f"must be above 0, not {self.ramp_mw_per_min}")])
+
+    @cached_property
+    def step_min(self) -> int:
+        """Minutes between the decisions that the policy is made for."""
+        return step_min_of(self.policy)
+
+    @cached_property
+    def judged_tape(self) -> str | None:
+        """The prices whose freshness counts; None for a policy that looks at none."""
+        return judged_tape_of(self.policy)
+
+    def valid_until(self, time: int) -> int:
+        """The end of the interval that a decision at an epoch minute is for: the next step of the policy's clock."""
+        return time + self.step_min - time % self.step_min
+
+    def prepare(
+        self,
+        market: MarketSeries,
+        time: int,
+        *,
+        now_s: float | None = None,
+        risk: RiskChoice = NEUTRAL,
+        reported: Iterable[tuple[Quality, Finding]] = (),
+    ) -> Prepared:
+        """Read the market for the interval that begins at `time`, an epoch minute.
+
+        now_s: seconds since the epoch, from which age counts; the interval's beginning unless given.
+        risk: how risk is weighed this once; None in it leaves the policy as it was loaded.
+        reported: what the feed noticed itself.
+        Raises BadInput for risk that the policy does not know, another battery than it was trained for, or a market
+        that lacks what it was trained on.
+        """
+        policy = self._at_risk(risk)
+        judgement = self._judge(market, time, now_s).with_findings(reported)
+        level, reason = self._level(judgement, market, time)
+        trusted = without_faulty(market, judgement)
+        duration = self.valid_until(time) - time
+        read = Dispatcher(policy, self.battery, trusted, time, duration)
+        familiarity = familiarity_of(policy, read.outlook)
+        cautious = self._cautious(policy, trusted, time) if familiarity.unfamiliar else None
+        fallback = None
+        if level is Level.RULE:
+            fallback = Dispatcher(DayAheadRule(), self.battery, trusted, time, duration)
+        elif level is Level.HOLD:
+            fallback = Dispatcher(Idle(), self.battery, trusted, time, duration)
+        frame = self._frame(policy, trusted, time, (level, reason), judgement, familiarity)
+        return Prepared(self, frame, fallback or read, cautious, familiarity.unfamiliar and fallback is None)
+
+    def _at_risk(self, risk: RiskChoice) -> Policy:
+        if risk == NEUTRAL:
+            return self.policy
+        if not isinstance(self.policy, ArbitragePolicy | NetworkPolicy):
+            raise BadInput([Fault("risk", f"{self.policy.name} weighs no risk")])
+        return risk.of(self.policy)
+
+    def _judge(self, market: MarketSeries, time: int, now_s: float | None) -> Judgement:
+        now = time * SECONDS_PER_MINUTE if now_s is None else now_s
+        if self.judged_tape is None:
+            return Judgement(Quality.OK, None, None)
+        return judge(market, time, now, self.judged_tape, self.bounds)
+
+    def _level(self, judgement: Judgement, market: MarketSeries, time: int) -> tuple[Level, str | None]:
+        level = _LEVELS[judgement.quality]
+        if level is Level.RULE and not knows_curve(market.known_at(time)):
+            return Level.HOLD, f"{judgement.quality.value}_and_no_day_ahead_price"
+        return level, None if level is Level.POLICY else judgement.quality.value
+
+    def _cautious(self, policy: Policy, market: MarketSeries, time: int) -> Dispatcher | None:
+        """The most risk-averse reading, which has to agree before anything unfamiliar is acted on; None: hold."""
+        if not isinstance(policy, ArbitragePolicy) or policy.head is None:
+            return None
+        averse = policy.with_risk_aversion(MOST_RISK_AVERSE)
+        return Dispatcher(averse, self.battery, market, time, self.valid_until(time) - time)
+
+    def _frame(
+        self,
+        policy: Policy,
+        market: MarketSeries,
+        time: int,
+        chosen: tuple[Level, str | None],
+        judgement: Judgement,
+        familiarity: Familiarity,
+    ) -> Frame:
+        known = market.known_at(time)
+        seen = _prices_seen(known)
+        warnings = (familiarity.finding(),) if familiarity.unfamiliar else ()
+        return Frame(
+            valid_from=time,
+            valid_until=self.valid_until(time),
+            resets_at=brussels_midnight(int(brussels_day_numbers([time])[0]) + 1),
+            level=chosen[0],
+            fallback_reason=chosen[1],
+            judgement=judgement,
+            risk=_risk_in_words(policy),
+            policy=self.identity,
+            warnings=warnings,
+            price_seen_eur_mwh=_newest_price(seen),
+            seen={name: value for name, value in seen.items() if value is not None},
+        )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The market read for one interval and one setting of risk, waiting for batteries."""
+
+    decider: LiveDecider
+    frame: Frame
+    dispatcher: Dispatcher
+    """Of the level that decides."""
+    cautious: Dispatcher | None
+    """The most risk-averse reading of an unfamiliar market; None: there is none, and it is held."""
+    unfamiliar: bool
+    """Whether the policy decides on something unlike anything in training."""
+
+    @cached_property
+    def contract(self) -> dict[str, Any]:
+        """What all decisions of this interval say alike; see `LiveDecision.contract`."""
+        return self.frame.contract()
+
+    def decide(self, state: AssetState, orders: Orders = FOLLOW, now_s: float | None = None) -> LiveDecision:
+        """Decide for one battery.
+
+        now_s: seconds since the epoch; from the end of the interval on, it is to hold.
+        """
+        frame, battery, duration_min = self.frame, self.decider.battery, self.dispatcher.duration_min
+        wanted = self.dispatcher.decide(0, state.battery, state.profit_today_eur)
+        asked_mw = wanted.intent.power_mw
+        careful = self._careful_mw(state, asked_mw) if self.unfamiliar else asked_mw
+        expired = now_s is not None and now_s >= frame.valid_until * SECONDS_PER_MINUTE
+        wish = ordered(asked_mw, careful, orders, frame.valid_from, expired)
+        wish = ramped(wish, state.power_mw, self.decider.ramp_mw_per_min, duration_min)
+        flow, wish = flowing(wish, wanted, battery, duration_min)
+        chosen, others = self._outcomes(state, wish)
+        return LiveDecision(
+            frame=frame,
+            state=state,
+            after=flow.after,
+            power_mw=flow.power_mw,
+            wear_eur=flow.wear_eur,
+            mode=wish.mode,
+            shield=Shield(wish.requested_mw, wish.rule),
+            reasons=(Reason(wanted.intent.reason, self._params(wanted)),),
+            profit_eur=chosen,
+            alternatives=others,
+            cycle_budget=battery.max_cycles_per_day,
+            capacity_mwh=battery.law.capacity_mwh,
+        )
+
+    def _careful_mw(self, state: AssetState, asked_mw: float) -> float:
+        if self.cautious is None:
+            return 0.0
+        averse = self.cautious.decide(0, state.battery, state.profit_today_eur)
+        return careful_mw(asked_mw, averse.intent.power_mw)
+
+    def _params(self, wanted: Decision) -> Params:
+        """The numbers beside the policy's reason: what it expects of acting, and the prices it saw."""
+        params = dict(self.frame.seen)
+        for name in ("charge_advantage_eur", "discharge_advantage_eur"):
+            value = getattr(wanted.intent, name)
+            if value is not None and math.isfinite(value):
+                params[name] = value
+        return params
+
+    def _outcomes(self, state: AssetState, wish: Wish) -> tuple[Distribution | None, tuple[Alternative, ...]]:
+        """How the day may turn out after the action that is set, and after the others.
+
+        A person's power is nothing that the policy can foretell: there all three are alternatives.
+        """
+        outcomes = self.dispatcher.outcomes_eur(0, state.battery)
+        if outcomes is None:
+            return None, ()
+        rows = (outcomes @ _summaries(outcomes.shape[1])).tolist()
+        told = {action: Distribution(*row) for action, row in zip(ACTIONS, rows, strict=True)}
+        chosen = None if wish.mode is Mode.OVERRIDE else told.pop(action_of(wish.power_mw))
+        return chosen, tuple(Alternative(action, distribution) for action, distribution in told.items())
+
+
+def step_min_of(policy: Policy) -> int:
+    """Minutes between the decisions that a policy is made for."""
+    if isinstance(policy, ArbitragePolicy | NetworkPolicy):
+        return policy.step_min
+    return 1 if isinstance(policy, MinuteSpreadRule) else MINUTES_PER_QUARTER_HOUR
+
+
+def judged_tape_of(policy: Policy) -> str | None:
+    """The tape whose freshness counts for a policy: minutes if it reads them, else quarter-hours; None if neither."""
+    if isinstance(policy, ArbitragePolicy | NetworkPolicy):
+        return INDICATIVE if INDICATIVE in policy.sources else PRICE
+    if isinstance(policy, Idle | DayAheadRule):
+        return None
+    return INDICATIVE if isinstance(policy, MinuteSpreadRule) else PRICE
+
+
+@lru_cache(maxsize=8)
+def _summaries(count: int) -> Floats:
+    """Weights [count, 4] that make mean, 5 %, 50 % and 95 % of equally likely outcomes in ascending order."""
+    weights = np.full((count, 4), 1.0 / count)
+    weights[:, 1:] = 0.0
+    for column, fraction in enumerate((0.05, 0.5, 0.95), start=1):
+        position = min(max(fraction * count - 0.5, 0.0), count - 1.0)
+        low = min(int(position), max(count - 2, 0))
+        weights[low, column] += 1.0 - (position - low)
+        weights[min(low + 1, count - 1), column] += position - low
+    return weights
+
+
+def _prices_seen(known: Knowledge) -> dict[str, float | None]:
+    """The newest prices at the one time of `known`; None where not known."""
+    starts = quarter_hour_starts(known.times)
+    recent = known.gather(PRICE, -MINUTES_PER_QUARTER_HOUR * np.arange(1, _RECENT_QUARTER_HOURS + 1))[0]
+    final = recent[~np.isnan(recent)]
+    values = {
+        "indicative_price_eur_mwh": float(last_record_of(known, starts)[0]),
+        "previous_indicative_price_eur_mwh": float(last_record_of(known, starts - MINUTES_PER_QUARTER_HOUR)[0]),
+        "last_price_eur_mwh": float(final[0]) if len(final) else math.nan,
+        "day_ahead_price_eur_mwh": float(known.gather(DAY_AHEAD, [0])[0, 0]),
+    }
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def _newest_price(seen: Mapping[str, float | None]) -> float | None:
+    names = ("indicative_price_eur_mwh", "previous_indicative_price_eur_mwh", "last_price_eur_mwh")
+    return next((value for name in names if (value := seen[name]) is not None), None)
+
+
+def _risk_in_words(policy: Policy) -> RiskInWords:
+    chosen = risk_of(policy)
+    preference = chosen.preference
+    if preference is None:
+        return RiskInWords(chosen.risk_aversion or 0.0)
+    return RiskInWords(chosen.risk_aversion or 0.0, preference.measure.value, preference.level, preference.weight)

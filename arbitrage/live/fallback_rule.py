@@ -1,0 +1,85 @@
+"""The rule that needs no imbalance price at all: the day-ahead curve, which is known since the day before.
+
+Law: charge in the cheapest quarter-hours of the Brussels day, discharge in its dearest, as many as fill and empty the
+battery once, and only where the curve's spread pays for the losses and the wear. What it does not know makes it idle.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.policy import Intent
+from arbitrage.battery import Battery, BatteryLaw, BatteryState
+from arbitrage.market.tapes import DAY_AHEAD, Knowledge
+from arbitrage.quarter_hour import (
+    MINUTES_PER_QUARTER_HOUR,
+    QUARTER_HOUR_H,
+    brussels_day_numbers,
+    brussels_midnight,
+    quarter_hour_grid,
+    quarter_hour_starts,
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class DayAheadRule:
+    """Once up and once down the day-ahead curve of each Brussels day."""
+
+    name: str = "day-ahead"
+
+    def read(self, knowledge: Knowledge, battery: Battery) -> PlannedPowers:
+        """What is asked for at each time; nothing of it depends on the battery's state."""
+        powers = [_power_mw(knowledge, battery.law, int(time)) for time in knowledge.times]
+        return PlannedPowers(np.array(powers))
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPowers:
+    """The rule's reading of the market: the power [T] it would like."""
+
+    power_mw: Floats
+
+    def intent(self, at: int, _state: BatteryState, _profit_today_eur: float = 0.0) -> Intent:
+        """The power, with its reason."""
+        power_mw = float(self.power_mw[at])
+        if power_mw < 0.0:
+            return Intent(power_mw, "day_ahead_price_among_lowest")
+        return Intent(power_mw, "day_ahead_price_among_highest" if power_mw > 0.0 else "day_ahead_price_between")
+
+    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
+        """A rule has no idea of outcomes."""
+        return None
+
+
+def knows_curve(knowledge: Knowledge) -> bool:
+    """Whether the day-ahead price of each time asked about is known."""
+    return not bool(np.isnan(knowledge.gather(DAY_AHEAD, [0])).any())
+
+
+def _power_mw(knowledge: Knowledge, law: BatteryLaw, time: int) -> float:
+    day = int(brussels_day_numbers([time])[0])
+    grid = quarter_hour_grid(brussels_midnight(day), brussels_midnight(day + 1))
+    at = int(quarter_hour_starts(time)) - int(grid[0])
+    curve = knowledge.looking_back([time], [int(grid[0])]).gather(DAY_AHEAD, grid - grid[0])[0]
+    now = curve[at // MINUTES_PER_QUARTER_HOUR]
+    if np.isnan(now) or min(law.charge_power_mw, law.discharge_power_mw) == 0.0:
+        return 0.0
+    ordered = np.sort(curve[~np.isnan(curve)])
+    window_mwh = law.max_soc_mwh - law.min_soc_mwh
+    up = math.ceil(window_mwh / (law.charge_power_mw * law.charge_efficiency * QUARTER_HOUR_H))
+    down = math.ceil(window_mwh * law.discharge_efficiency / (law.discharge_power_mw * QUARTER_HOUR_H))
+    if up + down > len(ordered):
+        return 0.0
+    low, high = ordered[up - 1], ordered[-down]
+    cost = low / (law.charge_efficiency * law.discharge_efficiency) + law.wear_cost_eur_mwh / law.discharge_efficiency
+    if high <= cost:
+        return 0.0
+    if now <= low:
+        return -law.charge_power_mw
+    return law.discharge_power_mw if now >= high else 0.0

@@ -1,0 +1,72 @@
+"""Whether what a policy sees is like what it was trained on.
+
+Law
+- The mean and spread of every training feature are among a policy's own numbers, because it scales its inputs with
+  them; beyond `networks.CLIP` of these spreads it cannot tell one value from another. What is counted is the share of
+  features that lie out there.
+- A single far feature is nothing new: prices are wild. It takes `UNFAMILIAR_FRACTION` of all features at once.
+- A rule was trained on nothing and knows nothing unfamiliar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.network_policy import NetworkPolicy, NetworkView
+from arbitrage.agents.networks import CLIP
+from arbitrage.agents.policy import Outlook, Policy
+from arbitrage.agents.policy_view import PolicyView
+from arbitrage.live.quality import Finding
+
+Singles = npt.NDArray[np.float32]
+
+UNFAMILIAR_FRACTION = 0.1
+_NAMED = 5
+"""Features that a warning names, farthest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Familiarity:
+    """How far out the features of one time lie."""
+
+    far_fraction: float = 0.0
+    """Share of the features beyond what the policy can tell apart."""
+    farthest: tuple[str, ...] = ()
+    """Names of these features, farthest first."""
+
+    @property
+    def unfamiliar(self) -> bool:
+        """Whether the policy has met nothing like it."""
+        return self.far_fraction > UNFAMILIAR_FRACTION
+
+    def finding(self) -> Finding:
+        """As a warning."""
+        names = ", ".join(self.farthest[:_NAMED])
+        return Finding("unlike_training", {"far_fraction": round(self.far_fraction, 3), "farthest": names})
+
+
+def familiarity_of(policy: Policy, outlook: Outlook) -> Familiarity:
+    """Of the first time that the outlook has read."""
+    if isinstance(policy, ArbitragePolicy) and isinstance(outlook, PolicyView):
+        scaling = policy.members[0].full_map
+        return _familiarity(outlook.encoded.features[outlook.quarter[0]], scaling.mean, scaling.std, policy)
+    if isinstance(policy, NetworkPolicy) and isinstance(outlook, NetworkView):
+        network = policy.critics[0] if policy.critics else policy.actor
+        if network is not None:
+            return _familiarity(outlook.features[0], network.mean, network.std, policy)
+    return Familiarity()
+
+
+def _familiarity(
+    features: Singles, mean: Singles, std: Singles, policy: ArbitragePolicy | NetworkPolicy
+) -> Familiarity:
+    count = min(len(features), len(mean))
+    distance = np.abs((features[:count] - mean[:count]) / std[:count])
+    far = np.flatnonzero(distance > CLIP)
+    names = policy.features.quarter_names if isinstance(policy, ArbitragePolicy) else policy.features.names
+    order = far[np.argsort(-distance[far], kind="stable")]
+    return Familiarity(len(far) / count, tuple(names[column] for column in order))
