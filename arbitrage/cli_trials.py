@@ -13,8 +13,8 @@ from arbitrage.cli_output import live_progress, warn
 from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import SocReset
 from arbitrage.market.tapes import DAY_AHEAD
+from arbitrage.source_revision import code_revision
 from arbitrage.strategies import Trial, try_strategy
-from arbitrage.training import code_revision
 
 
 def card_of(strategy: str) -> dict[str, Any] | None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -44,6 +43,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
 from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
+from arbitrage.source_revision import code_revision
 
 Report = Callable[[str, float], None]
 """Told what is being done, and the share of the whole that is done, 0 to 1."""
@@ -331,17 +331,3 @@ def finished_card(plan: TrainingPlan, directory: Path) -> Card | None:
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]}
-
-
-def code_revision() -> str | None:
-    """The git revision of a source checkout, with `+` if files were changed; None in an installed package."""
-    root = Path(__file__).parents[1]
-    if not (root / ".git").exists() or shutil.which("git") is None:
-        return None
-    revision = _git(root, "rev-parse", "--short=12", "HEAD")
-    return revision and revision + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-    return result.stdout.strip() if result.returncode == 0 else None

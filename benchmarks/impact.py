@@ -62,7 +62,7 @@ from arbitrage.quarter_hour import (  # noqa: E402
     brussels_day_numbers,
     epoch_minute,
 )
-from arbitrage.training import code_revision  # noqa: E402
+from arbitrage.source_revision import code_revision  # noqa: E402
 from benchmarks.impact_figures import draw, write_picture  # noqa: E402
 
 SIZES_MW = (1, 5, 10, 25, 50, 100, 200)

@@ -54,8 +54,9 @@ from arbitrage.market.elia import read_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.observation import FeatureSet
+from arbitrage.source_revision import code_revision
 from arbitrage.strategies import Trial, try_strategy
-from arbitrage.training import TrainingPlan, code_revision, fit_policy, train
+from arbitrage.training import TrainingPlan, fit_policy, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)

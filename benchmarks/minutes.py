@@ -42,7 +42,8 @@ from arbitrage.market.simulator import simulate
 from arbitrage.market.splits import DaysOfMonth, SocReset, select, select_rows, spans
 from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training import TrainingPlan, code_revision, train
+from arbitrage.source_revision import code_revision
+from arbitrage.training import TrainingPlan, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)

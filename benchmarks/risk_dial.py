@@ -55,7 +55,8 @@ from arbitrage.market.tapes import DAY_AHEAD, Knowledge  # noqa: E402
 from arbitrage.observation import FeatureSet  # noqa: E402
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute  # noqa: E402
 from arbitrage.risk import RiskMeasure, RiskPreference  # noqa: E402
-from arbitrage.training import TrainingPlan, code_revision, train  # noqa: E402
+from arbitrage.source_revision import code_revision  # noqa: E402
+from arbitrage.training import TrainingPlan, train  # noqa: E402
 from benchmarks.risk_dial_figures import draw, figures_of, write_picture  # noqa: E402
 
 DATA = PROJECT.parent / "shared" / "data"

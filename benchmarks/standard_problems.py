@@ -31,7 +31,7 @@ from arbitrage.learners.collection import CollectionConfig
 from arbitrage.learners.critics import CategoricalForm, QuantileForm
 from arbitrage.learners.lived import LivedConfig, LivedTraining, mean_return
 from arbitrage.learners.replay import ReplayConfig
-from arbitrage.training import code_revision
+from arbitrage.source_revision import code_revision
 
 EPISODES = 100
 COPIES = 20

@@ -1,0 +1,193 @@
+"""What every request passes through before and after its route: key, rate, size, kind and time; headers and figures.
+
+Law
+- A request is refused as early as it can be: who asks before what is asked, its size before its content.
+- Whatever goes wrong behind the gate, the answer is a problem document; what went wrong stands in the log alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+
+from api.metrics import Metrics
+from api.problems import Problem
+from api.security import ANONYMOUS, KeyRing, RateLimiter
+from api.settings import Authentication, Role, Settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/v1/version", "/openapi.json"})
+"""Asked without a key: nothing there is anybody's secret."""
+OPEN_FOLDER = "/page/"
+CALLER = "caller"
+"""Where a request's scope keeps whose key it shows."""
+_READING = ("GET", "HEAD", "OPTIONS")
+_SECURE_HEADERS = tuple(
+    (name.encode(), value.encode())
+    for name, value in {
+        "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'; form-action 'none'",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "geolocation=(), camera=(), microphone=()",
+    }.items()
+)
+_NO_STORE = (b"cache-control", b"no-store")
+log = structlog.get_logger("api.gate")
+
+
+class Gate:
+    """The outermost layer of the service."""
+
+    def __init__(self, app: App, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._ring = KeyRing(settings.keys)
+        self._limiter = RateLimiter(settings.requests_per_s, settings.burst)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; anything else (start and stop) passes."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await _Passage(self._app, self._metrics, self._settings.request_timeout_s).serve(
+            scope, receive, send, self._admit
+        )
+
+    async def _admit(self, scope: Scope, receive: Receive) -> Receive:
+        """Let a request in, with its body read. Raises Problem."""
+        path, method = scope["path"], scope["method"]
+        if not (path in OPEN_PATHS or path.startswith(OPEN_FOLDER)):
+            self._check_caller(scope, method)
+        if method in _READING:
+            return receive
+        _check_kind(scope)
+        return await _read_whole(scope, receive, self._settings.most_body_bytes)
+
+    def _check_caller(self, scope: Scope, method: str) -> None:
+        off = self._settings.authentication is Authentication.OFF
+        key = ANONYMOUS if off else self._ring.owner(scope["headers"])
+        if key is None:
+            raise Problem(
+                HTTPStatus.UNAUTHORIZED,
+                "Show one valid key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        scope[CALLER] = key
+        wait_s = self._limiter.wait_s(key.name, time.monotonic())
+        if wait_s > 0.0:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "This key asks too often.",
+                headers={"Retry-After": str(max(1, math.ceil(wait_s)))},
+            )
+        if key.role is Role.READER and method not in _READING:
+            raise Problem(HTTPStatus.FORBIDDEN, f"The key {key.name} may read and nothing else.")
+
+
+class _Passage:
+    """One request on its way through."""
+
+    def __init__(self, app: App, metrics: Metrics, timeout_s: float) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._timeout_s = timeout_s
+        self._status = 0
+
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, admit: Callable[[Scope, Receive], Awaitable[Receive]]
+    ) -> None:
+        began_s = time.perf_counter()
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_SECURE_HEADERS, *_caching(scope)]
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                admitted = await admit(scope, receive)
+                await self._app(scope, admitted, answer)
+        except Problem as problem:
+            await problem.response(scope["path"])(scope, receive, answer)
+        except TimeoutError:
+            log.error("timed_out", method=scope["method"], path=scope["path"], limit_s=self._timeout_s)
+            await self._give_up(scope, receive, answer, HTTPStatus.SERVICE_UNAVAILABLE, "It took too long.")
+        except Exception:
+            log.exception("failed", method=scope["method"], path=scope["path"])
+            detail = "Something went wrong here, not with the request."
+            await self._give_up(scope, receive, answer, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+        self._book(scope, time.perf_counter() - began_s)
+
+    async def _give_up(self, scope: Scope, receive: Receive, answer: Send, status: HTTPStatus, detail: str) -> None:
+        if self._status == 0:
+            await Problem(status, detail, headers={"Retry-After": "1"}).response(scope["path"])(scope, receive, answer)
+
+    def _book(self, scope: Scope, took_s: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        self._metrics.answered(scope["method"], route, self._status, took_s)
+        tell = log.warning if self._status >= HTTPStatus.BAD_REQUEST else log.debug
+        caller = scope[CALLER].name if CALLER in scope else None
+        tell("answered", method=scope["method"], path=scope["path"], status=self._status, key=caller, took_s=took_s)
+
+
+def _caching(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    return () if scope["path"].startswith(OPEN_FOLDER) else (_NO_STORE,)
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def _check_kind(scope: Scope) -> None:
+    """Bodies are JSON. Raises Problem."""
+    kind = (_header(scope, b"content-type") or b"").decode("latin-1")
+    media, _, parameters = kind.partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send application/json in UTF-8, not {kind or 'a body of no kind'}."
+        )
+
+
+async def _read_whole(scope: Scope, receive: Receive, most_bytes: int) -> Receive:
+    """The body as one message. Raises Problem where it is larger than it may be."""
+    too_large = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A body may have {most_bytes} bytes.")
+    told = _header(scope, b"content-length")
+    if told is not None and told.isdigit() and int(told) > most_bytes:
+        raise too_large
+    pieces: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > most_bytes:
+            raise too_large
+        pieces.append(piece)
+        more = message.get("more_body", False)
+    whole: list[Message] = [{"type": "http.request", "body": b"".join(pieces), "more_body": False}]
+
+    async def given() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return given

@@ -1,0 +1,99 @@
+"""Markets that came in requests, built once however often they are sent.
+
+Law: two requests with the same records decide on the same market, bit for bit the one that files would make.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from api.schemas.market import DayAheadSeries, MarketIn, MinuteSeries, QuarterHourSeries
+from arbitrage.errors import Fault, refuse
+from arbitrage.market.series import DURATION, MINUTE_COLUMNS, MarketSeries, build_market
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
+from arbitrage.quarter_hour import epoch_minute, utc_timestamps
+
+Floats = npt.NDArray[np.float64]
+
+
+def market_digest(records: MarketIn, delay_min: int | None) -> bytes:
+    """Names a market: the same for the same records and delay."""
+    digest = hashlib.blake2b(f"{delay_min}".encode(), digest_size=16)
+    for name, series in records:
+        if isinstance(series, QuarterHourSeries | DayAheadSeries):
+            digest.update(f"{name} {series.start} {getattr(series, 'step_min', 15)} {len(series.values)};".encode())
+            digest.update(_floats(series.values).tobytes())
+        elif isinstance(series, MinuteSeries):
+            digest.update(f"{name} {series.start};".encode())
+            for column in MINUTE_COLUMNS:
+                values = getattr(series, column)
+                digest.update(f"{column} {None if values is None else len(values)};".encode())
+                digest.update(_floats(values or []).tobytes())
+    return digest.digest()
+
+
+def market_of(records: MarketIn, delay_min: int | None) -> MarketSeries:
+    """The market of a request. Raises BadInput with all faults, each at its field."""
+    refuse(_unequal_columns(records.minutes))
+    day_ahead = records.day_ahead_price_eur_mwh
+    return build_market(
+        _table(PRICE, records.imbalance_price_eur_mwh, 15),
+        day_ahead=None if day_ahead is None else _table(DAY_AHEAD, day_ahead, day_ahead.step_min),
+        forecasts=_forecasts(records),
+        minutes=None if records.minutes is None else _minute_table(records.minutes),
+        publication_delay_min=delay_min,
+    )
+
+
+def _floats(values: list[float | None]) -> Floats:
+    return np.array(values, dtype=np.float64)
+
+
+def _table(name: str, series: QuarterHourSeries | DayAheadSeries, step_min: int) -> pd.DataFrame:
+    starts = epoch_minute(series.start) + step_min * np.arange(len(series.values))
+    columns: dict[str, object] = {name: _floats(series.values)}
+    if isinstance(series, DayAheadSeries):
+        columns[DURATION] = step_min
+    return pd.DataFrame(columns, index=utc_timestamps(starts))
+
+
+def _forecasts(records: MarketIn) -> pd.DataFrame | None:
+    """Wind and solar by quarter-hour in one table, as `build_market` takes them."""
+    given = {WIND_FORECAST: records.wind_forecast_day_ahead_mw, SOLAR_FORECAST: records.solar_forecast_day_ahead_mw}
+    tables = [_by_quarter_hour(name, series) for name, series in given.items() if series is not None]
+    return pd.concat(tables, axis=1) if tables else None
+
+
+def _by_quarter_hour(name: str, series: DayAheadSeries) -> pd.DataFrame:
+    quarters = series.step_min // 15
+    starts = epoch_minute(series.start) + 15 * np.arange(quarters * len(series.values))
+    return pd.DataFrame({name: np.repeat(_floats(series.values), quarters)}, index=utc_timestamps(starts))
+
+
+def _minute_table(minutes: MinuteSeries) -> pd.DataFrame:
+    starts = epoch_minute(minutes.start) + np.arange(len(minutes.indicative_price_eur_mwh))
+    columns = {
+        column: _floats(values)
+        for tape, column in MINUTE_COLUMNS.items()
+        if (values := getattr(minutes, tape)) is not None
+    }
+    return pd.DataFrame(columns, index=utc_timestamps(starts))
+
+
+def _unequal_columns(minutes: MinuteSeries | None) -> list[Fault]:
+    """Every column of the minutes must have as many values as the price."""
+    if minutes is None:
+        return []
+    count = len(minutes.indicative_price_eur_mwh)
+    lengths: dict[str, int] = {
+        name: len(values) for name in MINUTE_COLUMNS if (values := getattr(minutes, name)) is not None
+    }
+    return [
+        Fault(f"minutes.{name}", f"has {length} values beside {count} prices")
+        for name, length in lengths.items()
+        if length != count
+    ]

@@ -1,0 +1,98 @@
+"""What the service answers when it cannot do what was asked: problem details (RFC 9457) with every fault named.
+
+Law
+- A fault says the field, a code for programs and a message for people; all that were found are listed together.
+- Nothing of a request's secrets is repeated in an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from arbitrage.errors import BadInput
+
+MEDIA_TYPE = "application/problem+json"
+TYPES = "https://arbitrage.invalid/problems/"
+"""Problem types are names, not addresses: the domain is one that never resolves."""
+INVALID = "invalid"
+"""The code of a fault whose message says all there is to say."""
+
+FaultItem = dict[str, str]
+
+
+class Problem(Exception):
+    """A request that is refused; becomes the answer as it stands."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        kind: str | None = None,
+        faults: Iterable[FaultItem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.kind = kind or status.phrase.lower().replace(" ", "-")
+        self.faults = list(faults)
+        self.headers = dict(headers or {})
+
+    def document(self, instance: str) -> dict[str, Any]:
+        """The problem as RFC 9457 writes it."""
+        return {
+            "type": TYPES + self.kind,
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": self.detail,
+            "instance": instance,
+            "faults": self.faults,
+        }
+
+    def response(self, instance: str) -> Response:
+        """The answer to the request at that path."""
+        body = orjson.dumps(self.document(instance))
+        return Response(body, status_code=int(self.status), media_type=MEDIA_TYPE, headers=self.headers)
+
+
+def fault(field: str, code: str, message: str) -> FaultItem:
+    """One thing wrong with a request."""
+    return {"field": field, "code": code, "message": message}
+
+
+def unusable(faults: Iterable[FaultItem]) -> Problem:
+    """A request that was understood and cannot be used."""
+    listed = list(faults)
+    count = f"{len(listed)} fault" + ("s" if len(listed) != 1 else "")
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The request has {count}.", kind="unusable", faults=listed)
+
+
+def from_validation(error: ValidationError, prefix: str = "") -> Problem:
+    """Every fault that a schema found. JSON that cannot be read at all is a bad request."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    faults = [fault(_field(prefix, item["loc"]), item["type"], item["msg"]) for item in found]
+    if [item["type"] for item in found] == ["json_invalid"]:
+        return Problem(HTTPStatus.BAD_REQUEST, "The body is not JSON.", kind="not-json", faults=faults)
+    return unusable(faults)
+
+
+def from_bad_input(error: BadInput, prefix: str = "", code: str = INVALID) -> Problem:
+    """Every fault that the domain found."""
+    return unusable(domain_faults(error, prefix, code))
+
+
+def domain_faults(error: BadInput, prefix: str = "", code: str = INVALID) -> list[FaultItem]:
+    """The domain's faults as the wire has them."""
+    return [fault(_field(prefix, (each.where,)), code, each.message) for each in error.faults]
+
+
+def _field(prefix: str, parts: tuple[int | str, ...]) -> str:
+    words = [prefix, *(str(part) for part in parts)]
+    return ".".join(word for word in words if word) or "body"

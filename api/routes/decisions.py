@@ -1,0 +1,103 @@
+"""`/v1/decisions`: decide, and look up what was decided."""
+
+from __future__ import annotations
+
+import hashlib
+from http import HTTPStatus
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.bodies import parse
+from api.clock import minute_time
+from api.deciding import Answered, decide_on_given_market
+from api.dependencies import CallerDep, ServiceDep
+from api.problems import Problem, fault, unusable
+from api.schemas.decisions import DecisionOut, DecisionRequest
+from api.service import Service
+from api.storage.decision_record import DecisionRecord
+from api.storage.refusals import IdempotencyKeyReused, StorageBusy, StorageRefusal
+from api.subjects import subject_of
+from arbitrage.live.decision import LiveDecision
+
+router = APIRouter(prefix="/v1/decisions", tags=["decisions"])
+IDEMPOTENCY_KEY = "idempotency-key"
+NO_ASSET = "-"
+"""What the log calls the asset of a request that names none."""
+_LONGEST_KEY = 255
+JSON = "application/json"
+
+
+@router.post("", summary="Decide one interval", responses={200: {"model": DecisionOut}})
+async def post_decision(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
+    """Decide, write the decision down, and answer it."""
+    body = await request.body()
+    key = idempotency_key(request)
+    asked = parse(body, DecisionRequest)
+    subject = await subject_of(service, asked)
+    if asked.market is None:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service keeps no feed: send the market.")
+    answered = await decide_on_given_market(service, subject, asked.market, asked.risk)
+    return await logged(service, answered, record_of(answered, caller, body, key))
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The key of the request, if it has one. Raises Problem."""
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        message = f"must be 1 to {_LONGEST_KEY} printable ASCII characters"
+        raise unusable([fault("Idempotency-Key", "invalid", message)])
+    return key
+
+
+def record_of(answered: Answered, caller: str, body: bytes, key: str | None) -> DecisionRecord:
+    """What the log keeps of an answer."""
+    decision, contract = answered.decision, answered.contract
+    frame = decision.frame
+    return DecisionRecord(
+        decision_id=contract["decision_id"],
+        asset_id=contract["asset_id"] or NO_ASSET,
+        generated_at=answered.generated_at,
+        valid_from=minute_time(frame.valid_from),
+        valid_until=minute_time(frame.valid_until),
+        action=decision.action,
+        power_mw=decision.power_mw,
+        mode=decision.mode.value,
+        principal=caller,
+        request_sha256=hashlib.sha256(body).hexdigest(),
+        answer=orjson.dumps(contract).decode(),
+        fallback_level=frame.level.number,
+        data_as_of=None if frame.judgement.data_as_of is None else minute_time(frame.judgement.data_as_of),
+        policy_id=frame.policy.policy_id,
+        policy_sha256=frame.policy.sha256,
+        price_seen_eur_mwh=frame.price_seen_eur_mwh,
+        idempotency_key=key,
+    )
+
+
+async def logged(service: Service, answered: Answered, record: DecisionRecord) -> Response:
+    """Write the decision down, then answer what the log holds. Raises Problem."""
+    try:
+        appended = await service.log.append(record)
+    except IdempotencyKeyReused as refused:
+        raise unusable([fault("Idempotency-Key", "reused", str(refused))]) from refused
+    except StorageRefusal as refused:
+        wait = "1" if isinstance(refused, StorageBusy) else "5"
+        detail = "The decision could not be written down, so it is not given."
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": wait}) from refused
+    if appended.is_new:
+        _count(service, answered.decision)
+    else:
+        service.metrics.repeated.inc()
+    return Response(appended.record.answer, media_type=JSON)
+
+
+def _count(service: Service, decision: LiveDecision) -> None:
+    metrics, frame = service.metrics, decision.frame
+    metrics.decisions.labels(decision.action, decision.mode.value, str(frame.level.number)).inc()
+    if decision.shield.rule is not None:
+        metrics.shielded.labels(decision.shield.rule.value).inc()
+    if frame.judgement.age_s is not None:
+        metrics.data_age.set(frame.judgement.age_s)

@@ -1,0 +1,58 @@
+"""How the service is: alive, ready, its figures and its version."""
+
+from __future__ import annotations
+
+from functools import cache
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from api.dependencies import ServiceDep
+from api.metrics import CONTENT_TYPE
+from api.responses import json_response
+from api.schemas.decisions import SCHEMA_VERSION
+from api.schemas.operation import Alive, Readiness, VersionOut
+from arbitrage.source_revision import code_revision
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz", summary="Whether the process answers", responses={200: {"model": Alive}})
+async def healthz() -> Response:
+    """Alive, fit to decide or not."""
+    return json_response({"status": "alive"})
+
+
+@router.get(
+    "/readyz",
+    summary="Whether policy and data are fit to decide",
+    responses={200: {"model": Readiness}, 503: {"model": Readiness, "description": "Not fit; says why."}},
+)
+async def readyz(
+    service: ServiceDep,
+    max_age_seconds: Annotated[float | None, Query(gt=0.0, description="Oldest newest record that is fit.")] = None,
+) -> Response:
+    """Ready, or 503 with every reason why not."""
+    reasons = [{"about": about, "message": message} for about, message in service.unready.items()]
+    status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+    return json_response({"ready": not reasons, "reasons": reasons}, status)
+
+
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+async def metrics(service: ServiceDep) -> Response:
+    """Figures in Prometheus' own form."""
+    return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+@router.get("/v1/version", summary="What is running", responses={200: {"model": VersionOut}})
+async def version_of_service() -> Response:
+    """Version of the package, of the decision contract, and the git revision of a checkout."""
+    return json_response(_version())
+
+
+@cache
+def _version() -> dict[str, str | None]:
+    return {"version": version("arbitrage"), "schema_version": SCHEMA_VERSION, "code_revision": code_revision()}

@@ -1,0 +1,46 @@
+"""What every model of the wire keeps.
+
+Law: numbers are numbers (no text, no truth values, nothing infinite), times carry an offset, and a field that nobody
+knows is refused by name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+EARLIEST, LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+"""Times outside of these are slips of the pen, and some are beyond what timestamps can hold."""
+
+
+class Wire(BaseModel):
+    """A strict model."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _plausible(time: dt.datetime) -> dt.datetime:
+    if not EARLIEST <= time < LATEST:
+        raise ValueError(f"lies outside {EARLIEST:%Y-%m-%d} .. {LATEST:%Y-%m-%d}")
+    return time.astimezone(dt.UTC)
+
+
+def _on_minute(time: dt.datetime) -> dt.datetime:
+    if time.second or time.microsecond:
+        raise ValueError("is not on a whole minute")
+    return time
+
+
+def _on_quarter_hour(time: dt.datetime) -> dt.datetime:
+    if time.minute % 15 or time.second or time.microsecond:
+        raise ValueError("is not on a quarter-hour")
+    return time
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_plausible)]
+WholeMinute = Annotated[Time, AfterValidator(_on_minute)]
+QuarterHour = Annotated[Time, AfterValidator(_on_quarter_hour)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""What assets, policies and keys are called."""

@@ -1,0 +1,128 @@
+"""How the service is set: from the environment (`ARBITRAGE_SERVE_...`), from options, or from tests.
+
+Law: settings that make no sense together are refused before anything is opened, every fault named.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from api.schemas.wire import Name
+from arbitrage.agents.checkpoint import CARD_FILE
+from arbitrage.errors import BadInput, Fault, refuse
+
+PREFIX = "ARBITRAGE_SERVE_"
+_LOOPBACK_NAMES = ("localhost",)
+
+
+class Authentication(StrEnum):
+    """Whether callers must show a key."""
+
+    KEYS = "keys"
+    OFF = "off"
+    """On loopback only."""
+
+
+class Role(StrEnum):
+    """What a key may do."""
+
+    READER = "reader"
+    """Look at everything, change nothing, decide nothing."""
+    OPERATOR = "operator"
+    """All of it."""
+
+
+class ApiKey(BaseModel):
+    """A key as the service knows it: by its digest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+    role: Role = Role.OPERATOR
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8321
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    database_url: Annotated[str, Field(repr=False)] = "sqlite:///arbitrage.db"
+    policies: dict[Name, Path] = Field(default_factory=dict)
+    """Directories of learned policies by the id that requests use."""
+    default_policy: str | None = None
+    """An id of `policies` or the name of a rule; None: the only learned policy."""
+    authentication: Authentication = Authentication.KEYS
+    keys: tuple[ApiKey, ...] = ()
+    requests_per_s: Annotated[float, Field(gt=0.0)] = 200.0
+    """Of one key, in the long run."""
+    burst: Annotated[int, Field(ge=1)] = 400
+    """Requests of one key that may come at once."""
+    most_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    request_timeout_s: Annotated[float, Field(gt=0.0)] = 10.0
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether nobody outside this machine can reach the service."""
+        if self.host in _LOOPBACK_NAMES:
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def served_by_default(self) -> str | None:
+        """The id that decides where a request names none."""
+        return self.default_policy or (next(iter(self.policies)) if len(self.policies) == 1 else None)
+
+    @classmethod
+    def read(cls, **given: Any) -> Self:
+        """Settings from what is given, else from the environment. Raises BadInput with every fault."""
+        faults = _unknown_variables(cls)
+        try:
+            settings = cls(**given)
+        except ValidationError as error:
+            raise BadInput([*faults, *_in_words(error)]) from error
+        refuse([*faults, *_contradictions(settings)])
+        return settings
+
+
+def _unknown_variables(settings: type[Settings]) -> list[Fault]:
+    """Variables with our prefix that set nothing are slips of the pen."""
+    known = {PREFIX + name.upper() for name in settings.model_fields}
+    ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
+    return [Fault(name, "is no setting of the service") for name in ours if name.upper() not in known]
+
+
+def _in_words(error: ValidationError) -> list[Fault]:
+    """What pydantic found, without the values, which may be secret."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [Fault(".".join(str(part) for part in item["loc"]) or "settings", item["msg"]) for item in found]
+
+
+def _contradictions(settings: Settings) -> list[Fault]:
+    faults = []
+    if settings.authentication is Authentication.OFF and not settings.on_loopback:
+        faults.append(Fault("authentication", f"may be off on loopback only, not on {settings.host}"))
+    if settings.authentication is Authentication.KEYS and not settings.keys:
+        faults.append(Fault("keys", "are needed; make one with `arbitrage serve --new-key NAME`"))
+    names, digests = [key.name for key in settings.keys], [key.sha256 for key in settings.keys]
+    faults += [Fault("keys", f"two keys are called {name}") for name in sorted(set(names)) if names.count(name) > 1]
+    if len(set(digests)) < len(digests):
+        faults.append(Fault("keys", "one key stands under two names"))
+    for name, directory in settings.policies.items():
+        if not (directory / CARD_FILE).is_file():
+            faults.append(Fault(f"policies.{name}", f"{directory} is not the directory of a policy"))
+    return faults
