@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 
 from api.clock import Clock, machine_clock
 from api.gate import Gate
 from api.logs import configure_logs
 from api.metrics import Metrics
+from api.openapi import describe
 from api.policies import Policies
-from api.problems import Problem, fault, unusable
-from api.routes import decisions, operation
+from api.refusing import add_refusals
+from api.routes import assets, decisions, operation, policies
 from api.service import Service
 from api.settings import Authentication, Settings
 from api.storage.database import Database
@@ -36,14 +33,14 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock) -> FastAPI:
 
     Raises BadInput for policies that cannot be served, before anything listens.
     """
-    policies = Policies(settings.policies, settings.served_by_default)
+    served = Policies(settings.policies, settings.served_by_default)
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database(settings.database_url)
         database.migrate()
-        service = Service(settings, clock, metrics, policies, database)
+        service = Service(settings, clock, metrics, served, database)
         app.state.service = service
         _say_start(settings)
         try:
@@ -61,8 +58,9 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock) -> FastAPI:
         redirect_slashes=False,
     )
     app.add_middleware(Gate, settings=settings, metrics=metrics)
-    _add_refusals(app)
-    for module in (operation, decisions):
+    add_refusals(app)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    for module in (operation, decisions, assets, policies):
         app.include_router(module.router)
     return app
 
@@ -78,21 +76,3 @@ def _say_start(settings: Settings) -> None:
     if settings.authentication is Authentication.OFF:
         log.warning("authentication_is_off", host=settings.host, meaning="whoever reaches this machine may decide")
     log.info("started", host=settings.host, port=settings.port, policies=sorted(settings.policies))
-
-
-def _add_refusals(app: FastAPI) -> None:
-    """Whatever is refused is a problem document."""
-
-    @app.exception_handler(Problem)
-    async def refuse_problem(request: Request, problem: Problem) -> Response:
-        return problem.response(request.url.path)
-
-    @app.exception_handler(RequestValidationError)
-    async def refuse_arguments(request: Request, error: RequestValidationError) -> Response:
-        faults = [fault(".".join(map(str, item["loc"][1:])), item["type"], item["msg"]) for item in error.errors()]
-        return unusable(faults).response(request.url.path)
-
-    @app.exception_handler(HTTPException)
-    async def refuse_route(request: Request, error: HTTPException) -> Response:
-        status = HTTPStatus(error.status_code)
-        return Problem(status, str(error.detail), headers=error.headers).response(request.url.path)

@@ -77,7 +77,6 @@ class Gate:
             self._check_caller(scope, method)
         if method in _READING:
             return receive
-        _check_kind(scope)
         return await _read_whole(scope, receive, self._settings.most_body_bytes)
 
     def _check_caller(self, scope: Scope, method: str) -> None:
@@ -128,7 +127,7 @@ class _Passage:
         except Problem as problem:
             await problem.response(scope["path"])(scope, receive, answer)
         except TimeoutError:
-            log.error("timed_out", method=scope["method"], path=scope["path"], limit_s=self._timeout_s)
+            log.warning("timed_out", method=scope["method"], path=scope["path"], limit_s=self._timeout_s)
             await self._give_up(scope, receive, answer, HTTPStatus.SERVICE_UNAVAILABLE, "It took too long.")
         except Exception:
             log.exception("failed", method=scope["method"], path=scope["path"])
@@ -154,17 +153,6 @@ def _caching(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
 
 def _header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
-
-
-def _check_kind(scope: Scope) -> None:
-    """Bodies are JSON. Raises Problem."""
-    kind = (_header(scope, b"content-type") or b"").decode("latin-1")
-    media, _, parameters = kind.partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if media.strip().lower() != "application/json" or charset not in ("", "utf-8"):
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send application/json in UTF-8, not {kind or 'a body of no kind'}."
-        )
 
 
 async def _read_whole(scope: Scope, receive: Receive, most_bytes: int) -> Receive:

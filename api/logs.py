@@ -14,7 +14,7 @@ import structlog
 def configure_logs(level: str) -> None:
     """Send our own lines and those of the libraries through one writer."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    before = [
+    before: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

@@ -40,7 +40,7 @@ class KeyRing:
 
     def owner(self, headers: Headers) -> ApiKey | None:
         """Whose key a request shows; None if it shows none that is known, or two that differ."""
-        shown = {key for name, value in headers if (key := _shown(name, value)) is not None}
+        shown = {secret for name, value in headers if (secret := _shown(name, value)) is not None}
         if len(shown) != 1:
             return None
         digest = hashlib.sha256(shown.pop()).hexdigest()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 from api.clock import Clock
 from api.metrics import Metrics
@@ -15,6 +19,8 @@ from api.storage.database import Database
 from api.storage.decision_log import DecisionLog
 from arbitrage.live.decider import Prepared
 from arbitrage.market.series import MarketSeries
+
+Found = TypeVar("Found")
 
 READINGS_KEPT = 512
 MARKETS_KEPT = 32
@@ -30,6 +36,9 @@ class Service:
     policies: Policies
     database: Database
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "reading"))
+    """For reading markets."""
+    desk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "desk"))
+    """For asking the database."""
     readings: Kept[Prepared] = field(init=False)
     markets: Kept[MarketSeries] = field(init=False)
     log: DecisionLog = field(init=False)
@@ -43,8 +52,13 @@ class Service:
         self.log = DecisionLog(self.database)
         self.assets = AssetStore(self.database)
 
+    async def beside(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
+        """Ask the database beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.desk, partial(work, *arguments, **named))
+
     async def close(self) -> None:
         """Write what was begun, then let go of everything."""
         await self.log.close()
-        self.threads.shutdown(wait=True, cancel_futures=True)
+        for threads in (self.threads, self.desk):
+            threads.shutdown(wait=True, cancel_futures=True)
         self.database.close()

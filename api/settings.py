@@ -6,12 +6,13 @@ Law: settings that make no sense together are refused before anything is opened,
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.schemas.wire import Name
@@ -64,12 +65,16 @@ class Settings(BaseSettings):
     """An id of `policies` or the name of a rule; None: the only learned policy."""
     authentication: Authentication = Authentication.KEYS
     keys: tuple[ApiKey, ...] = ()
+    keys_file: Path | None = None
+    """A JSON list of keys, beside those of `keys`."""
     requests_per_s: Annotated[float, Field(gt=0.0)] = 200.0
     """Of one key, in the long run."""
     burst: Annotated[int, Field(ge=1)] = 400
     """Requests of one key that may come at once."""
     most_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
     request_timeout_s: Annotated[float, Field(gt=0.0)] = 10.0
+    graceful_stop_s: Annotated[float, Field(ge=1.0)] = 20.0
+    """How long requests under way may take when the service is told to stop."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @property
@@ -93,10 +98,20 @@ class Settings(BaseSettings):
         faults = _unknown_variables(cls)
         try:
             settings = cls(**given)
+            kept = _keys_of(settings.keys_file, faults)
         except ValidationError as error:
             raise BadInput([*faults, *_in_words(error)]) from error
-        refuse([*faults, *_contradictions(settings)])
-        return settings
+        whole = settings.model_copy(update={"keys": (*settings.keys, *kept)})
+        refuse([*faults, *_contradictions(whole, bool(faults))])
+        return whole
+
+    def as_environment(self) -> dict[str, str]:
+        """The same settings for a process that reads them from its environment."""
+        values = self.model_dump(mode="json", exclude={"keys_file"}, exclude_none=True)
+        return {
+            PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
+            for name, value in values.items()
+        }
 
 
 def _unknown_variables(settings: type[Settings]) -> list[Fault]:
@@ -112,11 +127,22 @@ def _in_words(error: ValidationError) -> list[Fault]:
     return [Fault(".".join(str(part) for part in item["loc"]) or "settings", item["msg"]) for item in found]
 
 
-def _contradictions(settings: Settings) -> list[Fault]:
+def _keys_of(path: Path | None, faults: list[Fault]) -> tuple[ApiKey, ...]:
+    """The keys in a file; what keeps it from being read is added to the faults. Raises ValidationError."""
+    if path is None:
+        return ()
+    try:
+        return TypeAdapter(tuple[ApiKey, ...]).validate_json(path.read_bytes())
+    except OSError as error:
+        faults.append(Fault("keys_file", f"{path} cannot be read: {error.strerror}"))
+        return ()
+
+
+def _contradictions(settings: Settings, keys_unread: bool) -> list[Fault]:
     faults = []
     if settings.authentication is Authentication.OFF and not settings.on_loopback:
         faults.append(Fault("authentication", f"may be off on loopback only, not on {settings.host}"))
-    if settings.authentication is Authentication.KEYS and not settings.keys:
+    if settings.authentication is Authentication.KEYS and not settings.keys and not keys_unread:
         faults.append(Fault("keys", "are needed; make one with `arbitrage serve --new-key NAME`"))
     names, digests = [key.name for key in settings.keys], [key.sha256 for key in settings.keys]
     faults += [Fault("keys", f"two keys are called {name}") for name in sorted(set(names)) if names.count(name) > 1]

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the job failed; 2 bad input, every fault named.
 from __future__ import annotations
 
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +90,8 @@ add_backtests(app)
 add_walk_forward(app)
 add_learn(app)
 app.add_typer(policies_app, name="policies")
+for plugin in entry_points(group="arbitrage.commands"):
+    plugin.load()(app)  # commands of layers above this one, such as the service
 
 
 @data_app.command("validate")

@@ -28,6 +28,7 @@ LAYERS = (
     {"strategies"},
     {"training_seeds"},
     {"learner_training"},
+    {"live"},
     {
         *("cli", "cli_backtest", "cli_data", "cli_learn", "cli_options", "cli_output", "cli_policies", "cli_seeds"),
         *("cli_trials", "doctor"),

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from http import HTTPStatus
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.bodies import parse
+from api.bodies import described, parse, read_bytes
 from api.clock import minute_time
 from api.deciding import Answered, decide_on_given_market
 from api.dependencies import CallerDep, ServiceDep
 from api.problems import Problem, fault, unusable
+from api.responses import JSON
 from api.schemas.decisions import DecisionOut, DecisionRequest
+from api.schemas.log import DecisionPage, LogQuery
 from api.service import Service
+from api.storage.decision_log import DecisionFilter
 from api.storage.decision_record import DecisionRecord
-from api.storage.refusals import IdempotencyKeyReused, StorageBusy, StorageRefusal
 from api.subjects import subject_of
 from arbitrage.live.decision import LiveDecision
 
@@ -27,13 +30,17 @@ IDEMPOTENCY_KEY = "idempotency-key"
 NO_ASSET = "-"
 """What the log calls the asset of a request that names none."""
 _LONGEST_KEY = 255
-JSON = "application/json"
 
 
-@router.post("", summary="Decide one interval", responses={200: {"model": DecisionOut}})
+@router.post(
+    "",
+    summary="Decide one interval",
+    responses={200: {"model": DecisionOut}},
+    openapi_extra=described(DecisionRequest),
+)
 async def post_decision(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Decide, write the decision down, and answer it."""
-    body = await request.body()
+    body = await read_bytes(request)
     key = idempotency_key(request)
     asked = parse(body, DecisionRequest)
     subject = await subject_of(service, asked)
@@ -41,6 +48,16 @@ async def post_decision(request: Request, service: ServiceDep, caller: CallerDep
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service keeps no feed: send the market.")
     answered = await decide_on_given_market(service, subject, asked.market, asked.risk)
     return await logged(service, answered, record_of(answered, caller, body, key))
+
+
+@router.get("", summary="Decisions that were made, newest first", responses={200: {"model": DecisionPage}})
+async def get_decisions(service: ServiceDep, query: Annotated[LogQuery, Query()]) -> Response:
+    """A page of the log, as the decisions were answered."""
+    asked = query.model_dump(exclude={"limit", "cursor"})
+    page = await service.beside(service.log.find, DecisionFilter(**asked), query.limit, query.cursor)
+    answers = ",".join(record.answer for record in page.records)
+    cursor = orjson.dumps(page.next_cursor).decode()
+    return Response(f'{{"decisions":[{answers}],"next_cursor":{cursor}}}', media_type=JSON)
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -78,15 +95,8 @@ def record_of(answered: Answered, caller: str, body: bytes, key: str | None) -> 
 
 
 async def logged(service: Service, answered: Answered, record: DecisionRecord) -> Response:
-    """Write the decision down, then answer what the log holds. Raises Problem."""
-    try:
-        appended = await service.log.append(record)
-    except IdempotencyKeyReused as refused:
-        raise unusable([fault("Idempotency-Key", "reused", str(refused))]) from refused
-    except StorageRefusal as refused:
-        wait = "1" if isinstance(refused, StorageBusy) else "5"
-        detail = "The decision could not be written down, so it is not given."
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": wait}) from refused
+    """Write the decision down, then answer what the log holds. Raises StorageRefusal."""
+    appended = await service.log.append(record)
     if appended.is_new:
         _count(service, answered.decision)
     else:

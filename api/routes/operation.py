@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.dependencies import ServiceDep
@@ -31,10 +30,7 @@ async def healthz() -> Response:
     summary="Whether policy and data are fit to decide",
     responses={200: {"model": Readiness}, 503: {"model": Readiness, "description": "Not fit; says why."}},
 )
-async def readyz(
-    service: ServiceDep,
-    max_age_seconds: Annotated[float | None, Query(gt=0.0, description="Oldest newest record that is fit.")] = None,
-) -> Response:
+async def readyz(service: ServiceDep) -> Response:
     """Ready, or 503 with every reason why not."""
     reasons = [{"about": about, "message": message} for about, message in service.unready.items()]
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK

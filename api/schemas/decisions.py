@@ -13,7 +13,7 @@ from api.schemas.wire import Name, WholeMinute, Wire
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
 from arbitrage.risk import LEGAL_LEVELS, RiskMeasure, RiskPreference
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
 Action = Literal["charge", "idle", "discharge"]
 
 
@@ -99,10 +99,10 @@ class Alternative(Wire):
 class Risk(Wire):
     """How risk was weighed; weight 0 and aversion 0 are risk-neutral."""
 
-    measure: str
-    level: float
-    weight: float
     aversion: float
+    measure: str | None
+    level: float | None
+    weight: float
 
 
 class Cycles(Wire):
@@ -117,6 +117,7 @@ class Fallback(Wire):
     """0 policy; 1 policy on the last good data; 2 rule; 3 hold at 0 MW."""
 
     level: Annotated[int, Field(ge=0, le=3)]
+    name: str
     reason: str | None
 
 
@@ -128,7 +129,7 @@ class Shield(Wire):
     requested_mw: float
 
 
-class Reason(Wire):
+class Finding(Wire):
     """A code for programs, with the numbers behind it."""
 
     code: str
@@ -140,6 +141,7 @@ class DataQuality(Wire):
 
     imbalance_price: str
     age_s: float | None
+    findings: list[Finding]
 
 
 class PolicyRef(Wire):
@@ -168,7 +170,7 @@ class DecisionOut(Wire):
     mode: str
     fallback: Fallback
     shield: Shield
-    reasons: list[Reason]
+    reasons: list[Finding]
     data_quality: DataQuality
     policy: PolicyRef
-    warnings: list[str]
+    warnings: list[Finding]

@@ -42,5 +42,6 @@ def _on_quarter_hour(time: dt.datetime) -> dt.datetime:
 Time = Annotated[AwareDatetime, AfterValidator(_plausible)]
 WholeMinute = Annotated[Time, AfterValidator(_on_minute)]
 QuarterHour = Annotated[Time, AfterValidator(_on_quarter_hour)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """What assets, policies and keys are called."""

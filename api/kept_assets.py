@@ -1,0 +1,100 @@
+"""Assets between database, domain and wire."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from api.clock import utc_text
+from api.schemas.assets import AssetSpec
+from api.service import Service
+from api.storage.asset_store import Asset, AssetState, Override, OverrideKind
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.live.decision import FOLLOW, Orders
+from arbitrage.live.decision import Override as LiveOverride
+from arbitrage.quarter_hour import brussels_day_numbers, calendar_day, epoch_minute
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAsset:
+    """An asset with the order that is in force."""
+
+    asset: Asset
+    spec: AssetSpec
+    battery: Battery
+    override: Override | None
+
+    @property
+    def orders(self) -> Orders:
+        """The order as the domain takes it."""
+        order = self.override
+        if order is None:
+            return FOLLOW
+        if order.kind is OverrideKind.WATCH_ONLY:
+            return Orders(watch_only=True)
+        return Orders(LiveOverride(float(order.power_mw or 0.0), epoch_minute(order.until)))
+
+    def document(self) -> dict[str, Any]:
+        """As the wire has it."""
+        state = self.asset.state
+        return {
+            **self.spec.model_dump(mode="json"),
+            "asset_id": self.asset.asset_id,
+            "version": self.asset.version,
+            "policy_id": self.asset.policy_id,
+            "state": {
+                "soc_fraction": state.soc_mwh / self.battery.capacity_mwh,
+                "soc_mwh": state.soc_mwh,
+                "cycles_used": state.cycles_used,
+                "cycle_day": state.cycle_day.isoformat(),
+                "power_mw": state.power_mw,
+                "as_of": utc_text(state.as_of),
+            },
+            "override": None if self.override is None else _override_document(self.override),
+            "changed_at": utc_text(self.asset.changed_at),
+        }
+
+
+def look_up(service: Service, asset_id: str) -> KeptAsset:
+    """One asset. Raises AssetUnknown."""
+    return with_override(service, service.assets.get(asset_id))
+
+
+def look_up_all(service: Service) -> list[KeptAsset]:
+    """Every asset, by name."""
+    return [with_override(service, asset) for asset in service.assets.all()]
+
+
+def with_override(service: Service, asset: Asset) -> KeptAsset:
+    """The asset with its order, if one is in force."""
+    spec = AssetSpec.model_validate_json(str(asset.battery["spec"]))
+    override = service.assets.override_at(asset.asset_id, service.clock())
+    return KeptAsset(asset, spec, spec.battery.battery(), override)
+
+
+def specification(spec: AssetSpec) -> dict[str, Any]:
+    """What the database keeps of a specification."""
+    return {"spec": AssetSpec(**{name: getattr(spec, name) for name in AssetSpec.model_fields}).model_dump_json()}
+
+
+def state_at(now: dt.datetime, state: BatteryState, power_mw: float = 0.0) -> AssetState:
+    """A state as the database keeps it."""
+    day = calendar_day(brussels_day(now))
+    return AssetState(soc_mwh=state.soc_mwh, cycles_used=state.cycles_used, cycle_day=day, power_mw=power_mw, as_of=now)
+
+
+def brussels_day(time: dt.datetime) -> int:
+    """Number of the Brussels day that a time lies in."""
+    return int(brussels_day_numbers([int(time.timestamp() // 60)])[0])
+
+
+def _override_document(order: Override) -> dict[str, Any]:
+    return {
+        "kind": order.kind.value,
+        "power_mw": order.power_mw,
+        "set_at": utc_text(order.set_at),
+        "until": utc_text(order.until),
+        "principal": order.principal,
+        "reason": order.reason,
+    }

@@ -1,0 +1,68 @@
+"""Which answer each refusal becomes; whatever is refused is a problem document."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.problems import Problem, fault, from_bad_input, unusable
+from api.storage.refusals import (
+    AssetUnknown,
+    IdempotencyKeyReused,
+    JobUnknown,
+    RecordRefused,
+    StorageBusy,
+    StorageRefusal,
+    VersionConflict,
+)
+from arbitrage.errors import BadInput
+
+log = structlog.get_logger("api.refusing")
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Answer what routes raise."""
+
+    @app.exception_handler(Problem)
+    async def refuse_problem(request: Request, problem: Problem) -> Response:
+        return problem.response(request.url.path)
+
+    @app.exception_handler(BadInput)
+    async def refuse_input(request: Request, refused: BadInput) -> Response:
+        return from_bad_input(refused).response(request.url.path)
+
+    @app.exception_handler(StorageRefusal)
+    async def refuse_storage(request: Request, refused: StorageRefusal) -> Response:
+        return storage_problem(refused).response(request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_arguments(request: Request, error: RequestValidationError) -> Response:
+        faults = [fault(".".join(map(str, item["loc"][1:])), item["type"], item["msg"]) for item in error.errors()]
+        return unusable(faults).response(request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def refuse_route(request: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        return Problem(status, f"{error.detail}.", headers=error.headers).response(request.url.path)
+
+
+def storage_problem(refused: StorageRefusal) -> Problem:
+    """What the storage would not do, as an answer."""
+    if isinstance(refused, AssetUnknown | JobUnknown):
+        return Problem(HTTPStatus.NOT_FOUND, f"{refused}.".capitalize())
+    if isinstance(refused, VersionConflict):
+        return Problem(HTTPStatus.CONFLICT, f"{refused}.", faults=[fault("version", "changed", str(refused))])
+    if isinstance(refused, IdempotencyKeyReused):
+        return unusable([fault("Idempotency-Key", "reused", str(refused))])
+    if isinstance(refused, RecordRefused):
+        return unusable([fault("body", "cannot_be_stored", str(refused))])
+    log.error("storage_refused", kind=type(refused).__name__, reason=str(refused))
+    detail = "It could not be written down or looked up, so it is not answered."
+    wait = "1" if isinstance(refused, StorageBusy) else "5"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, kind="storage", headers={"Retry-After": wait})

@@ -1,0 +1,101 @@
+"""`/v1/assets`: the batteries in the service's care, and what people order about them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.bodies import described, read_body
+from api.deciding import state_faults
+from api.dependencies import CallerDep, ServiceDep
+from api.kept_assets import look_up, look_up_all, specification, state_at
+from api.problems import FaultItem, domain_faults, fault, unusable
+from api.responses import json_response
+from api.schemas.assets import AssetIn, AssetList, AssetOut, OverrideIn
+from api.schemas.wire import NAME_PATTERN
+from api.service import Service
+from api.storage.asset_store import Override, OverrideKind
+from arbitrage.agents.suitability import mismatches
+from arbitrage.errors import BadInput
+from arbitrage.live.decision import AssetState
+
+router = APIRouter(prefix="/v1/assets", tags=["assets"])
+LONGEST_OVERRIDE = dt.timedelta(days=31)
+AssetId = Annotated[str, Path(pattern=NAME_PATTERN)]
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such asset."}}
+
+
+@router.get("", summary="All assets", responses={200: {"model": AssetList}})
+async def get_assets(service: ServiceDep) -> Response:
+    """Every asset, by name."""
+    found = await service.beside(look_up_all, service)
+    return json_response({"assets": [kept.document() for kept in found]})
+
+
+@router.get("/{asset_id}", summary="One asset", responses={200: {"model": AssetOut}, **_UNKNOWN})
+async def get_asset(asset_id: AssetId, service: ServiceDep) -> Response:
+    """What the service knows of an asset."""
+    return json_response((await service.beside(look_up, service, asset_id)).document())
+
+
+@router.put(
+    "/{asset_id}",
+    summary="Make or replace an asset",
+    responses={200: {"model": AssetOut}, 409: {"description": "Somebody else changed it since it was read."}},
+    openapi_extra=described(AssetIn),
+)
+async def put_asset(asset_id: AssetId, request: Request, service: ServiceDep) -> Response:
+    """Describe a battery and its present state."""
+    asked = await read_body(request, AssetIn)
+    if faults := _asset_faults(service, asked):
+        raise unusable(faults)
+    state = state_at(service.clock(), asked.state.state(asked.battery.battery()))
+    await service.beside(
+        service.assets.put, asset_id, specification(asked), asked.policy_id, state, expected_version=asked.version
+    )
+    return json_response((await service.beside(look_up, service, asset_id)).document())
+
+
+@router.put(
+    "/{asset_id}/override",
+    summary="Set the power by hand, watch only, or let the policy decide again",
+    responses={200: {"model": AssetOut}, **_UNKNOWN},
+    openapi_extra=described(OverrideIn),
+)
+async def put_override(asset_id: AssetId, request: Request, service: ServiceDep, caller: CallerDep) -> Response:
+    """A person's order, until it ends."""
+    asked = await read_body(request, OverrideIn)
+    now = service.clock()
+    if asked.until is not None and not now < asked.until <= now + LONGEST_OVERRIDE:
+        message = f"must lie after now and within {LONGEST_OVERRIDE.days} days"
+        raise unusable([fault("until", "out_of_range", message)])
+    order = Override(
+        kind=OverrideKind(asked.kind),
+        set_at=now,
+        until=asked.until or now,
+        principal=caller,
+        reason=asked.reason,
+        power_mw=asked.power_mw,
+    )
+    await service.beside(service.assets.override, asset_id, order)
+    return json_response((await service.beside(look_up, service, asset_id)).document())
+
+
+def _asset_faults(service: Service, asked: AssetIn) -> list[FaultItem]:
+    """What is wrong with an asset beyond its form."""
+    battery = asked.battery.battery()
+    faults = state_faults(battery, AssetState(asked.state.state(battery)))
+    for name in ("policy_id", "challenger_policy_id"):
+        policy_id = getattr(asked, name)
+        known = {served.policy_id: served for served in service.policies.all()}
+        served = service.policies.default if policy_id is None and name == "policy_id" else known.get(policy_id)
+        if served is None and policy_id is not None:
+            faults.append(fault(name, "unknown_policy", f"{policy_id} is none of {', '.join(sorted(known))}"))
+        if served is not None and served.battery is not None:
+            found = BadInput(mismatches(served.battery, battery))
+            faults += domain_faults(found, "battery", "unsuitable")
+    return faults

@@ -1,0 +1,43 @@
+"""`/v1/policies`: what may decide."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api.dependencies import ServiceDep
+from api.policies import ServedPolicy
+from api.responses import json_response
+from api.schemas.policies import PolicyList
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.live.decider import step_min_of
+
+router = APIRouter(prefix="/v1/policies", tags=["policies"])
+
+
+@router.get("", summary="Policies that may be asked for", responses={200: {"model": PolicyList}})
+async def get_policies(service: ServiceDep) -> Response:
+    """Learned policies with their cards, and rules."""
+    default = service.policies.default
+    return json_response({"policies": [_document(served, served is default) for served in service.policies.all()]})
+
+
+def _document(served: ServedPolicy, is_default: bool) -> dict[str, Any]:
+    policy = served.policy
+    closed_form = policy if isinstance(policy, ArbitragePolicy) else None
+    return {
+        "id": served.policy_id,
+        "kind": served.card.get("kind", "rule"),
+        "name": policy.name,
+        "sha256": served.sha256,
+        "step_min": step_min_of(policy),
+        "is_default": is_default,
+        "battery": None if served.battery is None else asdict(served.battery),
+        "publication_delay_min": served.publication_delay_min,
+        "has_risk_head": closed_form is not None and closed_form.head is not None,
+        "has_quantile_critic": closed_form is not None and closed_form.critic is not None,
+        "card": dict(served.card),
+    }

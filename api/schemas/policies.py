@@ -1,0 +1,31 @@
+"""Policies on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from api.schemas.wire import Wire
+
+
+class PolicyOut(Wire):
+    """A policy that may be asked for."""
+
+    id: str
+    kind: str
+    name: str
+    sha256: str | None
+    step_min: int
+    is_default: bool
+    battery: dict[str, Any] | None = Field(description="The one it was trained for; null for a rule.")
+    publication_delay_min: int | None
+    has_risk_head: bool
+    has_quantile_critic: bool
+    card: dict[str, Any] = Field(description="Features, units, data, figures and revision; empty for a rule.")
+
+
+class PolicyList(Wire):
+    """All policies, learned ones first."""
+
+    policies: list[PolicyOut]
