@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from arbitrage.live.decider import LiveDecider, Prepared
-from arbitrage.live.decision import AssetState, LiveDecision, Orders
-
 from api.clock import next_step, utc_text
 from api.market_records import market_digest, market_of
 from api.policies import ServedPolicy
@@ -24,6 +21,8 @@ from api.service import Service
 from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
+from arbitrage.live.decider import LiveDecider, Prepared
+from arbitrage.live.decision import AssetState, LiveDecision, Orders
 from arbitrage.market.series import MarketSeries
 from arbitrage.quarter_hour import epoch_minute
 

@@ -11,8 +11,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from arbitrage.live.decision import PolicyIdentity
-
 from api.problems import Problem, fault, unusable
 from arbitrage.agents.checkpoint import LearnedPolicy, load_policy, read_card
 from arbitrage.agents.minute_rule import MinuteSpreadRule
@@ -20,6 +18,7 @@ from arbitrage.agents.policy import Policy
 from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.live.decision import PolicyIdentity
 
 _RULES: tuple[tuple[str, Policy], ...] = (
     ("idle", Idle()),

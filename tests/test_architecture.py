@@ -29,9 +29,10 @@ LAYERS = (
     {"training_seeds"},
     {"learner_training"},
     {"live"},
+    {"walk_forward"},
     {
         *("cli", "cli_backtest", "cli_data", "cli_learn", "cli_options", "cli_output", "cli_policies", "cli_seeds"),
-        *("cli_trials", "doctor"),
+        *("cli_trials", "cli_walk_forward", "doctor"),
     },
 )
 """A module imports from its own part and from layers before its own; parts of one layer do not import each other,
