@@ -40,11 +40,27 @@ from arbitrage.cli_trials import provenance, report_context
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.splits import SocReset
 from arbitrage.market.timing import KnownAs
-from arbitrage.market.windows import WindowPlan
+from arbitrage.market.windows import Window, WindowPlan
 from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.strategies import Trial
 from arbitrage.walk_forward import LEARNED, VALIDATION_DAYS, Walk, step_min_of, teacher, walk_forward
 
+Out = Annotated[Path, typer.Option(help="Directory of the windows' policies; an interrupted walk goes on there.")]
+TrainFrom = Annotated[str, typer.Option(help="First Brussels day to learn from.")]
+TestFrom = Annotated[str, typer.Option(help="First Brussels day to test, the first of a month.")]
+TestUntil = Annotated[str, typer.Option(help="Brussels day after the last one to test.")]
+RetrainMonths = Annotated[int, typer.Option(help="Months between trainings.")]
+RollingDays = Annotated[int | None, typer.Option(help="Days to learn from. [default: all since the first]")]
+EmbargoDays = Annotated[int, typer.Option(help="Days between those learned from and those tested.")]
+Walkers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        help="learned, idle, threshold, spread, minute-spread, perfect-foresight or an algorithm of `learn`.",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0)]
+WarmStart = Annotated[bool, typer.Option(help="Neural agents go on with the weights of the window before.")]
 _ALONE = (LEARNED, "threshold", "spread", PERFECT_FORESIGHT)
 
 
@@ -55,19 +71,14 @@ def add_walk_forward(app: typer.Typer) -> None:
 
 def walk_forward_command(
     prices: Prices,
-    out: Annotated[Path, typer.Option(help="Directory of the windows' policies; an interrupted walk goes on there.")],
-    train_from: Annotated[str, typer.Option(help="First Brussels day to learn from.")],
-    test_from: Annotated[str, typer.Option(help="First Brussels day to test, the first of a month.")],
-    test_until: Annotated[str, typer.Option(help="Brussels day after the last one to test.")],
-    retrain_months: Annotated[int, typer.Option(help="Months between trainings.")] = 1,
-    rolling_days: Annotated[int | None, typer.Option(help="Days to learn from. [default: all since the first]")] = None,
-    embargo_days: Annotated[int, typer.Option(help="Days between those learned from and those tested.")] = 0,
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="learned, idle, threshold, spread, minute-spread, perfect-foresight or an algorithm of `learn`."
-        ),
-    ] = None,
+    out: Out,
+    train_from: TrainFrom,
+    test_from: TestFrom,
+    test_until: TestUntil,
+    retrain_months: RetrainMonths = 1,
+    rolling_days: RollingDays = None,
+    embargo_days: EmbargoDays = 0,
+    strategy: Walkers = None,
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
     minutes: Minutes = None,
@@ -80,32 +91,40 @@ def walk_forward_command(
     discharge_efficiency: DischargeEfficiency = None,
     max_cycles_per_day: MaxCycles = None,
     wear_cost_eur_mwh: WearCost = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     features: FeatureSetOption = None,
     preset: PresetOption = Preset.FULL,
-    warm_start: Annotated[bool, typer.Option(help="Neural agents go on with the weights of the window before.")] = True,
+    warm_start: WarmStart = True,
     json_out: JsonOut = None,
     report: ReportOut = None,
 ) -> None:
     """Learn again every so often and test the months after, as one would have lived it."""
-    plan = WindowPlan(
-        train_from=_day("train_from", train_from),
-        test_from=_day("test_from", test_from),
-        test_until=_day("test_until", test_until),
-        retrain_months=retrain_months,
-        rolling_days=rolling_days,
-        embargo_days=embargo_days,
-    )
-    options = BatteryOptions(
+    windows = _windows(train_from, test_from, test_until, (retrain_months, rolling_days, embargo_days))
+    battery = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
+    ).battery(None)
     market = MarketOptions(
         prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, known_as
     ).market()
-    walk = Walk(market=market, battery=options.battery(None), windows=plan.windows())
+    walk = Walk(market=market, battery=battery, windows=windows)
     learning = {"seed": seed, "warm_start": warm_start, "feature_set": features, "preset": preset}
     results = [_walked(name, walk, out, learning) for name in strategy or _ALONE]
     _tell(walk, results, json_out, report, seed)
+
+
+def _windows(
+    train_from: str, test_from: str, test_until: str, rhythm: tuple[int, int | None, int]
+) -> tuple[Window, ...]:
+    """The windows asked for; rhythm: months between trainings, days to learn from, days of embargo. Raises BadInput."""
+    days = {"train_from": train_from, "test_from": test_from, "test_until": test_until}
+    months, rolling, embargo = rhythm
+    plan = WindowPlan(
+        **{name: _day(name, text) for name, text in days.items()},
+        retrain_months=months,
+        rolling_days=rolling,
+        embargo_days=embargo,
+    )
+    return plan.windows()
 
 
 def _walked(name: str, walk: Walk, out: Path, learning: dict[str, Any]) -> Backtest:
