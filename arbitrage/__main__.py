@@ -1,5 +1,5 @@
 """`python -m arbitrage` is the command line."""
 
-from arbitrage.cli import main
+from arbitrage.launch import main
 
 main()

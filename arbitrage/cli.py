@@ -5,8 +5,6 @@ Exit codes: 0 done; 1 the job failed; 2 bad input, every fault named.
 
 from __future__ import annotations
 
-import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,8 +88,6 @@ add_backtests(app)
 add_walk_forward(app)
 add_learn(app)
 app.add_typer(policies_app, name="policies")
-for plugin in entry_points(group="arbitrage.commands"):
-    plugin.load()(app)  # commands of layers above this one, such as the service
 
 
 @data_app.command("validate")
@@ -325,16 +321,3 @@ def expanded(arguments: list[str]) -> list[str]:
             out.append(option)
         out.append(argument)
     return out
-
-
-def main() -> None:
-    """Run the command line with its promise of exit codes."""
-    try:
-        app(args=expanded(sys.argv[1:]))
-    except BadInput as refused:
-        for fault in refused.faults:
-            say("[red]error:[/red]", str(fault))
-        sys.exit(2)
-    except (RuntimeError, OSError) as failed:
-        say("[red]failed:[/red]", str(failed))
-        sys.exit(1)

@@ -32,7 +32,7 @@ LAYERS = (
     {"walk_forward"},
     {
         *("cli", "cli_backtest", "cli_data", "cli_learn", "cli_options", "cli_output", "cli_policies", "cli_seeds"),
-        *("cli_trials", "cli_walk_forward", "doctor"),
+        *("cli_trials", "cli_walk_forward", "doctor", "launch"),
     },
 )
 """A module imports from its own part and from layers before its own; parts of one layer do not import each other,

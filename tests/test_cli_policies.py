@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 
 from arbitrage.agents.checkpoint import CARD_FILE, TENSORS_FILE
-from arbitrage.cli import main
+from arbitrage.launch import main
 from arbitrage.training import train
 from tests.agents.test_policy_card import foreign_policy
 from tests.test_cli import FILES, MARKET
