@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ from arbitrage.agents.closed_form_config import ClosedFormConfig
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.minute_fit import MinuteConfig
 from arbitrage.agents.network_training import NetworkConfig
+from arbitrage.agents.networks import Network
+from arbitrage.agents.quantile_critic import QUANTILES
 from arbitrage.battery import Battery
 from arbitrage.live.asset import LiveBattery
 from arbitrage.live.decider import LiveDecider
@@ -36,7 +39,7 @@ NIGHT = epoch_minute("2025-03-30T00:00+01:00")
 
 @cache
 def learned(feature_set: FeatureSet) -> ArbitragePolicy:
-    """A small policy with a critic, taught on the sample before `NIGHT`."""
+    """A small policy with a made-up critic, taught on the sample before `NIGHT`."""
     by_minute = feature_set is FeatureSet.FULL
     minutes = MinuteConfig(network=NetworkConfig(width=8, steps=150)) if by_minute else None
     plan = TrainingPlan(
@@ -47,13 +50,22 @@ def learned(feature_set: FeatureSet) -> ArbitragePolicy:
         end=epoch_minute("2025-03-29T00:00+01:00"),
         config=ClosedFormConfig(cosines=12, passes=1, network=None, minutes=minutes, size=SIZE),
         features=MarketFeatures(feature_set),
-        with_critic=True,
+        with_critic=False,
     )
     with TemporaryDirectory() as directory:
         train(plan, Path(directory))
         policy = load_policy(directory)
     assert isinstance(policy, ArbitragePolicy)
-    return policy
+    return dataclasses.replace(policy, critic=critic(policy.features))
+
+
+def critic(features: MarketFeatures) -> Network:
+    """A critic that knows nothing, but says something else of every state of the market."""
+    random = np.random.default_rng(0)
+    inputs, width, outputs = len(features.quarter_names) + 2, 8, 3 * QUANTILES
+    shapes = ((inputs, width), width, (width, width), width, (width, outputs), outputs)
+    weights = [random.normal(size=shape).astype(np.float32) for shape in shapes]
+    return Network(np.zeros(inputs, dtype=np.float32), np.ones(inputs, dtype=np.float32), *weights)
 
 
 def replay(decider: LiveDecider, market: MarketSeries, start: int, end: int) -> Iterator[LiveDecision]:
