@@ -83,6 +83,32 @@ def test_of_many_changes_of_one_version_at_once_exactly_one_is_made(store: Asset
     assert (found.version, found.state.soc_mwh) == (2, float(made.index(True)))
 
 
+def test_writers_with_connections_of_their_own_that_read_again_when_too_late_lose_no_change(
+    store: AssetStore, migrated_url: str
+) -> None:
+    def charge(_: int) -> None:
+        own = Database(migrated_url)
+        for _ in range(20):
+            while not charged_by_1_mwh(AssetStore(own)):
+                pass
+        own.close()
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(charge, range(3)))
+    asset = store.get("be-1")
+    assert (asset.version, asset.state.soc_mwh) == (61, pytest.approx(60.3))
+
+
+def charged_by_1_mwh(store: AssetStore) -> bool:
+    asset = store.get("be-1")
+    fuller = dataclasses.replace(asset.state, soc_mwh=asset.state.soc_mwh + 1.0)
+    try:
+        store.set_state("be-1", fuller, expected_version=asset.version)
+    except VersionConflict:
+        return False
+    return True
+
+
 def test_an_asset_that_many_make_at_once_is_made_once(store: AssetStore) -> None:
     def make(_: int) -> bool:
         try:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from api.storage.database import Database
 from api.storage.refusals import DatabaseRefused, StorageUnavailable
-from api.storage.schema import VERSION_TABLE, schema_revision
+from api.storage.schema import LATEST, MIGRATIONS, VERSION_TABLE, schema_revision
 from api.storage.tables import Tables
 from arbitrage.errors import BadInput
 
@@ -42,6 +43,10 @@ def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) 
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, Tables.metadata) == []
         assert set(inspect(connection).get_table_names()) == {*Tables.metadata.tables, VERSION_TABLE}
+
+
+def test_the_newest_migration_is_the_one_that_a_start_looks_for() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == LATEST
 
 
 def test_every_column_is_required_or_not_in_the_database_as_in_the_code(database: Database) -> None:
@@ -159,9 +164,9 @@ def test_sqlite_is_set_so_that_what_is_committed_outlives_the_process(
     assert found == ["wal", number, 1]
 
 
-def test_storage_needs_no_torch_no_pandas_and_no_web_framework() -> None:
+def test_storage_loads_nothing_that_slows_a_start_down() -> None:
     code = (
         "import sys, api.storage.decision_log, api.storage.asset_store, api.storage.job_store, api.storage.retention; "
-        "sys.exit(bool({'torch', 'pandas', 'fastapi'} & set(sys.modules)))"
+        "sys.exit(bool({'torch', 'pandas', 'fastapi', 'alembic'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
