@@ -54,6 +54,7 @@ from arbitrage.cli_options import (
 )
 from arbitrage.cli_output import live_progress, print_figures, print_table, say, stdout, warn
 from arbitrage.cli_policies import policies_app
+from arbitrage.cli_runs import add_runs
 from arbitrage.cli_seeds import Seeds, Workers, train_several
 from arbitrage.cli_trials import (
     card_of,
@@ -87,6 +88,7 @@ add_commands(data_app)
 add_backtests(app)
 add_walk_forward(app)
 add_learn(app)
+add_runs(app)
 app.add_typer(policies_app, name="policies")
 
 

@@ -12,7 +12,6 @@ import typer
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
-from arbitrage.backtest.report import write_report
 from arbitrage.cli_options import (
     BatteryOptions,
     Capacity,
@@ -26,6 +25,7 @@ from arbitrage.cli_options import (
     Minutes,
     Power,
     Prices,
+    PricesOrNone,
     PublicationDelay,
     ReportOut,
     Reset,
@@ -34,7 +34,7 @@ from arbitrage.cli_options import (
     RiskPreferenceText,
     StartTime,
     StopTime,
-    Strategies,
+    StrategiesOrNone,
     StrategyName,
     TestDays,
     TuneDays,
@@ -43,18 +43,18 @@ from arbitrage.cli_options import (
     selection_of,
     write_json,
 )
-from arbitrage.cli_output import print_figures, print_table, say
+from arbitrage.cli_output import print_figures, print_table
 from arbitrage.cli_policies import Record, prepare_recording
+from arbitrage.cli_runs import Keeping, RunFolderOut, RunFolders, Tried, joined_rows, refuse_beside_runs
 from arbitrage.cli_trials import (
     card_of,
     policy_provenance,
     provenance,
-    report_context,
     run_trial,
     trained_delay_min,
     warn_of_reset,
 )
-from arbitrage.errors import BadInput, Fault
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth
 from arbitrage.market.tapes import DAY_AHEAD
@@ -100,9 +100,11 @@ def backtest_command(
     risk_preference: RiskPreferenceText = None,
     json_out: JsonOut = None,
     report: ReportOut = None,
+    run_folder: RunFolderOut = None,
     record: Record = None,
 ) -> None:
     """Run a strategy over past prices, settle it, and write figures and a report."""
+    keeping = Keeping(report, run_folder)
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
@@ -114,15 +116,18 @@ def backtest_command(
     trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days), risk)
     recording = prepare_recording(record, strategy, card, trial)
     result, facts = run_trial(strategy, trial), provenance(trial.market, reset) | risk_facts(strategy, trial)
-    figures = {**summary(result), **facts, **policy_provenance(card)}
-    write_json(figures, json_out)
+    _tell_figures({**summary(result), **facts, **policy_provenance(card)}, json_out)
     if recording is not None:
         recording.write(result, facts)
-    if report is not None:
-        _report_backtest(report, strategy, result, trial, (card["seed"],) if card else ())
+    if keeping.asked:
+        keeping.write("backtest", f"Backtest: {result.strategy}", _beside_rivals(strategy, result, trial))
+    _refuse_violations(result)
+
+
+def _tell_figures(figures: dict[str, Any], json_out: str | None) -> None:
+    write_json(figures, json_out)
     if json_out != "-":
         print_figures(figures)
-    _refuse_violations(result)
 
 
 def _refuse_violations(result: Backtest) -> None:
@@ -130,17 +135,16 @@ def _refuse_violations(result: Backtest) -> None:
         raise RuntimeError(f"the ledger breaks its rules:\n{result.violations}")
 
 
-def _report_backtest(report: Path, strategy: str, result: Backtest, trial: Trial, seeds: tuple[int, ...]) -> None:
-    """The report of one strategy, with the floors, the rules and the ceiling beside it."""
+def _beside_rivals(strategy: str, result: Backtest, trial: Trial) -> list[Tried]:
+    """A strategy with the floors, the rules and the ceiling beside it."""
     rivals = [name for name in ("idle", "threshold", *_spreads(trial.market), PERFECT_FORESIGHT) if name != strategy]
-    context = report_context(trial, f"Backtest: {result.strategy}", seeds)
-    write_report(report, result, rivals=[run_trial(name, trial) for name in rivals], context=context)
-    say("report:", str(report))
+    return [Tried(strategy, trial, result), *(Tried(name, trial, run_trial(name, trial)) for name in rivals)]
 
 
 def compare_command(
-    prices: Prices,
-    strategy: Strategies,
+    runs: RunFolders = None,
+    prices: PricesOrNone = None,
+    strategy: StrategiesOrNone = None,
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
     minutes: Minutes = None,
@@ -160,25 +164,39 @@ def compare_command(
     risk_preference: RiskPreferenceText = None,
     json_out: JsonOut = None,
     report: ReportOut = None,
+    run_folder: RunFolderOut = None,
 ) -> None:
-    """Run several strategies over the same days, with differences to the first one paired by day."""
+    """Compare strategies run over the same days, or run folders, with differences to the first one paired by day."""
+    if runs:
+        refuse_beside_runs(prices=prices, strategy=strategy, run_folder=run_folder)
+        _tell_rows(joined_rows(runs, report), {}, json_out)
+        return
+    prices, strategy = _needed(prices, strategy)
+    keeping = Keeping(report, run_folder)
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     cards = [card for name in strategy if (card := card_of(name))]
-    market_options = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min)
-    market = market_options.market(_common_delay(cards))
+    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_common_delay(cards))
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
     for card in cards:
         warn_of_reset(card, reset)
     trial = Trial(market, options.battery(cards[0] if cards else None), selection, reset, DaysOfMonth.parse(tune_days))
-    results = [run_trial(*both) for both in _trials(strategy, trial, risk_aversion, risk_preference)]
-    rows = compare_table(results)
-    write_json({"strategies": rows, **provenance(market, reset)}, json_out)
-    if report is not None:
-        seeds = tuple(card["seed"] for card in cards)
-        write_report(report, results[0], rivals=results[1:], context=report_context(trial, "Comparison", seeds))
-        say("report:", str(report))
+    tried = [Tried(*both, run_trial(*both)) for both in _trials(strategy, trial, risk_aversion, risk_preference)]
+    rows = compare_table([one.result for one in tried])
+    keeping.write("compare", "Comparison", tried)
+    _tell_rows(rows, provenance(market, reset), json_out)
+
+
+def _needed(prices: list[Path] | None, strategies: list[str] | None) -> tuple[list[Path], list[str]]:
+    """Both, as they are. Raises BadInput naming what was not given."""
+    given = {"--prices": prices, "--strategy": strategies}
+    refuse(Fault(name, "is needed unless run folders are compared") for name, value in given.items() if not value)
+    return prices or [], strategies or []
+
+
+def _tell_rows(rows: list[dict[str, Any]], facts: dict[str, Any], json_out: str | None) -> None:
+    write_json({"strategies": rows, **facts}, json_out)
     if json_out != "-":
         print_table(COMPARED, rows)
 

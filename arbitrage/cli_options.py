@@ -32,10 +32,11 @@ from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 from arbitrage.risk import RiskPreference
 
-Prices = Annotated[
-    list[Path],
-    typer.Option(help="Quarter-hour imbalance prices: files, or the directory of a store, which has all the rest too."),
-]
+_PRICES = typer.Option(
+    help="Quarter-hour imbalance prices: files, or the directory of a store, which has all the rest too."
+)
+Prices = Annotated[list[Path], _PRICES]
+PricesOrNone = Annotated[list[Path] | None, _PRICES]
 DayAhead = Annotated[list[Path] | None, typer.Option(help="Day-ahead prices.")]
 Forecasts = Annotated[list[Path] | None, typer.Option(help="Day-ahead wind and solar forecasts.")]
 Minutes = Annotated[
@@ -97,7 +98,7 @@ TuneDays = Annotated[str, typer.Option(help="Days of the month on which rules ar
 StrategyName = Annotated[
     str, typer.Option(help="idle, threshold, spread, minute-spread, perfect-foresight or a policy directory.")
 ]
-Strategies = Annotated[list[str], typer.Option(help="As for backtest; give it again for each strategy.")]
+StrategiesOrNone = Annotated[list[str] | None, typer.Option(help="As for backtest; give it again for each strategy.")]
 RiskAversion = Annotated[
     float | None,
     typer.Option(
