@@ -6,6 +6,7 @@ database of a newer version or of another program is left as it is. A start with
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -40,6 +41,7 @@ def schema_revision(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection, found: str | None) -> None:
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # lists its own parts, on every start
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory

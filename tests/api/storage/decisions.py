@@ -6,11 +6,24 @@ import datetime as dt
 import itertools
 from typing import Any
 
+from api.storage.database import Database
+from api.storage.decision_log import LARGEST_PAGE, DecisionLog
 from api.storage.decision_record import DecisionRecord
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 _numbers = itertools.count()
+
+
+def all_records(database: Database) -> list[DecisionRecord]:
+    """The whole log, newest first."""
+    log = DecisionLog(database)
+    page = log.find(limit=LARGEST_PAGE)
+    found = list(page.records)
+    while page.next_cursor is not None:
+        page = log.find(limit=LARGEST_PAGE, cursor=page.next_cursor)
+        found += page.records
+    return found
 
 
 def decision(minute: float = 0, **changes: Any) -> DecisionRecord:

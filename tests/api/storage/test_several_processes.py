@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from api.storage.database import Database
-from api.storage.decision_log import DecisionLog
 from tests.api.storage.appending import READY, append_all
+from tests.api.storage.decisions import all_records
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -45,12 +45,7 @@ def answers(lines: Iterable[str]) -> dict[str, str]:
 
 def logged(database: Database) -> dict[str | None, str]:
     """Decisions of the log by key, each key once."""
-    log = DecisionLog(database)
-    page = log.find(limit=1000)
-    found = list(page.records)
-    while page.next_cursor is not None:
-        page = log.find(limit=1000, cursor=page.next_cursor)
-        found += page.records
+    found = all_records(database)
     assert max(Counter(record.idempotency_key for record in found).values(), default=1) == 1
     return {record.idempotency_key: record.decision_id for record in found}
 
