@@ -44,6 +44,7 @@ from arbitrage.agents.checkpoint import load_policy  # noqa: E402
 from arbitrage.agents.policy import Intent  # noqa: E402
 from arbitrage.agents.policy_view import Dialled, PolicyView  # noqa: E402
 from arbitrage.agents.risk_head import HeadParameters  # noqa: E402
+from arbitrage.backtest.accounts import daily_accounts  # noqa: E402
 from arbitrage.backtest.engine import Backtest, run_backtest  # noqa: E402
 from arbitrage.battery import Battery, BatteryState  # noqa: E402
 from arbitrage.market.elia import read_market  # noqa: E402
@@ -180,16 +181,13 @@ def _times_of(market: MarketSeries, selection: tuple[Span, ...], step_min: int) 
 
 def _told(market: MarketSeries, result: Backtest, watched: Watched) -> dict[str, Any]:
     ledger = result.ledger
-    by_day = ledger.groupby("brussels_day")
-    cash = by_day["profit_eur"].sum().to_numpy()
     tape = market.tapes[DAY_AHEAD].series().reindex(ledger.index)
-    price = tape.groupby(ledger["brussels_day"]).mean().clip(lower=0.0).to_numpy()
-    stored = by_day["soc_end_mwh"].last().to_numpy() * result.battery.discharge_efficiency * price
+    accounts = daily_accounts(ledger, result.battery, tape.groupby(ledger["brussels_day"]).mean())
     drawn = float(ledger["discharge_mwh"].sum()) / result.battery.discharge_efficiency
     return {
-        "cash_eur": cash.tolist(),
-        "marked_eur": (cash + np.diff(stored, prepend=0.0)).tolist(),
-        "cycles_per_day": drawn / result.battery.capacity_mwh / len(cash),
+        "cash_eur": accounts["profit_eur"].tolist(),
+        "marked_eur": accounts["marked_eur"].tolist(),
+        "cycles_per_day": drawn / result.battery.capacity_mwh / len(accounts),
         "minute_shares": (watched.moved_mwh / max(watched.moved_mwh.sum(), 1e-12)).tolist(),
         "soc_end_mwh": ledger["soc_end_mwh"].to_numpy().tolist() if watched.name in ("bare", "dial 0.0") else None,
         "violations": len(result.violations),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -93,15 +94,18 @@ class Estimate:
         return [self.low_eur, self.high_eur]
 
 
+@lru_cache(maxsize=4)
 def draw_days(days: int, resampling: Resampling) -> Floats:
-    """How often each day is drawn, shape [resamples, days]; each row sums to `days`."""
+    """How often each day is drawn, shape [resamples, days]; each row sums to `days`. Read-only."""
     random = np.random.default_rng(resampling.random_seed)
     block = resampling.block_of(days)
     starts = random.integers(0, days, (resampling.resamples, math.ceil(days / block), 1))
     drawn = ((starts + np.arange(block)) % days).reshape(resampling.resamples, -1)[:, :days]
     places = drawn + days * np.arange(resampling.resamples)[:, None]
     counts = np.bincount(places.ravel(), minlength=resampling.resamples * days)
-    return counts.reshape(resampling.resamples, days).astype(np.float64)
+    table = counts.reshape(resampling.resamples, days).astype(np.float64)
+    table.setflags(write=False)
+    return table
 
 
 def draw_seeds(seeds: int, resampling: Resampling, stream: int) -> Floats:

@@ -8,14 +8,15 @@ the same prices with the same battery are refused.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from arbitrage.backtest.engine import Backtest
-from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur, summary
+from arbitrage.backtest.metrics import daily_profit_eur, summary
+from arbitrage.backtest.statistics import AHEAD, BEHIND, NOT_TOLD_APART, compare_daily
 from arbitrage.errors import BadInput, Fault, refuse
 
 _COPIED = (
@@ -26,27 +27,38 @@ _COPIED = (
     "cycles_per_day",
     "value_at_risk_eur",
     "conditional_value_at_risk_eur",
+    "conditional_value_at_risk_eur_interval",
+    "marked_eur_per_day",
     "worst_day_eur",
     "violations",
 )
+_DIFFERENCES = (
+    "difference_eur_per_day",
+    "difference_eur_per_day_interval",
+    "days_ahead_fraction",
+    "p_value_adjusted",
+    "verdict",
+)
+_OF_THE_ROW = {AHEAD: BEHIND, BEHIND: AHEAD, NOT_TOLD_APART: NOT_TOLD_APART}
 
 
 def compare_table(backtests: Sequence[Backtest]) -> list[dict[str, Any]]:
     """One row a strategy in the order given, ready for JSON; the first is the reference.
 
     Beside figures of `metrics.summary`, a row holds `difference_eur_per_day` (mean over days of its profit less the
-    reference's), `difference_eur_per_day_interval` (95 %, bootstrap over days, fixed seed) and `days_ahead_fraction`
-    (days on which it earned more); all three are None for the reference. Raises BadInput, see `daily_profits_eur`.
+    reference's), `difference_eur_per_day_interval` (95 %, block bootstrap over days), `days_ahead_fraction` (days on
+    which it earned more), `p_value_adjusted` (two-sided, by Holm over all rows) and `verdict` (of the row:
+    ahead, behind or not told apart); all are None for the reference. Raises BadInput, see `daily_profits_eur`.
     """
     daily = daily_profits_eur(backtests)
-    reference = daily[backtests[0].strategy]
+    reference = backtests[0].strategy
+    leads = compare_daily(daily, reference).to_dict(orient="index")
     rows = []
-    for position, backtest in enumerate(backtests):
-        figures = summary(backtest)
-        difference = None if position == 0 else daily[backtest.strategy] - reference
-        rows.append(
-            {"strategy": backtest.strategy, **{name: figures[name] for name in _COPIED}, **_difference(difference)}
-        )
+    for backtest in backtests:
+        figures, own = summary(backtest), backtest.strategy
+        ahead = float((daily[own] > daily[reference]).mean())
+        told = dict.fromkeys(_DIFFERENCES) if own == reference else _difference(leads[own], ahead)
+        rows.append({"strategy": own, **{name: figures[name] for name in _COPIED}, **told})
     return rows
 
 
@@ -61,16 +73,16 @@ def daily_profits_eur(backtests: Sequence[Backtest]) -> pd.DataFrame:
     return pd.DataFrame({backtest.strategy: daily_profit_eur(backtest.ledger) for backtest in backtests})
 
 
-def _difference(daily_eur: pd.Series[float] | None) -> dict[str, Any]:
-    """Figures of the paired differences [days]."""
-    if daily_eur is None:
-        names = ("difference_eur_per_day", "difference_eur_per_day_interval", "days_ahead_fraction")
-        return dict.fromkeys(names)
-    return {
-        "difference_eur_per_day": float(daily_eur.mean()),
-        "difference_eur_per_day_interval": list(daily_interval_eur(daily_eur)),
-        "days_ahead_fraction": float((daily_eur > 0.0).mean()),
-    }
+def _difference(lead: Mapping[Any, Any], ahead_fraction: float) -> dict[str, Any]:
+    """The row's figures less the reference's, from the reference's lead over it."""
+    values = (
+        -float(lead["lead_eur"]),
+        [-float(lead["lead_high_eur"]), -float(lead["lead_low_eur"])],
+        ahead_fraction,
+        float(lead["p_value_adjusted"]),
+        _OF_THE_ROW[str(lead["verdict"])],
+    )
+    return dict(zip(_DIFFERENCES, values, strict=True))
 
 
 def _faults(backtests: Sequence[Backtest]) -> Iterator[Fault]:

@@ -35,8 +35,8 @@ TAIL_LEVEL = 0.1
 """Share of days in the tail of value at risk and its conditional mean."""
 AHEAD, BEHIND, NOT_TOLD_APART = "ahead", "behind", "not told apart"
 
-DailyProfits = Mapping[str, npt.ArrayLike]
-"""Daily profits in EUR by strategy, [days] or [seeds, days] each; a data frame [days, strategies] is one."""
+DailyProfits = Mapping[str, npt.ArrayLike] | pd.DataFrame
+"""Daily profits in EUR by strategy, [days] or [seeds, days] each, or a data frame [days, strategies]."""
 
 
 def estimate(
@@ -86,17 +86,8 @@ def compare_daily(
     strategy that is not comparable.
     """
     rows = _comparable(daily_eur, reference)
-    days = rows[reference].shape[1]
-    counts = draw_days(days, resampling)
-    drawn = {
-        name: _drawn(statistic, own, counts, level, resampling, stream)
-        for stream, (name, own) in enumerate(rows.items())
-    }
     rivals = [name for name in rows if name != reference]
-    observed = {name: _observed(statistic, own, level) for name, own in rows.items()}
-    lead = np.array([observed[reference] - observed[name] for name in rivals])
-    draws = np.array([drawn[reference] - drawn[name] for name in rivals]).reshape(len(rivals), -1)
-    draws = corrected_draws(lead, draws, days, resampling, None if statistic is Statistic.MEAN else level)
+    lead, draws = _leads(rows, reference, statistic, level, resampling)
     low, high = np.quantile(draws, resampling.tails, axis=1)
     half_width = _simultaneous_half_width(draws, resampling.confidence_fraction)
     mean_days = {name: own.mean(axis=0) for name, own in rows.items()}
@@ -131,6 +122,23 @@ def holm(p_values: npt.ArrayLike) -> Floats:
     return adjusted
 
 
+def _leads(
+    rows: Mapping[str, Floats], reference: str, statistic: Statistic, level: float, resampling: Resampling
+) -> tuple[Floats, Floats]:
+    """The reference's leads over its rivals in order, [rivals], and draws of them, [rivals, resamples]."""
+    days = rows[reference].shape[1]
+    counts = draw_days(days, resampling)
+    drawn = {
+        name: _drawn(statistic, own, counts, level, resampling, stream)
+        for stream, (name, own) in enumerate(rows.items())
+    }
+    observed = {name: _observed(statistic, own, level) for name, own in rows.items()}
+    rivals = [name for name in rows if name != reference]
+    lead = np.array([observed[reference] - observed[name] for name in rivals])
+    draws = np.array([drawn[reference] - drawn[name] for name in rivals]).reshape(len(rivals), resampling.resamples)
+    return lead, corrected_draws(lead, draws, days, resampling, None if statistic is Statistic.MEAN else level)
+
+
 def _observed(statistic: Statistic, rows: Floats, level: float) -> float:
     once = np.ones((1, rows.shape[1]))
     return float(np.mean([statistic_of_draws(statistic, own, once, level)[0] for own in rows]))
@@ -162,7 +170,7 @@ def _simultaneous_half_width(draws: Floats, confidence_fraction: float) -> Float
 
 
 def _comparable(daily_eur: DailyProfits, reference: str) -> dict[str, Floats]:
-    rows = {str(name): seed_rows(daily_eur[name]) for name in daily_eur}
+    rows = {str(name): seed_rows(own) for name, own in daily_eur.items()}
     if reference not in rows:
         refuse([Fault(reference, f"is none of the strategies {', '.join(rows)}")])
     days = rows[reference].shape[1]

@@ -12,6 +12,7 @@ from arbitrage.backtest.comparison import compare_table, daily_profits_eur
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.perfect_foresight import Foresight
+from arbitrage.backtest.statistics import AHEAD, BEHIND, NOT_TOLD_APART
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
 
@@ -29,6 +30,7 @@ def made_up(strategy: str, first_day: list[float], second_day: list[float]) -> B
             "imbalance_price_eur_mwh": [100.0, 200.0, 300.0, np.nan],
             "charge_mwh": nothing,
             "discharge_mwh": nothing,
+            "soc_start_mwh": nothing,
             "soc_end_mwh": nothing,
             "cash_eur": profit,
             "wear_eur": nothing,
@@ -54,8 +56,10 @@ def test_a_difference_is_the_mean_over_days_of_the_rows_profit_less_the_referenc
     assert second["profit_eur_per_day"] == pytest.approx(17.5)
     assert second["difference_eur_per_day"] == pytest.approx(5.0)
     assert second["days_ahead_fraction"] == 0.5
-    # Two days resampled: both -5 (1 in 4), both 15 (1 in 4), else their mean; the 95 % interval is the whole range.
-    assert second["difference_eur_per_day_interval"] == pytest.approx([-5.0, 15.0])
+    # Two days resampled: both -5 (1 in 4), both 15 (1 in 4), else their mean: the whole range, and half of it more for
+    # the half of the sample that one block is (Kiefer and Vogelsang 2005: 3.48 / 1.96).
+    assert second["difference_eur_per_day_interval"] == pytest.approx([5.0 - 17.8, 5.0 + 17.8], abs=0.4)
+    assert second["verdict"] == NOT_TOLD_APART
 
 
 def test_pairing_removes_what_the_strategies_share() -> None:
@@ -64,7 +68,16 @@ def test_pairing_removes_what_the_strategies_share() -> None:
     rival = made_up("rival", [101.0, 0.0], [-99.0, 0.0])
     row = compare_table([reference, rival])[1]
     assert row["difference_eur_per_day_interval"] == pytest.approx([1.0, 1.0])
-    assert row["profit_eur_per_day_interval"] == pytest.approx([-99.0, 101.0])
+    low, high = row["profit_eur_per_day_interval"]
+    assert low < -99.0
+    assert high > 101.0
+
+
+def test_the_verdict_is_that_of_the_row() -> None:
+    days = np.random.default_rng(0).normal(0.0, 1.0, (4, 2))
+    first, second = made_up("reference", *days[:2].tolist()), made_up("rival", *(days[:2] + 50.0).tolist())
+    assert compare_table([first, second])[1]["verdict"] == AHEAD
+    assert compare_table([second, first])[1]["verdict"] == BEHIND
 
 
 def test_the_same_backtests_give_the_same_intervals() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from arbitrage.backtest.engine import Backtest, run_backtest
-from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur, summary
+from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur, full_summary, summary
 from arbitrage.battery import Battery
 from arbitrage.market.splits import SocReset
 from tests.worlds import market_of, scripted, whole
@@ -64,6 +64,20 @@ def test_daily_profits_are_those_of_the_hand(backtest: Backtest) -> None:
         ("end_soc_mwh", 0.0),
         ("coverage_fraction", 383 / 384),
         ("violations", 0),
+        ("unsettled_quarter_hours", 1),
+        ("interval_block_days", 1),
+        ("cash_eur_per_day", 2.0),
+        ("cash_eur_per_mw_per_day", 1.0),
+        ("cash_eur_per_mwh_discharged", 10.0),
+        ("cash_eur_per_cycle", 10.0),
+        ("profit_eur_per_mwh_capacity_per_day", -1.0),
+        ("marked_eur", -8.0),  # Nothing is left in store.
+        ("gap_eur_per_day", 8.5),  # (26 - -8) / 4, see below.
+        ("losing_days_fraction", 0.5),
+        ("rainflow_cycles_per_day", 1.0),  # Up and down once a day: two half cycles.
+        ("rainflow_deep_cycles_per_day", 0.0),
+        ("rainflow_mean_depth_fraction", 0.2),  # 0.4 MWh of 2.
+        ("shielded_fraction", 4 / 384),  # There is less to sell than was asked for.
         ("tail_level", 0.1),
     ],
 )
@@ -76,6 +90,22 @@ def test_the_capture_is_the_share_of_the_ceiling_of_the_same_days(backtest: Back
     assert backtest.foresight.profit_eur == pytest.approx(26.0, abs=1e-6)
     assert figures["perfect_foresight_eur_per_day"] == pytest.approx(6.5, abs=1e-6)
     assert figures["capture_fraction"] == pytest.approx(-8.0 / 26.0, abs=1e-6)
+
+
+def test_what_no_ledger_tells_is_none(figures: dict[str, Any]) -> None:
+    assert figures["fallback_fraction"] is None
+
+
+def test_intervals_of_the_tail_hold_the_tail(figures: dict[str, Any]) -> None:
+    for name in ("value_at_risk_eur", "conditional_value_at_risk_eur"):
+        low, high = figures[f"{name}_interval"]
+        assert low <= figures[name] <= high
+
+
+def test_the_full_summary_says_where_the_gap_went(backtest: Backtest, figures: dict[str, Any]) -> None:
+    full = full_summary(backtest)
+    assert {name: full[name] for name in figures} == figures
+    assert sum(full["gap_by_cause_eur_per_day"].values()) == pytest.approx(figures["gap_eur_per_day"], abs=1e-6)
 
 
 def test_a_drawdown_counts_from_zero_when_money_is_lost_from_the_start() -> None:
