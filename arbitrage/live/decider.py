@@ -13,7 +13,7 @@ Law
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -29,9 +29,10 @@ from arbitrage.agents.quantile_critic import ACTIONS
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
 from arbitrage.agents.risk_setting import RiskChoice, risk_of
 from arbitrage.agents.rules import Idle
+from arbitrage.agents.suitability import mismatches, missing_sources
 from arbitrage.battery import Battery
 from arbitrage.dispatch import Decision, Dispatcher
-from arbitrage.errors import BadInput, Fault
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.live.decision import (
     FOLLOW,
     Alternative,
@@ -42,7 +43,6 @@ from arbitrage.live.decision import (
     LiveDecision,
     Mode,
     Orders,
-    Params,
     PolicyIdentity,
     Reason,
     RiskInWords,
@@ -51,7 +51,18 @@ from arbitrage.live.decision import (
 )
 from arbitrage.live.fallback_rule import DayAheadRule, knows_curve
 from arbitrage.live.familiarity import Familiarity, familiarity_of
-from arbitrage.live.quality import SECONDS_PER_MINUTE, Bounds, Finding, Judgement, Quality, judge, without_faulty
+from arbitrage.live.feed import Snapshot
+from arbitrage.live.quality import (
+    SECONDS_PER_MINUTE,
+    Bounds,
+    Finding,
+    Found,
+    Judgement,
+    Params,
+    Quality,
+    judge,
+    without_faulty,
+)
 from arbitrage.live.shield import Wish, careful_mw, flowing, ordered, ramped
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE, PRICE, Knowledge
@@ -84,7 +95,7 @@ _RECENT_QUARTER_HOURS = 16
 class LiveDecider:
     """One policy for one kind of battery, ready to decide on a live market.
 
-    Raises BadInput for a ramp limit that is not positive.
+    Raises BadInput for a ramp limit that is not positive, and another battery than the policy was trained for.
     """
 
     policy: Policy
@@ -96,6 +107,8 @@ class LiveDecider:
     def __post_init__(self) -> None:
         if self.ramp_mw_per_min is not None and not self.ramp_mw_per_min > 0.0:
             raise BadInput([Fault("ramp_mw_per_min", f"must be above 0, not {self.ramp_mw_per_min}")])
+        if isinstance(self.policy, ArbitragePolicy | NetworkPolicy):
+            refuse(mismatches(self.policy.battery, self.battery))
 
     @cached_property
     def step_min(self) -> int:
@@ -112,37 +125,47 @@ class LiveDecider:
         return time + self.step_min - time % self.step_min
 
     def prepare(
-        self,
-        market: MarketSeries,
-        time: int,
-        *,
-        now_s: float | None = None,
-        risk: RiskChoice = NEUTRAL,
-        reported: Iterable[tuple[Quality, Finding]] = (),
+        self, market: MarketSeries, time: int, *, now_s: float | None = None, risk: RiskChoice = NEUTRAL
     ) -> Prepared:
-        """Read the market for the interval that begins at `time`, an epoch minute.
+        """Read a given market for the interval that begins at `time`, an epoch minute.
 
         now_s: seconds since the epoch, from which age counts; the interval's beginning unless given.
         risk: how risk is weighed this once; None in it leaves the policy as it was loaded.
-        reported: what the feed noticed itself.
-        Raises BadInput for risk that the policy does not know, another battery than it was trained for, or a market
-        that lacks what it was trained on.
+        Raises BadInput for risk that the policy does not know, or a market that lacks what it was trained on.
         """
-        policy = self._at_risk(risk)
-        judgement = self._judge(market, time, now_s).with_findings(reported)
+        refuse(self._missing(market, time))
+        now = time * SECONDS_PER_MINUTE if now_s is None else now_s
+        return self._read(market, time, self._at_risk(risk), self._judge(market, time, now))
+
+    def prepare_live(self, snapshot: Snapshot, time: int, now_s: float, risk: RiskChoice = NEUTRAL) -> Prepared:
+        """Read what a feed knows; as `prepare`, but what the feed lacks is a fallback, for nobody can give it.
+
+        Raises BadInput for risk that the policy does not know.
+        """
+        market, policy = snapshot.market, self._at_risk(risk)
+        found: Found = [*snapshot.reported]
+        if snapshot.taken_at_s is None or now_s - snapshot.taken_at_s > self.bounds.not_polled_s:
+            found.append((Quality.OK, Finding("not_polled", {"since_s": snapshot.taken_at_s})))
+        names = ", ".join(fault.where for fault in self._missing(market, time))
+        if names:
+            found.append((Quality.ABSENT, Finding("missing_source", {"sources": names})))
+        return self._read(market, time, policy, self._judge(market, time, now_s).with_findings(found))
+
+    def _read(self, market: MarketSeries, time: int, policy: Policy, judgement: Judgement) -> Prepared:
         level, reason = self._level(judgement, market, time)
+        fallbacks: dict[Level, Policy] = {Level.RULE: DayAheadRule(), Level.HOLD: Idle()}
+        deciding = fallbacks.get(level, policy)
         trusted = without_faulty(market, judgement)
-        duration = self.valid_until(time) - time
-        read = Dispatcher(policy, self.battery, trusted, time, duration)
-        familiarity = familiarity_of(policy, read.outlook)
-        cautious = self._cautious(policy, trusted, time) if familiarity.unfamiliar else None
-        fallback = None
-        if level is Level.RULE:
-            fallback = Dispatcher(DayAheadRule(), self.battery, trusted, time, duration)
-        elif level is Level.HOLD:
-            fallback = Dispatcher(Idle(), self.battery, trusted, time, duration)
+        dispatcher = Dispatcher(deciding, self.battery, trusted, time, self.valid_until(time) - time)
+        familiarity = familiarity_of(deciding, dispatcher.outlook)
+        cautious = self._cautious(deciding, trusted, time) if familiarity.unfamiliar else None
         frame = self._frame(policy, trusted, time, (level, reason), judgement, familiarity)
-        return Prepared(self, frame, fallback or read, cautious, familiarity.unfamiliar and fallback is None)
+        return Prepared(self, frame, dispatcher, cautious, familiarity.unfamiliar)
+
+    def _missing(self, market: MarketSeries, time: int) -> list[Fault]:
+        if isinstance(self.policy, ArbitragePolicy | NetworkPolicy):
+            return missing_sources(self.policy.sources, market.known_at(time))
+        return []
 
     def _at_risk(self, risk: RiskChoice) -> Policy:
         if risk == NEUTRAL:
@@ -151,11 +174,10 @@ class LiveDecider:
             raise BadInput([Fault("risk", f"{self.policy.name} weighs no risk")])
         return risk.of(self.policy)
 
-    def _judge(self, market: MarketSeries, time: int, now_s: float | None) -> Judgement:
-        now = time * SECONDS_PER_MINUTE if now_s is None else now_s
+    def _judge(self, market: MarketSeries, time: int, now_s: float) -> Judgement:
         if self.judged_tape is None:
             return Judgement(Quality.OK, None, None)
-        return judge(market, time, now, self.judged_tape, self.bounds)
+        return judge(market, time, now_s, self.judged_tape, self.bounds)
 
     def _level(self, judgement: Judgement, market: MarketSeries, time: int) -> tuple[Level, str | None]:
         level = _LEVELS[judgement.quality]

@@ -16,12 +16,10 @@ from typing import Any
 
 from arbitrage.battery import BatteryState
 from arbitrage.dispatch import ShieldRule
-from arbitrage.live.quality import Finding, Judgement
+from arbitrage.live.quality import Finding, Judgement, Params
 
 SCHEMA_VERSION = "1.0"
 SIGN_CONVENTION = "discharge_positive"
-
-Params = Mapping[str, float | int | str | None]
 
 
 class Mode(StrEnum):

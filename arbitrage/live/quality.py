@@ -36,6 +36,9 @@ Numbers = npt.NDArray[np.int64]
 MINUTE_TAPES = (INDICATIVE, CUMULATIVE_IMBALANCE, INCREMENTAL, DECREMENTAL, ALPHA_COMPONENT)
 SECONDS_PER_MINUTE = 60
 
+Params = Mapping[str, float | int | str | None]
+"""Numbers and names that belong to a code."""
+
 
 class Quality(StrEnum):
     """What is wrong with the newest prices, from nothing to worst; the worst finding names the whole."""
@@ -43,12 +46,12 @@ class Quality(StrEnum):
     OK = "ok"
     GAP = "gap"
     """Records are missing before the newest one."""
+    LATE = "late"
+    """The newest record that should be there is not, for a short while."""
     JUMP = "jump"
     """A price that its own record does not explain; it is left out."""
     CONTRADICTION = "contradiction"
     """One interval was reported with different values at once; it is left out."""
-    LATE = "late"
-    """The newest record that should be there is not, for a short while."""
     DISAGREEMENT = "disagreement"
     """Prices of quarter-hours and minutes that end them tell different stories."""
     STALE = "stale"
@@ -64,11 +67,15 @@ class Finding:
     """One thing that was noticed."""
 
     code: str
-    params: Mapping[str, float | int | str | None]
+    params: Params
 
     def contract(self) -> dict[str, object]:
         """As the decision contract has it."""
         return {"code": self.code, "params": dict(self.params)}
+
+
+Found = list[tuple[Quality, Finding]]
+"""What was noticed, each with what it makes of the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +101,8 @@ class Bounds:
     disagreement_eur_mwh: float = 300.0
     """Median difference over the last quarter-hours between the final price and the last indicative one."""
     disagreement_quarter_hours: int = 4
-    clock_skew_s: float = 90.0
-    """How far ahead of the clock the end of a record may lie."""
+    not_polled_s: float = 180.0
+    """How long nobody may have asked the feed before that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,6 @@ def without_faulty(market: MarketSeries, judgement: Judgement) -> MarketSeries:
 
 
 _NONE: Numbers = np.zeros(0, dtype=np.int64)
-Found = list[tuple[Quality, Finding]]
 
 
 def _rows_until(tape: Tape, time: int, count: int) -> slice:

@@ -1,0 +1,62 @@
+"""Elia's near-real-time sets as a live source: polls go into the store, and the window is read from it.
+
+Law: every record that was seen is stored before it counts. Day-ahead prices are not among Elia's sets; they come from
+whatever has been fetched into the same store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from arbitrage.errors import BadInput
+from arbitrage.live.window import AHEAD_DAYS, DAYS, Brought
+from arbitrage.market.elia_datasets import Topic
+from arbitrage.market.fetching import EliaSource
+from arbitrage.market.store import Store
+from arbitrage.market.stored_market import stored_tables
+from arbitrage.market.watching import Poll, live_datasets, watch
+
+TOPICS = (Topic.PRICES, Topic.MINUTES, Topic.WIND_SOLAR)
+
+
+class EliaFeed:
+    """Polls the live sets of some topics; raises BadInput for a topic of which nothing is published live."""
+
+    def __init__(
+        self,
+        store: Store,
+        source: EliaSource,
+        topics: tuple[Topic, ...] = TOPICS,
+        *,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._source, self._now_s = store, source, now_s
+        self._datasets = live_datasets(topics)
+        self._polls: Iterator[Poll] | None = None
+
+    def poll(self, now_s: float) -> Brought:
+        """Ask each set once, and read the window from the store. Raises BadInput or OSError for a damaged store."""
+        failures = [str(poll.failure) for poll in self._round() if poll.failure is not None]
+        now = _stamp(now_s)
+        start, end = now.floor("D") - pd.Timedelta(days=DAYS), now.floor("D") + pd.Timedelta(days=AHEAD_DAYS)
+        tables = stored_tables(self._store, start, end)
+        return Brought(tables.prices, tables.minutes, tables.day_ahead, tables.forecasts, "; ".join(failures) or None)
+
+    def _round(self) -> list[Poll]:
+        """One poll of every set; after a failure of the store the next round begins anew."""
+        if self._polls is None:
+            self._polls = watch(
+                self._store, self._source, self._datasets, now=lambda: _stamp(self._now_s()), sleep=lambda _: None
+            )
+        try:
+            return [next(self._polls) for _ in self._datasets]
+        except (BadInput, OSError):
+            self._polls = None
+            raise
+
+
+def _stamp(seconds: float) -> pd.Timestamp:
+    return pd.Timestamp(seconds, unit="s", tz="UTC")
