@@ -108,12 +108,14 @@ def _trailing_moments(
     out: Floats,
 ) -> None:
     offset = -(first_minute // step_min) % _BLOCK
-    ends = np.minimum((about - first_minute) // step_min, values.shape[0])
+    ends = (about - first_minute) // step_min
     needed = max(0, ends.min() - count) if len(ends) else 0
-    latest, sums = _block_sums(values, available_at, offset, needed, ends.max() if len(ends) else 0)
+    latest, sums = _block_sums(
+        values, available_at, offset, needed, min(ends.max(), values.shape[0]) if len(ends) else 0
+    )
     for i in range(times.shape[0]):
-        last = ends[i]
-        row = max(0, last - count)
+        last = min(ends[i], values.shape[0])
+        row = max(0, ends[i] - count)
         known, total, square = 0.0, 0.0, 0.0
         while row < last:
             block, within = divmod(row - offset, _BLOCK)
@@ -205,7 +207,7 @@ class Knowledge:
         """How many of the `count` intervals before are known, their mean and their standard deviation, shape [3, T].
 
         A window is summed block by block on a grid of epoch time, so its bits depend neither on how many times are
-        asked for nor on where the tape begins. The moments are NaN where nothing is known.
+        asked for nor on where the tape begins or ends. The moments are NaN where nothing is known.
         """
         out = np.full((3, len(self.times)), np.nan)
         out[0] = 0.0

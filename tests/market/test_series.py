@@ -251,6 +251,16 @@ def test_means_and_moments_are_those_of_the_hand_and_of_known_records_only() -> 
     np.testing.assert_array_equal(moments, [[2.0, 2.0, 0.0], [40.0, 15.0, np.nan], [20.0, 5.0, np.nan]])
 
 
+def test_moments_are_of_the_same_intervals_wherever_the_record_has_ended_so_far() -> None:
+    # Live, the record ends with what is published; a finished one goes on with what is not known yet.
+    values = (100.0 * np.random.default_rng(1).standard_normal(300)).tolist()
+    now = START + 15 * 250
+    live = build_market(prices(values[:248])).known_at([now], [now + 15 * 20]).trailing_moments(PRICE, 200)
+    finished = build_market(prices(values), publication_delay_min=30)
+    np.testing.assert_array_equal(live, finished.known_at([now], [now + 15 * 20]).trailing_moments(PRICE, 200))
+    assert live[0, 0] == 248 - 70
+
+
 def test_long_windows_hold_every_known_record_once_and_do_not_depend_on_what_else_is_asked_or_stored() -> None:
     random = np.random.default_rng(0)
     values = np.where(random.random(700) < 0.1, np.nan, 100.0 * random.standard_normal(700))
