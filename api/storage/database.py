@@ -2,10 +2,9 @@
 
 Law
 - What a committed transaction wrote survives the death of this process at any moment, `kill -9` included.
-- Power loss or a crash of the operating system: SQLite with `synchronous="NORMAL"` (the default) may lose the
-  transactions since its last checkpoint, typically the last seconds, and never damages the file; with
-  `synchronous="FULL"` it loses none, at one flush of the disk a transaction. PostgreSQL loses none as long as its own
-  `synchronous_commit` is on, as it is unless somebody turned it off.
+- Power loss or a crash of the operating system: SQLite may lose the transactions since its last checkpoint (up to
+  some hundred decisions) and never damages the file; with `?synchronous=FULL` in its URL it loses none, at one flush of
+  the disk a transaction. PostgreSQL loses none unless somebody turned off its own `synchronous_commit`.
 - Writing transactions take SQLite's write lock when they begin: they wait for each other and never fail half-way.
 - Several processes may use one database at once, each with a `Database` of its own.
 """
@@ -15,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,7 +25,11 @@ from api.storage.refusals import DatabaseRefused, StorageUnavailable
 from api.storage.tables import Tables
 from arbitrage.errors import BadInput, Fault
 
-Synchronous = Literal["NORMAL", "FULL"]
+SYNCHRONOUS = "synchronous"
+"""The parameter of a SQLite URL that says what power loss may cost: NORMAL (default) or FULL."""
+_SYNCHRONOUS_VALUES = ("NORMAL", "FULL")
+_CHECKPOINT_PAGES = 4000
+"""SQLite carries its log over into its file 16 MB at a time: whoever commits then waits for the disk, so rarely."""
 LOCK_WAIT_S = 5.0
 """How long a writer waits for the lock that another process holds, and a start for a connection."""
 _WRITES = "arbitrage_writes"
@@ -38,12 +41,10 @@ class Database:
     Raises BadInput for a URL that is not one of a SQLite file or of PostgreSQL.
     """
 
-    def __init__(self, url: str, synchronous: Synchronous = "NORMAL") -> None:
+    def __init__(self, url: str) -> None:
         self.url = _checked_url(url)
         self.dialect = self.url.get_backend_name()
-        self.engine: Engine = (
-            _sqlite_engine(self.url, synchronous) if self.dialect == "sqlite" else _postgresql_engine(self.url)
-        )
+        self.engine: Engine = _sqlite_engine(self.url) if self.dialect == "sqlite" else _postgresql_engine(self.url)
         self._writing_engine = self.engine.execution_options(**{_WRITES: True})
 
     def __str__(self) -> str:
@@ -113,23 +114,31 @@ def _checked_url(url: str) -> URL:
     if backend == "sqlite":
         if parsed.database in (None, "", ":memory:"):
             raise BadInput([Fault("database_url", "names no file, and a database in memory keeps no decision")])
+        if parsed.query.get(SYNCHRONOUS, "NORMAL") not in _SYNCHRONOUS_VALUES:
+            raise BadInput([Fault("database_url", f"{SYNCHRONOUS} is one of {', '.join(_SYNCHRONOUS_VALUES)}")])
         return parsed.set(drivername="sqlite+pysqlite")
     if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
     raise BadInput([Fault("database_url", f"{backend} is not known; use sqlite:/// or postgresql://")])
 
 
-def _sqlite_engine(url: URL, synchronous: Synchronous) -> Engine:
+def _sqlite_engine(url: URL) -> Engine:
     folder = Path(str(url.database)).resolve().parent
     if not folder.is_dir():
         raise BadInput([Fault("database_url", f"the folder {folder} does not exist")])
-    engine = create_engine(url, connect_args={"timeout": LOCK_WAIT_S})
+    pragmas = {
+        "journal_mode": "WAL",
+        "synchronous": url.query.get(SYNCHRONOUS, "NORMAL"),
+        "foreign_keys": "ON",
+        "wal_autocheckpoint": _CHECKPOINT_PAGES,
+    }
+    engine = create_engine(url.difference_update_query([SYNCHRONOUS]), connect_args={"timeout": LOCK_WAIT_S})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver's guesses
-        for pragma in ("journal_mode = WAL", f"synchronous = {synchronous}", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {pragma}")
+        for name, value in pragmas.items():
+            connection.execute(f"PRAGMA {name} = {value}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

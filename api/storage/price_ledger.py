@@ -1,6 +1,7 @@
 """Imbalance prices as they become known, and the decisions that they settle.
 
-Law: of each quarter-hour the newest price of each stage is kept. What is older than what is there changes nothing.
+Law: of each quarter-hour the newest price of each stage is kept, in whatever order prices come. Of two that were known
+at the same time the one that came last counts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ColumnElement, and_, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute
 
 from api.storage.columns import EPOCH, MICROSECOND, utc_time
@@ -31,7 +32,7 @@ class PriceStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownPrice:
-    """The imbalance price of a quarter-hour, as it was known from some time on."""
+    """The imbalance price of a quarter-hour, as somebody saw it at some time."""
 
     quarter_hour: dt.datetime
     stage: PriceStage
@@ -55,7 +56,7 @@ class PriceLedger:
         self._database = database
 
     def record(self, prices: Iterable[KnownPrice]) -> int:
-        """Keep prices, each unless a newer one is there; returns how many were new or changed."""
+        """Keep prices, each unless a newer one is there; returns how many were written."""
         rows = [
             {"quarter_hour": p.quarter_hour, "stage": p.stage, "price_eur_mwh": p.price_eur_mwh, "known_at": p.known_at}
             for p in sorted(prices, key=lambda price: (price.quarter_hour, price.stage, price.known_at))
@@ -67,7 +68,10 @@ class PriceLedger:
         upsert = insert.on_conflict_do_update(
             index_elements=["quarter_hour", "stage"],
             set_={"price_eur_mwh": new.price_eur_mwh, "known_at": new.known_at},
-            where=and_(PriceRow.known_at <= new.known_at, PriceRow.price_eur_mwh != new.price_eur_mwh),
+            where=or_(
+                PriceRow.known_at < new.known_at,
+                and_(PriceRow.known_at == new.known_at, PriceRow.price_eur_mwh != new.price_eur_mwh),
+            ),
         )
         with self._database.writing() as connection:
             return connection.execute(upsert, rows).rowcount

@@ -4,17 +4,18 @@ import asyncio
 import datetime as dt
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from api.storage.database import Database
 from api.storage.decision_log import Appended, DecisionFilter, DecisionLog
 from api.storage.decision_record import DecisionRecord, Role
-from api.storage.refusals import IdempotencyKeyReused, RecordRefused, StorageClosed
+from api.storage.refusals import IdempotencyKeyReused, RecordRefused, StorageClosed, StorageUnavailable
 from arbitrage.errors import BadInput
 from tests.api.storage.decisions import MINUTE, NOON, decision
 
@@ -190,3 +191,51 @@ def test_a_closed_log_takes_no_more(database: Database) -> None:
 
     with pytest.raises(StorageClosed):
         asyncio.run(late())
+
+
+def test_a_full_disk_is_told_to_every_waiter_and_over_when_there_is_room(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'log.db'}")
+    database.migrate()
+    first = decision()
+    append(database, first)
+
+    def limit(pages: int) -> None:
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    limit(1)  # at least as many as there are
+    outcomes = append(database, *(decision(answer="x" * 100_000) for _ in range(3)))
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
+    assert all("full" in str(outcome) for outcome in outcomes)
+    assert ids(database) == [first.decision_id]
+    limit(100_000)
+    assert append(database, later := decision(1)) == [Appended(later, is_new=True)]
+    database.close()
+
+
+def test_a_server_that_hangs_up_costs_nothing_but_a_new_connection(postgresql_url: str) -> None:
+    database, other = Database(postgresql_url), Database(postgresql_url)
+    with database.reading() as connection:
+        number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with other.writing() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:number)"), {"number": number})
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != number
+    for connected in (database, other):
+        connected.close()
+
+
+def test_a_server_that_hangs_up_in_a_transaction_is_an_outage_with_a_reason(postgresql_url: str) -> None:
+    database, other = Database(postgresql_url), Database(postgresql_url)
+
+    def cut_off() -> None:
+        with database.writing() as connection:
+            number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            with other.writing() as killing:
+                killing.execute(text("SELECT pg_terminate_backend(:number)"), {"number": number})
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StorageUnavailable, match="terminating connection"):
+        cut_off()
+    for connected in (database, other):
+        connected.close()

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.storage.database import Database
@@ -18,6 +19,8 @@ from tests.api.storage.decisions import MINUTE, NOON, decision
 
 LIVE, VALIDATED = PriceStage.NEAR_REAL_TIME, PriceStage.VALIDATED
 DAY = dt.timedelta(days=1)
+_quarter_hours = itertools.count(100)
+"""One for each example of a property, none of them used twice."""
 
 
 def held(minute: float, minutes: float, power_mw: float = 1.0, **changes: object) -> DecisionRecord:
@@ -114,9 +117,22 @@ def test_of_each_quarter_hour_and_stage_the_newest_price_is_kept(database: Datab
     ledger = PriceLedger(database)
     assert ledger.record([price(0, LIVE, 10.0, known=5), price(0, LIVE, 12.0, known=6), price(1, LIVE, 1.0)]) == 3
     assert ledger.record([price(0, LIVE, 11.0, known=5)]) == 0, "older than what is there"
-    assert ledger.record([price(0, LIVE, 12.0, known=9)]) == 0, "nothing new"
+    assert ledger.record([price(0, LIVE, 12.0, known=6)]) == 0, "the same again"
     assert ledger.record([price(0, VALIDATED, 0.1 + 0.2)]) == 1
     assert ledger.prices(NOON, NOON + 15 * MINUTE) == {(NOON, LIVE): 12.0, (NOON, VALIDATED): 0.1 + 0.2}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(st.permutations(range(6)), st.lists(st.sampled_from([-50.0, 10.0, 3000.0]), min_size=6, max_size=6))
+def test_a_feed_that_repeats_contradicts_and_comes_late_ends_with_the_newest_price(
+    database: Database, order: list[int], values: list[float]
+) -> None:
+    ledger, quarter_hour, newest_so_far = PriceLedger(database), next(_quarter_hours), 0
+    for known in order:
+        ledger.record([price(quarter_hour, LIVE, values[known], known=1e6 + known)] * 2)
+        newest_so_far = max(newest_so_far, known)
+        start = NOON + quarter_hour * 15 * MINUTE
+        assert ledger.prices(start, start + MINUTE) == {(start, LIVE): values[newest_so_far]}
 
 
 def test_no_prices_are_no_work(database: Database) -> None:

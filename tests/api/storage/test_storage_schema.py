@@ -117,6 +117,7 @@ def test_a_server_that_is_not_there_is_refused_without_telling_the_password(tmp_
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
         ("sqlite:////nowhere/at/all/log.db", "/nowhere/at/all does not exist"),
+        ("sqlite:///log.db?synchronous=OFF", "synchronous is one of NORMAL, FULL"),
         ("mysql://trader@localhost/log", "mysql is not known"),
     ],
 )
@@ -152,16 +153,15 @@ def test_a_lock_that_another_program_holds_too_long_is_an_outage_with_a_reason(
         other.close()
 
 
-@pytest.mark.parametrize(("synchronous", "number"), [("NORMAL", 1), ("FULL", 2)])
+@pytest.mark.parametrize(("parameter", "number"), [("", 1), ("?synchronous=NORMAL", 1), ("?synchronous=FULL", 2)])
 def test_sqlite_is_set_so_that_what_is_committed_outlives_the_process(
-    tmp_path: Path, synchronous: str, number: int
+    tmp_path: Path, parameter: str, number: int
 ) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'log.db'}", synchronous)  # type: ignore[arg-type]
-    with database.reading() as connection:
+    with opened(f"sqlite:///{tmp_path / 'log.db'}{parameter}") as database, database.reading() as connection:
         settings = ("journal_mode", "synchronous", "foreign_keys")
         found = [connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in settings]
-    database.close()
     assert found == ["wal", number, 1]
+    assert [file.name for file in tmp_path.iterdir()] == ["log.db"], "its log is gone when the last connection is"
 
 
 def test_storage_loads_nothing_that_slows_a_start_down() -> None:
