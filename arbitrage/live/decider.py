@@ -13,7 +13,7 @@ Law
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -125,31 +125,39 @@ class LiveDecider:
         return time + self.step_min - time % self.step_min
 
     def prepare(
-        self, market: MarketSeries, time: int, *, now_s: float | None = None, risk: RiskChoice = NEUTRAL
+        self,
+        market: MarketSeries,
+        time: int,
+        *,
+        now_s: float | None = None,
+        risk: RiskChoice = NEUTRAL,
+        reported: Iterable[tuple[Quality, Finding]] = (),
+        of_feed: bool = False,
     ) -> Prepared:
-        """Read a given market for the interval that begins at `time`, an epoch minute.
+        """Read a market for the interval that begins at `time`, an epoch minute.
 
         now_s: seconds since the epoch, from which age counts; the interval's beginning unless given.
         risk: how risk is weighed this once; None in it leaves the policy as it was loaded.
+        reported: what was noticed when the records came.
+        of_feed: what the market lacks is a fallback, for nobody can give it; else it is refused.
         Raises BadInput for risk that the policy does not know, or a market that lacks what it was trained on.
         """
-        refuse(self._missing(market, time))
+        policy, missing = self._at_risk(risk), self._missing(market, time)
+        found = [*reported]
+        if missing and of_feed:
+            names = ", ".join(fault.where for fault in missing)
+            found.append((Quality.ABSENT, Finding("missing_source", {"sources": names})))
+        else:
+            refuse(missing)
         now = time * SECONDS_PER_MINUTE if now_s is None else now_s
-        return self._read(market, time, self._at_risk(risk), self._judge(market, time, now))
+        return self._read(market, time, policy, self._judge(market, time, now).with_findings(found))
 
     def prepare_live(self, snapshot: Snapshot, time: int, now_s: float, risk: RiskChoice = NEUTRAL) -> Prepared:
-        """Read what a feed knows; as `prepare`, but what the feed lacks is a fallback, for nobody can give it.
-
-        Raises BadInput for risk that the policy does not know.
-        """
-        market, policy = snapshot.market, self._at_risk(risk)
+        """Read what a feed knows; as `prepare`. Raises BadInput for risk that the policy does not know."""
         found: Found = [*snapshot.reported]
         if snapshot.taken_at_s is None or now_s - snapshot.taken_at_s > self.bounds.not_polled_s:
             found.append((Quality.OK, Finding("not_polled", {"since_s": snapshot.taken_at_s})))
-        names = ", ".join(fault.where for fault in self._missing(market, time))
-        if names:
-            found.append((Quality.ABSENT, Finding("missing_source", {"sources": names})))
-        return self._read(market, time, policy, self._judge(market, time, now_s).with_findings(found))
+        return self.prepare(snapshot.market, time, now_s=now_s, risk=risk, reported=found, of_feed=True)
 
     def _read(self, market: MarketSeries, time: int, policy: Policy, judgement: Judgement) -> Prepared:
         level, reason = self._level(judgement, market, time)

@@ -18,6 +18,7 @@ from arbitrage.agents.minute_fit import MinuteConfig
 from arbitrage.agents.network_training import NetworkConfig
 from arbitrage.agents.networks import Network
 from arbitrage.agents.quantile_critic import QUANTILES
+from arbitrage.agents.risk_head import AdvantageSize, RiskHead
 from arbitrage.battery import Battery
 from arbitrage.live.asset import LiveBattery
 from arbitrage.live.decider import LiveDecider
@@ -39,7 +40,7 @@ NIGHT = epoch_minute("2025-03-30T00:00+01:00")
 
 @cache
 def learned(feature_set: FeatureSet) -> ArbitragePolicy:
-    """A small policy with a made-up critic, taught on the sample before `NIGHT`."""
+    """A small policy with a made-up critic and risk head, taught on the sample before `NIGHT`."""
     by_minute = feature_set is FeatureSet.FULL
     minutes = MinuteConfig(network=NetworkConfig(width=8, steps=150)) if by_minute else None
     plan = TrainingPlan(
@@ -51,12 +52,21 @@ def learned(feature_set: FeatureSet) -> ArbitragePolicy:
         config=ClosedFormConfig(cosines=12, passes=1, network=None, minutes=minutes, size=SIZE),
         features=MarketFeatures(feature_set),
         with_critic=False,
+        with_risk_head=False,
     )
     with TemporaryDirectory() as directory:
         train(plan, Path(directory))
         policy = load_policy(directory)
     assert isinstance(policy, ArbitragePolicy)
-    return dataclasses.replace(policy, critic=critic(policy.features))
+    return dataclasses.replace(policy, critic=critic(policy.features), head=head(policy.features))
+
+
+def head(features: MarketFeatures) -> RiskHead:
+    """A made-up head that asks for a margin, minds the day's profit and pulls the battery to its middle."""
+    inputs = len(features.quarter_names)
+    zeros, ones = np.zeros(inputs, dtype=np.float32), np.ones(inputs, dtype=np.float32)
+    size = AdvantageSize(zeros, ones, np.concatenate([[-2.0], zeros]).astype(np.float32))
+    return RiskHead(size, np.array([[0.3, 0.3, 0.2, 0.5, 0.3, -0.2, 0.4]]))
 
 
 def critic(features: MarketFeatures) -> Network:

@@ -76,8 +76,8 @@ def test_a_window_of_the_last_days_is_decided_on_as_the_whole_record_is_to_the_l
 
 
 def test_a_feed_without_faults_decides_as_the_policy_does_through_the_night_on_which_clocks_change() -> None:
-    clock = Turned(FROM * 60.0 + 4)
-    lived = live(feed_of(clock), clock, 6 * 60)
+    clock = Turned((FROM + 3 * 60 + 30) * 60.0 + 4)
+    lived = live(feed_of(clock), clock, 60)
     assert {each.level for each in lived} == {Level.POLICY}
     assert {each.quality for each in lived} == {Quality.OK}
 
