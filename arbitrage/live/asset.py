@@ -4,7 +4,7 @@ Law
 - As in the backtest: the cycle count and the day's profit begin anew at Brussels midnight; money counts from when its
   price is known, wear from when it is caused; a quarter-hour is settled on its net energy.
 - Sums are made in the order in which `backtest.account` makes them, so that they agree to the last bit.
-- Intervals come in the order of time. What flows is what was decided.
+- Intervals come in the order of time, and none reaches over the end of a quarter-hour.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.live.decision import AssetState, LiveDecision
+from arbitrage.live.decision import AssetState
 from arbitrage.market.settlement import settle_eur
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, brussels_midnight, energy_mwh
 
@@ -66,19 +66,23 @@ class LiveBattery:
             self._begin_day(time)
         return AssetState(self.state, self._today_eur(time), self.power_mw)
 
-    def follow(self, decision: LiveDecision) -> None:
-        """Live through a decided interval."""
-        start, end = decision.frame.valid_from, decision.frame.valid_until
+    def follow(self, start: int, end: int, power_mw: float) -> float:
+        """Live through [start, end) epoch minutes of one quarter-hour at a power; returns what the battery law allowed.
+
+        The power of a decision has been through the law already and comes out as it went in.
+        """
         quarter_hour = start - start % MINUTES_PER_QUARTER_HOUR
         if self._running is None or self._running.start != quarter_hour:
             self._close()
             self._running = QuarterHourFlow(quarter_hour)
-        self._running = self._running.plus(energy_mwh(decision.power_mw, end - start))
-        self._known_eur -= decision.wear_eur
-        self.wear_eur += decision.wear_eur
-        self.state, self.power_mw = decision.after, decision.power_mw
+        step = self.battery.step(self.state, power_mw, end - start)
+        self._running = self._running.plus(energy_mwh(step.power_mw, end - start))
+        self._known_eur -= step.wear_eur
+        self.wear_eur += step.wear_eur
+        self.state, self.power_mw = step.after, step.power_mw
         if end == self._running.end:
             self._close()
+        return step.power_mw
 
     def settle(self, quarter_hour: int, price_eur_mwh: float, now: int) -> float:
         """The price of a finished quarter-hour is known at `now`, both epoch minutes; returns what it makes in EUR.

@@ -88,5 +88,5 @@ def replay(decider: LiveDecider, market: MarketSeries, start: int, end: int) -> 
             if tape.available_at[row] <= time and not np.isnan(tape.values[row]):
                 asset.settle(quarter_hour, float(tape.values[row]), int(tape.available_at[row]))
         decision = decider.prepare(market, time).decide(asset.at(time))
-        asset.follow(decision)
+        asset.follow(decision.frame.valid_from, decision.frame.valid_until, decision.power_mw)
         yield decision
