@@ -5,31 +5,38 @@ The service starts without torch: policies are served by numpy and compiled loop
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
 from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
 
 from api.clock import Clock, machine_clock
+from api.deciding import read_ahead
+from api.feed import Feed, MarketKeeper
 from api.gate import Gate
 from api.logs import configure_logs
 from api.metrics import Metrics
 from api.openapi import describe
 from api.policies import Policies
 from api.refusing import add_refusals
-from api.routes import assets, decisions, operation, policies
+from api.routes import assets, backtests, decisions, operation, page, policies, reconciliation
+from api.schemas.decisions import SCHEMA_VERSION
 from api.service import Service
 from api.settings import Authentication, Settings
+from api.settling import settle
 from api.storage.database import Database
+from api.warming import warm_up
 
 TITLE = "Battery arbitrage in the Belgian imbalance settlement"
 log = structlog.get_logger("api.app")
 
 
-def create_app(settings: Settings, *, clock: Clock = machine_clock) -> FastAPI:
-    """The service with these settings.
+def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed | None = None) -> FastAPI:
+    """The service with these settings; `feed` is where the market that it keeps comes from.
 
     Raises BadInput for policies that cannot be served, before anything listens.
     """
@@ -43,26 +50,46 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock) -> FastAPI:
         service = Service(settings, clock, metrics, served, database)
         app.state.service = service
         _say_start(settings)
+        service.runner.start()
+        warming = asyncio.create_task(_warm(service))
+        if feed is not None:
+            service.keeper = MarketKeeper(feed, service.threads, settings.feed_interval_s)
+            service.keeper.start(partial(_ahead, service))
         try:
             yield
         finally:
+            warming.cancel()
             await service.close()
             log.info("stopped")
 
     app = FastAPI(
-        title=TITLE,
-        version="1",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
+        title=TITLE, version=SCHEMA_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.add_middleware(Gate, settings=settings, metrics=metrics)
     add_refusals(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
-    for module in (operation, decisions, assets, policies):
+    for module in (operation, decisions, assets, policies, backtests, reconciliation, page):
         app.include_router(module.router)
+    if page.FOLDER.is_dir():
+        app.mount("/page", StaticFiles(directory=page.FOLDER))
     return app
+
+
+async def _ahead(service: Service) -> None:
+    """After each poll: settle what can be settled, read what will be asked for."""
+    if service.keeper is not None and service.keeper.view is not None:
+        await service.beside(settle, service.prices, service.keeper.view, service.clock())
+        await read_ahead(service)
+
+
+async def _warm(service: Service) -> None:
+    """Compile what policies need; the service is not ready before."""
+    service.unready["policies"] = "are being compiled"
+    loop = asyncio.get_running_loop()
+    for each in service.policies.all():
+        if each.card:
+            await loop.run_in_executor(service.threads, warm_up, each)
+    del service.unready["policies"]
 
 
 def from_environment() -> FastAPI:

@@ -37,7 +37,7 @@ def parse(body: bytes, model: type[Model]) -> Model:
         raise from_validation(error) from error
 
 
-def described(model: type[BaseModel]) -> dict[str, Any]:
+def described(model: type[BaseModel], **more: Any) -> dict[str, Any]:
     """What a route says of its body in the OpenAPI document, which has the model among its components."""
     content = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}, **more}

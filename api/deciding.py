@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
+import structlog
+
+from api.carrying import is_before, state_to_keep
 from api.clock import next_step, utc_text
+from api.feed import FeedView
+from api.kept_assets import KeptAsset, look_up_all
 from api.market_records import market_digest, market_of
-from api.policies import ServedPolicy
-from api.problems import FaultItem, domain_faults, fault, from_bad_input, unusable
+from api.problems import FaultItem, Problem, domain_faults, from_bad_input, unusable
 from api.schemas.decisions import DecisionRequest, RiskIn
 from api.schemas.market import MarketIn
 from api.service import Service
+from api.storage.asset_store import StateChange
+from api.subjects import Subject, subject_of
 from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
 from arbitrage.live.decider import LiveDecider, Prepared
-from arbitrage.live.decision import AssetState, LiveDecision, Orders
+from arbitrage.live.decision import LiveDecision
 from arbitrage.market.series import MarketSeries
-from arbitrage.quarter_hour import epoch_minute
 
-_LARGEST_CYCLES = 1_000.0
+log = structlog.get_logger("api.deciding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,46 +43,62 @@ class Answered:
     decision: LiveDecision
     contract: dict[str, Any]
     generated_at: dt.datetime
+    change: StateChange | None
+    """What the decision makes of the state that is kept of its asset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Who is decided for, by which policy, from when on."""
-
-    asset_id: str | None
-    served: ServedPolicy
-    battery: Battery
-    state: AssetState
-    orders: Orders
-    time: int
-    """Epoch minute at which the interval begins."""
-    ramp_mw_per_min: float | None = None
+async def decide(service: Service, request: DecisionRequest) -> Answered:
+    """Decide what a request asks. Raises Problem."""
+    kept = None if request.asset_id is None else await service.asset_desk.find(request.asset_id)
+    subject = subject_of(service.policies, request, kept, next_step(service.clock(), 1))
+    view = await _view(service, request.market, subject)
+    prepared = await prepare(service, subject, view, request.risk)
+    return _answer(service, subject, prepared, kept)
 
 
-async def decide_on_given_market(
-    service: Service, subject: Subject, records: MarketIn, risk: RiskIn | None
-) -> Answered:
-    """Decide on the market of the request. Raises Problem."""
-    delay_min = records.publication_delay_min
-    if delay_min is None:
-        delay_min = subject.served.publication_delay_min
-    digest = market_digest(records, delay_min)
-    market = await service.markets.get(digest, partial(_given_market, records, delay_min))
-    prepared = await prepare(service, subject, market, digest, risk)
-    return answer(service, subject, prepared)
-
-
-async def prepare(
-    service: Service, subject: Subject, market: MarketSeries, version: bytes, risk: RiskIn | None
-) -> Prepared:
+async def prepare(service: Service, subject: Subject, view: FeedView, risk: RiskIn | None) -> Prepared:
     """The reading of a market for the subject's interval. Raises Problem."""
     choice = risk_choice(risk)
-    key = (version, subject.time, subject.served.policy_id, subject.battery, choice, subject.ramp_mw_per_min)
+    key = (view.version, subject.time, subject.served.policy_id, subject.battery, choice, subject.ramp_mw_per_min)
     prepared = service.readings.ready(key)
-    return prepared or await service.readings.get(key, partial(_read, subject, market, choice))
+    return prepared or await service.readings.get(key, partial(_read, subject, view, choice))
 
 
-def answer(service: Service, subject: Subject, prepared: Prepared) -> Answered:
+async def read_ahead(service: Service) -> None:
+    """Make the readings of the coming minute for every asset in the service's care."""
+    view = None if service.keeper is None else service.keeper.view
+    if view is None:
+        return
+    time = next_step(service.clock(), 1)
+    for kept in await service.beside(look_up_all, service.assets, service.clock()):
+        request = DecisionRequest(asset_id=kept.asset.asset_id)
+        try:
+            await prepare(service, subject_of(service.policies, request, kept, time), view, None)
+        except Problem as refused:
+            log.warning("not_read_ahead", asset_id=kept.asset.asset_id, reason=refused.detail)
+
+
+def risk_choice(risk: RiskIn | None) -> RiskChoice:
+    """What a request asks of the policy's risk."""
+    return RiskChoice() if risk is None else RiskChoice(risk.aversion, risk.preference())
+
+
+async def _view(service: Service, records: MarketIn | None, subject: Subject) -> FeedView:
+    """The market of the request, else the one that is kept. Raises Problem."""
+    if records is not None:
+        delay_min = records.publication_delay_min
+        if delay_min is None:
+            delay_min = subject.served.publication_delay_min
+        version: Hashable = market_digest(records, delay_min)
+        return FeedView(await service.markets.get(version, partial(_given_market, records, delay_min)), version)
+    view = None if service.keeper is None else service.keeper.view
+    if view is None:
+        why = "keeps no market: send one" if service.keeper is None else "knows nothing of the market yet"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"The service {why}.", headers={"Retry-After": "5"})
+    return view
+
+
+def _answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAsset | None) -> Answered:
     """Add the battery's state to a reading, and say it as the contract does."""
     now = service.clock()
     decision = prepared.decide(subject.state, subject.orders)
@@ -87,29 +110,17 @@ def answer(service: Service, subject: Subject, prepared: Prepared) -> Answered:
         "asset_id": subject.asset_id,
         "generated_at": utc_text(now),
     }
-    return Answered(decision, head | contract, now)
+    return Answered(decision, head | contract, now, _change(kept, decision))
 
 
-def risk_choice(risk: RiskIn | None) -> RiskChoice:
-    """What a request asks of the policy's risk."""
-    return RiskChoice() if risk is None else RiskChoice(risk.aversion, risk.preference())
-
-
-def time_of(request: DecisionRequest, now: dt.datetime) -> int:
-    """Epoch minute at which the interval to decide begins."""
-    return next_step(now, 1) if request.at is None else epoch_minute(request.at)
-
-
-def state_faults(battery: Battery, state: AssetState) -> list[FaultItem]:
-    """What a state must not be, whatever the policy."""
-    faults = []
-    if state.battery.soc_mwh > battery.capacity_mwh:
-        faults.append(
-            fault("state.soc_mwh", "above_capacity", f"must be at most the capacity, {battery.capacity_mwh} MWh")
-        )
-    if state.battery.cycles_used > _LARGEST_CYCLES:
-        faults.append(fault("state.cycles_used_today", "implausible", f"must be at most {_LARGEST_CYCLES:g}"))
-    return faults
+def _change(kept: KeptAsset | None, decision: LiveDecision) -> StateChange | None:
+    """None where the asset is not kept, is kept like this already, or is decided for a past that is over."""
+    if kept is None or is_before(kept.asset.state, decision.frame.valid_from):
+        return None
+    asset, state = kept.asset, state_to_keep(decision)
+    if state == asset.state:
+        return None
+    return StateChange(asset_id=asset.asset_id, state=state, expected_version=asset.version)
 
 
 def _age_s(prepared: Prepared, now: dt.datetime) -> float | None:
@@ -127,11 +138,11 @@ def _given_market(records: MarketIn, delay_min: int | None) -> MarketSeries:
         raise from_bad_input(refused, "market") from refused
 
 
-def _read(subject: Subject, market: MarketSeries, choice: RiskChoice) -> Prepared:
+def _read(subject: Subject, view: FeedView, choice: RiskChoice) -> Prepared:
     """Raises Problem where policy, battery, market and risk do not go together."""
     try:
         decider = LiveDecider(subject.served.policy, subject.battery, subject.served.identity, subject.ramp_mw_per_min)
-        return decider.prepare(market, subject.time, risk=choice)
+        return decider.prepare(view.market, subject.time, risk=choice, reported=view.reported)
     except BadInput as refused:
         raise unusable(_placed(refused)) from refused
 
@@ -139,10 +150,8 @@ def _read(subject: Subject, market: MarketSeries, choice: RiskChoice) -> Prepare
 def _placed(refused: BadInput) -> list[FaultItem]:
     """The domain's faults at the fields of the request that they are about."""
     places = {name: f"battery.{name}" for name in Battery.__dataclass_fields__}
-    places |= {"risk_aversion": "risk.aversion", "risk_preference": "risk.weight"}
+    places |= {"risk_aversion": "risk.aversion", "risk_preference": "risk.weight", "risk": "risk"}
     faults = domain_faults(refused, code="unsuitable")
     for item in faults:
-        item["field"] = places.get(item["field"]) or (
-            item["field"] if item["field"].startswith("risk") else f"market.{item['field']}"
-        )
+        item["field"] = places.get(item["field"], f"market.{item['field']}")
     return faults

@@ -6,10 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from api.clock import utc_text
+from api.clock import minute_time, utc_text
 from api.schemas.assets import AssetSpec
-from api.service import Service
-from api.storage.asset_store import Asset, AssetState, Override, OverrideKind
+from api.storage.asset_store import Asset, AssetState, AssetStore, Override, OverrideKind
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.decision import FOLLOW, Orders
 from arbitrage.live.decision import Override as LiveOverride
@@ -25,11 +24,10 @@ class KeptAsset:
     battery: Battery
     override: Override | None
 
-    @property
-    def orders(self) -> Orders:
-        """The order as the domain takes it."""
+    def orders(self, time: int) -> Orders:
+        """The order for an interval that begins at an epoch minute, as the domain takes it."""
         order = self.override
-        if order is None:
+        if order is None or order.until <= minute_time(time):
             return FOLLOW
         if order.kind is OverrideKind.WATCH_ONLY:
             return Orders(watch_only=True)
@@ -56,21 +54,19 @@ class KeptAsset:
         }
 
 
-def look_up(service: Service, asset_id: str) -> KeptAsset:
+def look_up(store: AssetStore, asset_id: str, now: dt.datetime) -> KeptAsset:
     """One asset. Raises AssetUnknown."""
-    return with_override(service, service.assets.get(asset_id))
+    return _with_override(store, store.get(asset_id), now)
 
 
-def look_up_all(service: Service) -> list[KeptAsset]:
+def look_up_all(store: AssetStore, now: dt.datetime) -> list[KeptAsset]:
     """Every asset, by name."""
-    return [with_override(service, asset) for asset in service.assets.all()]
+    return [_with_override(store, asset, now) for asset in store.all()]
 
 
-def with_override(service: Service, asset: Asset) -> KeptAsset:
-    """The asset with its order, if one is in force."""
+def _with_override(store: AssetStore, asset: Asset, now: dt.datetime) -> KeptAsset:
     spec = AssetSpec.model_validate_json(str(asset.battery["spec"]))
-    override = service.assets.override_at(asset.asset_id, service.clock())
-    return KeptAsset(asset, spec, spec.battery.battery(), override)
+    return KeptAsset(asset, spec, spec.battery.battery(), store.override_at(asset.asset_id, now))
 
 
 def specification(spec: AssetSpec) -> dict[str, Any]:

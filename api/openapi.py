@@ -17,12 +17,13 @@ from pydantic.json_schema import models_json_schema
 
 from api.gate import OPEN_PATHS
 from api.schemas.assets import AssetIn, OverrideIn
+from api.schemas.backtests import BacktestIn
 from api.schemas.decisions import DecisionOut, DecisionRequest
 from api.schemas.problems import ProblemOut
 
 CONTRACTS = Path(__file__).parent / "contracts"
 """Where the generated documents are kept."""
-BODIES: tuple[type[BaseModel], ...] = (DecisionRequest, AssetIn, OverrideIn, ProblemOut)
+BODIES: tuple[type[BaseModel], ...] = (DecisionRequest, AssetIn, OverrideIn, BacktestIn, ProblemOut)
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -84,6 +85,7 @@ def documents(app: FastAPI) -> dict[str, str]:
         "decision": DecisionOut,
         "asset": AssetIn,
         "override": OverrideIn,
+        "backtest": BacktestIn,
         "problem": ProblemOut,
     }
     schemas = {f"{name}.schema.json": model.model_json_schema() for name, model in models.items()}

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from api.asset_desk import AssetDesk
+from api.backtest_runner import BacktestRunner
 from api.clock import Clock
+from api.feed import MarketKeeper
 from api.metrics import Metrics
 from api.policies import Policies
 from api.preparing import Kept
@@ -17,6 +20,8 @@ from api.settings import Settings
 from api.storage.asset_store import AssetStore
 from api.storage.database import Database
 from api.storage.decision_log import DecisionLog
+from api.storage.job_store import JobStore
+from api.storage.price_ledger import PriceLedger
 from arbitrage.live.decider import Prepared
 from arbitrage.market.series import MarketSeries
 
@@ -43,6 +48,12 @@ class Service:
     markets: Kept[MarketSeries] = field(init=False)
     log: DecisionLog = field(init=False)
     assets: AssetStore = field(init=False)
+    asset_desk: AssetDesk = field(init=False)
+    jobs: JobStore = field(init=False)
+    runner: BacktestRunner = field(init=False)
+    prices: PriceLedger = field(init=False)
+    keeper: MarketKeeper | None = None
+    """None where the service keeps no market."""
     unready: dict[str, str] = field(default_factory=dict)
     """Reasons for not being ready, by what they are about."""
 
@@ -51,6 +62,10 @@ class Service:
         self.markets = Kept(MARKETS_KEPT, self.threads)
         self.log = DecisionLog(self.database)
         self.assets = AssetStore(self.database)
+        self.prices = PriceLedger(self.database)
+        self.jobs = JobStore(self.database)
+        self.runner = BacktestRunner(self.settings, self.jobs, self.desk)
+        self.asset_desk = AssetDesk(self.assets, self.clock, self.desk)
 
     async def beside(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
         """Ask the database beside the event loop."""
@@ -58,6 +73,9 @@ class Service:
 
     async def close(self) -> None:
         """Write what was begun, then let go of everything."""
+        if self.keeper is not None:
+            await self.keeper.stop()
+        await self.runner.stop()
         await self.log.close()
         for threads in (self.threads, self.desk):
             threads.shutdown(wait=True, cancel_futures=True)

@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     """Directories of learned policies by the id that requests use."""
     default_policy: str | None = None
     """An id of `policies` or the name of a rule; None: the only learned policy."""
+    markets: dict[Name, Path] = Field(default_factory=dict)
+    """Stores of market data that backtests may be asked for, by name."""
+    reports: Path = Path("reports")
+    """Folder of the tear sheets of backtests."""
     authentication: Authentication = Authentication.KEYS
     keys: tuple[ApiKey, ...] = ()
     keys_file: Path | None = None
@@ -73,6 +77,8 @@ class Settings(BaseSettings):
     """Requests of one key that may come at once."""
     most_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
     request_timeout_s: Annotated[float, Field(gt=0.0)] = 10.0
+    feed_interval_s: Annotated[float, Field(gt=0.0)] = 5.0
+    """From one refresh of the kept market to the next."""
     graceful_stop_s: Annotated[float, Field(ge=1.0)] = 20.0
     """How long requests under way may take when the service is told to stop."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
@@ -148,6 +154,11 @@ def _contradictions(settings: Settings, keys_unread: bool) -> list[Fault]:
     faults += [Fault("keys", f"two keys are called {name}") for name in sorted(set(names)) if names.count(name) > 1]
     if len(set(digests)) < len(digests):
         faults.append(Fault("keys", "one key stands under two names"))
+    faults += [
+        Fault(f"markets.{name}", f"{store} is not the directory of a store")
+        for name, store in settings.markets.items()
+        if not store.is_dir()
+    ]
     for name, directory in settings.policies.items():
         if not (directory / CARD_FILE).is_file():
             faults.append(Fault(f"policies.{name}", f"{directory} is not the directory of a policy"))

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.bodies import described, read_body
-from api.deciding import state_faults
 from api.dependencies import CallerDep, ServiceDep
 from api.kept_assets import look_up, look_up_all, specification, state_at
 from api.problems import FaultItem, domain_faults, fault, unusable
@@ -19,6 +18,7 @@ from api.schemas.assets import AssetIn, AssetList, AssetOut, OverrideIn
 from api.schemas.wire import NAME_PATTERN
 from api.service import Service
 from api.storage.asset_store import Override, OverrideKind
+from api.subjects import state_faults
 from arbitrage.agents.suitability import mismatches
 from arbitrage.errors import BadInput
 from arbitrage.live.decision import AssetState
@@ -32,14 +32,14 @@ _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "There is no s
 @router.get("", summary="All assets", responses={200: {"model": AssetList}})
 async def get_assets(service: ServiceDep) -> Response:
     """Every asset, by name."""
-    found = await service.beside(look_up_all, service)
+    found = await service.beside(look_up_all, service.assets, service.clock())
     return json_response({"assets": [kept.document() for kept in found]})
 
 
 @router.get("/{asset_id}", summary="One asset", responses={200: {"model": AssetOut}, **_UNKNOWN})
 async def get_asset(asset_id: AssetId, service: ServiceDep) -> Response:
     """What the service knows of an asset."""
-    return json_response((await service.beside(look_up, service, asset_id)).document())
+    return await _shown(service, asset_id)
 
 
 @router.put(
@@ -57,7 +57,7 @@ async def put_asset(asset_id: AssetId, request: Request, service: ServiceDep) ->
     await service.beside(
         service.assets.put, asset_id, specification(asked), asked.policy_id, state, expected_version=asked.version
     )
-    return json_response((await service.beside(look_up, service, asset_id)).document())
+    return await _shown(service, asset_id)
 
 
 @router.put(
@@ -82,7 +82,13 @@ async def put_override(asset_id: AssetId, request: Request, service: ServiceDep,
         power_mw=asked.power_mw,
     )
     await service.beside(service.assets.override, asset_id, order)
-    return json_response((await service.beside(look_up, service, asset_id)).document())
+    return await _shown(service, asset_id)
+
+
+async def _shown(service: Service, asset_id: str) -> Response:
+    service.asset_desk.forget(asset_id)
+    kept = await service.beside(look_up, service.assets, asset_id, service.clock())
+    return json_response(kept.document())
 
 
 def _asset_faults(service: Service, asked: AssetIn) -> list[FaultItem]:

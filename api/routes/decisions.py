@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api.bodies import described, parse, read_bytes
 from api.clock import minute_time
-from api.deciding import Answered, decide_on_given_market
+from api.deciding import Answered, decide
 from api.dependencies import CallerDep, ServiceDep
 from api.problems import Problem, fault, unusable
 from api.responses import JSON
@@ -22,7 +22,7 @@ from api.schemas.log import DecisionPage, LogQuery
 from api.service import Service
 from api.storage.decision_log import DecisionFilter
 from api.storage.decision_record import DecisionRecord
-from api.subjects import subject_of
+from api.storage.refusals import IdempotencyKeyReused, VersionConflict
 from arbitrage.live.decision import LiveDecision
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"])
@@ -30,24 +30,41 @@ IDEMPOTENCY_KEY = "idempotency-key"
 NO_ASSET = "-"
 """What the log calls the asset of a request that names none."""
 _LONGEST_KEY = 255
+_KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and body get the same answer, however often they are sent.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY, "pattern": "^[ -~]+$"},
+}
+_TRIES = 5
+"""Times that a decision is made anew because its asset was changed meanwhile."""
 
 
 @router.post(
     "",
     summary="Decide one interval",
-    responses={200: {"model": DecisionOut}},
-    openapi_extra=described(DecisionRequest),
+    responses={
+        200: {"model": DecisionOut},
+        404: {"description": "There is no such asset."},
+        409: {"description": "The interval is past, or the asset changes too often."},
+    },
+    openapi_extra=described(DecisionRequest, parameters=[_KEY_PARAMETER]),
 )
 async def post_decision(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Decide, write the decision down, and answer it."""
     body = await read_bytes(request)
     key = idempotency_key(request)
     asked = parse(body, DecisionRequest)
-    subject = await subject_of(service, asked)
-    if asked.market is None:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service keeps no feed: send the market.")
-    answered = await decide_on_given_market(service, subject, asked.market, asked.risk)
-    return await logged(service, answered, record_of(answered, caller, body, key))
+    if key is not None and (given := await _given_before(service, caller, key, body)) is not None:
+        return given
+    for _ in range(_TRIES):
+        answered = await decide(service, asked)
+        try:
+            return await _logged(service, answered, record_of(answered, caller, body, key))
+        except VersionConflict:
+            service.asset_desk.forget(str(asked.asset_id))
+    raise Problem(HTTPStatus.CONFLICT, "The asset changes too often to be decided for; try again.")
 
 
 @router.get("", summary="Decisions that were made, newest first", responses={200: {"model": DecisionPage}})
@@ -94,11 +111,24 @@ def record_of(answered: Answered, caller: str, body: bytes, key: str | None) -> 
     )
 
 
-async def logged(service: Service, answered: Answered, record: DecisionRecord) -> Response:
+async def _given_before(service: Service, caller: str, key: str, body: bytes) -> Response | None:
+    """What the caller was answered under that key, if anything. Raises IdempotencyKeyReused."""
+    record = await service.beside(service.log.by_idempotency_key, caller, key)
+    if record is None:
+        return None
+    if record.request_sha256 != hashlib.sha256(body).hexdigest():
+        raise IdempotencyKeyReused(f"the idempotency key {key!r} was used before, for another request")
+    service.metrics.repeated.inc()
+    return Response(record.answer, media_type=JSON)
+
+
+async def _logged(service: Service, answered: Answered, record: DecisionRecord) -> Response:
     """Write the decision down, then answer what the log holds. Raises StorageRefusal."""
-    appended = await service.log.append(record)
+    appended = await service.log.append(record, answered.change)
     if appended.is_new:
         _count(service, answered.decision)
+        if answered.change is not None:
+            service.asset_desk.forget(answered.change.asset_id)
     else:
         service.metrics.repeated.inc()
     return Response(appended.record.answer, media_type=JSON)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from api.dependencies import ServiceDep
 from api.metrics import CONTENT_TYPE
+from api.readiness import unreadiness
 from api.responses import json_response
 from api.schemas.decisions import SCHEMA_VERSION
-from api.schemas.operation import Alive, Readiness, VersionOut
+from api.schemas.operation import Alive, Readiness, ReadinessQuery, VersionOut
 from arbitrage.source_revision import code_revision
 
 router = APIRouter(tags=["operation"])
@@ -30,9 +32,10 @@ async def healthz() -> Response:
     summary="Whether policy and data are fit to decide",
     responses={200: {"model": Readiness}, 503: {"model": Readiness, "description": "Not fit; says why."}},
 )
-async def readyz(service: ServiceDep) -> Response:
+async def readyz(service: ServiceDep, query: Annotated[ReadinessQuery, Query()]) -> Response:
     """Ready, or 503 with every reason why not."""
-    reasons = [{"about": about, "message": message} for about, message in service.unready.items()]
+    found = await unreadiness(service, query.max_age_seconds)
+    reasons = [{"about": about, "message": message} for about, message in found.items()]
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
     return json_response({"ready": not reasons, "reasons": reasons}, status)
 

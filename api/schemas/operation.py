@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
 from api.schemas.wire import Wire
+
+
+class ReadinessQuery(BaseModel):
+    """What is asked of readiness."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    max_age_seconds: Annotated[float | None, Field(gt=0.0, description="Oldest newest record that is fit.")] = None
 
 
 class Alive(Wire):

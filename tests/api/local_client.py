@@ -12,13 +12,14 @@ from typing import Any, Self
 import httpx
 
 from api.app import create_app
+from api.feed import Feed
 from api.settings import Settings
 
 
 class StandingClock:
     """A clock that a test sets."""
 
-    def __init__(self, now: dt.datetime) -> None:
+    def __init__(self, now: dt.datetime = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)) -> None:
         self.now = now
 
     def __call__(self) -> dt.datetime:
@@ -32,9 +33,9 @@ class StandingClock:
 class LocalClient:
     """Asks a service that was started for it; a context manager."""
 
-    def __init__(self, settings: Settings, clock: StandingClock) -> None:
-        self.clock = clock
-        self.app = create_app(settings, clock=clock)
+    def __init__(self, settings: Settings, clock: StandingClock | None = None, feed: Feed | None = None) -> None:
+        self.clock = clock or StandingClock()
+        self.app = create_app(settings, clock=self.clock, feed=feed)
         self._runner = asyncio.Runner()
         self._lifespan = self.app.router.lifespan_context(self.app)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)

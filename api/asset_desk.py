@@ -1,0 +1,53 @@
+"""Assets as decisions need them: kept in memory for a moment, so that the same asset is not looked up for each request.
+
+Law: what is changed here is looked up anew at once; what another process changes is seen within `KEPT_S`. A state that
+rests on something older is refused by the database when it is written, and decided anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+
+from api.clock import Clock
+from api.kept_assets import KeptAsset, look_up
+from api.storage.asset_store import AssetStore
+from api.storage.refusals import AssetUnknown
+
+KEPT_S = 1.0
+_MOST = 10_000
+
+
+class AssetDesk:
+    """Looks assets up; belongs to one event loop."""
+
+    def __init__(self, store: AssetStore, clock: Clock, threads: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._clock = clock
+        self._threads = threads
+        self._kept: OrderedDict[str, tuple[float, KeptAsset | None]] = OrderedDict()
+
+    async def find(self, asset_id: str) -> KeptAsset | None:
+        """An asset, as it was at most `KEPT_S` ago; None if there is none."""
+        entry = self._kept.get(asset_id)
+        if entry is not None and time.monotonic() - entry[0] < KEPT_S:
+            return entry[1]
+        now_s = time.monotonic()
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, asset_id)
+        self._kept[asset_id] = (now_s, found)
+        self._kept.move_to_end(asset_id)
+        if len(self._kept) > _MOST:
+            self._kept.popitem(last=False)
+        return found
+
+    def forget(self, asset_id: str) -> None:
+        """The asset was changed."""
+        self._kept.pop(asset_id, None)
+
+    def _look_up(self, asset_id: str) -> KeptAsset | None:
+        try:
+            return look_up(self._store, asset_id, self._clock())
+        except AssetUnknown:
+            return None

@@ -1,0 +1,141 @@
+"""One backtest that was asked for over HTTP, run in a process of its own: `python -m api.backtest_job`.
+
+Law: the job is taken from the database, and all that comes of it goes back there. Whatever is wrong with it is kept as
+the job's failure; a process that dies is found out by its silence.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from api.clock import machine_clock
+from api.logs import configure_logs
+from api.schemas.backtests import SAMPLE, BacktestIn
+from api.settings import Settings
+from api.storage.database import Database
+from api.storage.job_store import Job, JobStore
+from arbitrage.agents.checkpoint import load_policy, read_card
+from arbitrage.agents.risk_setting import RiskChoice
+from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
+from arbitrage.backtest.metrics import summary
+from arbitrage.backtest.report import write_report
+from arbitrage.battery import Battery
+from arbitrage.cli_trials import report_context
+from arbitrage.market.embedded import sample_market
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import DaysOfMonth, SocReset, default_reset, select
+from arbitrage.market.store import Store
+from arbitrage.market.stored_market import stored_market
+from arbitrage.strategies import Trial, try_strategy
+
+BEAT_S = 1.0
+_RIVALS = ("idle", "threshold", PERFECT_FORESIGHT)
+log = structlog.get_logger("api.backtest_job")
+Beat = Callable[[float], None]
+"""Told how far the job is, as a fraction."""
+
+
+def main() -> None:
+    """Take one job, if there is one, and run it."""
+    settings = Settings.read()
+    configure_logs(settings.log_level)
+    database = Database(settings.database_url)
+    jobs, worker = JobStore(database), f"{socket.gethostname()}:{os.getpid()}"
+    job = jobs.take(worker, machine_clock())
+    if job is not None:
+        _run(settings, jobs, job, worker)
+    database.close()
+
+
+def _run(settings: Settings, jobs: JobStore, job: Job, worker: str) -> None:
+    last_s = -math.inf
+
+    def beat(fraction: float) -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s >= BEAT_S:
+            last_s = time.monotonic()
+            jobs.beat(job.job_id, worker, machine_clock(), min(fraction, 1.0))
+
+    try:
+        figures, report = run_backtest_job(settings, BacktestIn.model_validate_json(_text(job)), job.job_id, beat)
+        jobs.finish(job.job_id, worker, machine_clock(), figures, None if report is None else str(report))
+    except (ValueError, RuntimeError, OSError) as failed:
+        log.warning("backtest_failed", job_id=job.job_id, reason=str(failed))
+        jobs.fail(job.job_id, worker, machine_clock(), str(failed))
+
+
+def run_backtest_job(
+    settings: Settings, asked: BacktestIn, job_id: str, beat: Beat
+) -> tuple[dict[str, Any], Path | None]:
+    """The figures of a backtest and where its report is. Raises BadInput."""
+    directory = settings.policies.get(asked.strategy)
+    trial = _trial(settings, asked, directory)
+    name = asked.strategy if directory is None else str(directory)
+    names = [name, *(rival for rival in _RIVALS if rival != name)] if asked.with_report else [name]
+    total = len(names) * sum(len(span) for span in trial.selection)
+    done = 0
+    notes: list[str] = []
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        beat(done / total)
+
+    beat(0.0)
+    results = [try_strategy(each, trial, progress=advance, warn=notes.append) for each in names]
+    figures = {key: _plain(value) for key, value in summary(results[0]).items()} | {"notes": notes}
+    return figures, _report(settings, job_id, trial, results, asked) if asked.with_report else None
+
+
+def _trial(settings: Settings, asked: BacktestIn, directory: Path | None) -> Trial:
+    card = None if directory is None else read_card(directory)
+    market = _market(settings, asked, None if card is None else int(card["publication_delay_min"]))
+    reset = SocReset(asked.soc_reset) if asked.soc_reset else default_reset(asked.days_of_month)
+    selection = select(
+        market,
+        start=None if asked.start is None else asked.start.isoformat(),
+        end=None if asked.end is None else asked.end.isoformat(),
+        days_of_month=asked.days_of_month,
+        soc_reset=reset,
+    )
+    risk = RiskChoice() if asked.risk is None else RiskChoice(asked.risk.aversion, asked.risk.preference())
+    trained = Battery() if directory is None else load_policy(directory).battery
+    battery = trained if asked.battery is None else asked.battery.battery()
+    return Trial(market, battery, selection, reset, DaysOfMonth.parse(asked.tune_days), risk)
+
+
+def _market(settings: Settings, asked: BacktestIn, delay_min: int | None) -> MarketSeries:
+    if asked.data != SAMPLE:
+        return stored_market(Store(settings.markets[asked.data]), publication_delay_min=delay_min)
+    return sample_market(with_minutes=bool(delay_min))
+
+
+def _report(settings: Settings, job_id: str, trial: Trial, results: list[Backtest], asked: BacktestIn) -> Path:
+    path = settings.reports / f"{job_id}.html"
+    context = report_context(trial, f"Backtest: {asked.strategy}", (), simulated=asked.data == SAMPLE)
+    write_report(path, results[0], rivals=results[1:], context=context)
+    return path.resolve()
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _text(job: Job) -> str:
+    return json.dumps(dict(job.request))
+
+
+if __name__ == "__main__":
+    main()

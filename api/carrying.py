@@ -1,0 +1,39 @@
+"""A kept state carried forward to the interval that is decided next.
+
+Law
+- The power last set flows to the end of its interval and no longer, by the battery law: of consecutive decisions the
+  state is that of a backtest, bit for bit.
+- At Brussels midnight the cycle count begins anew.
+"""
+
+from __future__ import annotations
+
+from api.clock import minute_time
+from api.kept_assets import brussels_day, state_at
+from api.storage.asset_store import AssetState as KeptState
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.live.decision import AssetState, LiveDecision
+from arbitrage.quarter_hour import calendar_day
+
+
+def carried(battery: Battery, kept: KeptState, step_min: int, time: int) -> AssetState:
+    """The state at an epoch minute that is not before the kept one; `step_min` is the policy's."""
+    state = BatteryState(kept.soc_mwh, kept.cycles_used)
+    began = int(kept.as_of.timestamp() // 60)
+    ends = began + step_min - began % step_min
+    flowed_min = min(ends, time) - began
+    if kept.power_mw and flowed_min > 0:
+        state = battery.step(state, kept.power_mw, flowed_min).after
+    if calendar_day(brussels_day(minute_time(time))) != kept.cycle_day:
+        state = BatteryState(state.soc_mwh)
+    return AssetState(state, power_mw=kept.power_mw if time <= ends else 0.0)
+
+
+def state_to_keep(decision: LiveDecision) -> KeptState:
+    """What to keep of an asset once its interval is decided."""
+    return state_at(minute_time(decision.frame.valid_from), decision.state.battery, decision.power_mw)
+
+
+def is_before(kept: KeptState, time: int) -> bool:
+    """Whether an interval begins before the minute of the state that is kept."""
+    return time < int(kept.as_of.timestamp() // 60)

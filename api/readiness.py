@@ -1,0 +1,47 @@
+"""Whether the service is fit to decide, and every reason why it is not."""
+
+from __future__ import annotations
+
+from api.clock import next_step
+from api.service import Service
+from api.storage.refusals import StorageRefusal
+from arbitrage.live.decider import judged_tape_of
+from arbitrage.live.quality import Bounds, Quality, judge
+
+FIT = (Quality.OK, Quality.GAP, Quality.JUMP, Quality.CONTRADICTION, Quality.LATE)
+"""Data on which a policy still decides."""
+
+Reasons = dict[str, str]
+"""Why not, by what it is about."""
+
+
+async def unreadiness(service: Service, max_age_s: float | None) -> Reasons:
+    """Reasons why the service is not fit to decide; none if it is."""
+    reasons = dict(service.unready)
+    try:
+        await service.beside(service.log.by_id, "")
+    except StorageRefusal as refused:
+        reasons["database"] = str(refused)
+    if service.keeper is not None:
+        reasons |= _data_reasons(service, max_age_s)
+    elif max_age_s is not None:
+        reasons["data"] = "the service keeps no market: requests bring their own"
+    return reasons
+
+
+def _data_reasons(service: Service, max_age_s: float | None) -> Reasons:
+    """What is wrong with the market that is kept, for the policy that decides by default."""
+    keeper, default = service.keeper, service.policies.default
+    if keeper is None or keeper.view is None:
+        return {"data": "nothing is known of the market yet"}
+    tape = None if default is None else judged_tape_of(default.policy)
+    if tape is None:
+        return {}
+    now = service.clock()
+    judged = judge(keeper.view.market, next_step(now, 1), now.timestamp(), tape, Bounds())
+    judged = judged.with_findings(keeper.view.reported)
+    if judged.quality not in FIT:
+        return {"data": f"{tape} is {judged.quality.value}"}
+    if max_age_s is not None and judged.age_s is not None and judged.age_s > max_age_s:
+        return {"data": f"the newest record of {tape} is {judged.age_s:.0f} s old"}
+    return {}

@@ -1,0 +1,59 @@
+"""Reconciliation on the wire."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.schemas.wire import NAME_PATTERN, Wire
+
+
+class ReconciliationQuery(BaseModel):
+    """Which decisions; times are [start, end) of the intervals that they hold for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    asset_id: Annotated[str, Field(pattern=NAME_PATTERN)]
+    start: Annotated[AwareDatetime | None, Field(description="Default: a day before the end.")] = None
+    end: Annotated[AwareDatetime | None, Field(description="Default: now.")] = None
+    role: Literal["served", "challenger"] = "served"
+    policy_sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Of a challenger.")] = None
+
+
+class ReconciledOut(Wire):
+    """What a decision did in one quarter-hour, and what that is worth at each price; null until it is known."""
+
+    decision_id: str
+    quarter_hour: dt.datetime
+    start: dt.datetime
+    end: dt.datetime
+    energy_mwh: Annotated[float, Field(description="Grid side, discharge positive.")]
+    price_seen_eur_mwh: float | None
+    price_near_real_time_eur_mwh: float | None
+    price_validated_eur_mwh: float | None
+    profit_seen_eur: float | None
+    profit_near_real_time_eur: float | None
+    profit_validated_eur: float | None
+
+
+class ProfitsOut(Wire):
+    """Sums over the rows whose price is known, and how many these are. Wear is not in them."""
+
+    profit_eur: float
+    energy_mwh: float
+    rows_priced: int
+    rows: int
+
+
+class ReconciliationOut(Wire):
+    """Rows in the order of time, and their sums by price."""
+
+    asset_id: str
+    start: dt.datetime
+    end: dt.datetime
+    seen: ProfitsOut
+    near_real_time: ProfitsOut
+    validated: ProfitsOut
+    rows: list[ReconciledOut]
