@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from api.clock import Clock, machine_clock
 from api.deciding import read_ahead
 from api.feed import Feed, MarketKeeper
+from api.feeds import feed_of
 from api.gate import Gate
 from api.logs import configure_logs
 from api.metrics import Metrics
@@ -36,7 +37,7 @@ log = structlog.get_logger("api.app")
 
 
 def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed | None = None) -> FastAPI:
-    """The service with these settings; `feed` is where the market that it keeps comes from.
+    """The service with these settings; `feed` takes the place of the one that the settings name.
 
     Raises BadInput for policies that cannot be served, before anything listens.
     """
@@ -52,8 +53,9 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
         _say_start(settings)
         service.runner.start()
         warming = asyncio.create_task(_warm(service))
-        if feed is not None:
-            service.keeper = MarketKeeper(feed, service.threads, settings.feed_interval_s)
+        kept = feed or await service.beside(feed_of, settings, served, clock)
+        if kept is not None:
+            service.keeper = MarketKeeper(kept, service.threads, settings.feed_interval_s)
             service.keeper.start(partial(_ahead, service))
         try:
             yield
@@ -77,8 +79,8 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
 
 async def _ahead(service: Service) -> None:
     """After each poll: settle what can be settled, read what will be asked for."""
-    if service.keeper is not None and service.keeper.view is not None:
-        await service.beside(settle, service.prices, service.keeper.view, service.clock())
+    if service.keeper is not None:
+        await service.beside(settle, service.prices, service.keeper.snapshot.market, service.clock())
         await read_ahead(service)
 
 

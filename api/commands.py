@@ -30,6 +30,11 @@ NoAuthentication = Annotated[
     bool, typer.Option("--no-authentication", help="Ask for no key; on loopback only, for first steps.")
 ]
 NewKey = Annotated[str | None, typer.Option(help="Print a new key of that name and its entry for the keys file.")]
+FeedOption = Annotated[
+    str | None,
+    typer.Option(help="Market that the service keeps: none, elia, store or simulator. [default: none]"),
+]
+StoreOption = Annotated[Path | None, typer.Option(help="Directory of the store, for the feeds elia and store.")]
 LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")]
 
 
@@ -47,6 +52,8 @@ def serve_command(
     database_url: DatabaseUrl = None,
     keys_file: KeysFile = None,
     no_authentication: NoAuthentication = False,
+    feed: FeedOption = None,
+    store: StoreOption = None,
     log_level: LogLevel = None,
     new_key: NewKey = None,
 ) -> None:
@@ -63,6 +70,8 @@ def serve_command(
         "database_url": database_url,
         "keys_file": keys_file,
         "authentication": "off" if no_authentication else None,
+        "feed": feed,
+        "store": store,
         "log_level": log_level,
     }
     serve(_settings({name: value for name, value in given.items() if value is not None}))

@@ -10,27 +10,27 @@ import uuid
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import structlog
 
 from api.carrying import is_before, state_to_keep
 from api.clock import next_step, utc_text
-from api.feed import FeedView
 from api.kept_assets import KeptAsset, look_up_all
 from api.market_records import market_digest, market_of
-from api.problems import FaultItem, Problem, domain_faults, from_bad_input, unusable
+from api.problems import FaultItem, Problem, domain_faults, fault, from_bad_input, unusable
 from api.schemas.decisions import DecisionRequest, RiskIn
 from api.schemas.market import MarketIn
 from api.service import Service
 from api.storage.asset_store import StateChange
 from api.subjects import Subject, subject_of
 from arbitrage.agents.risk_setting import RiskChoice
+from arbitrage.agents.suitability import mismatches
 from arbitrage.battery import Battery
-from arbitrage.errors import BadInput
+from arbitrage.errors import BadInput, refuse
 from arbitrage.live.decider import LiveDecider, Prepared
 from arbitrage.live.decision import LiveDecision
+from arbitrage.live.feed import Snapshot
 from arbitrage.market.series import MarketSeries
 
 log = structlog.get_logger("api.deciding")
@@ -47,33 +47,40 @@ class Answered:
     """What the decision makes of the state that is kept of its asset."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The market to decide on: the request's, or what the feed knows."""
+
+    known: MarketSeries | Snapshot
+    version: Hashable
+    """Another one for other records."""
+
+
 async def decide(service: Service, request: DecisionRequest) -> Answered:
     """Decide what a request asks. Raises Problem."""
     kept = None if request.asset_id is None else await service.asset_desk.find(request.asset_id)
     subject = subject_of(service.policies, request, kept, next_step(service.clock(), 1))
-    view = await _view(service, request.market, subject)
-    prepared = await prepare(service, subject, view, request.risk)
+    source = await _given(service, request.market, subject) if request.market is not None else _kept(service)
+    prepared = await prepare(service, subject, source, request.risk)
     return _answer(service, subject, prepared, kept)
 
 
-async def prepare(service: Service, subject: Subject, view: FeedView, risk: RiskIn | None) -> Prepared:
+async def prepare(service: Service, subject: Subject, source: Source, risk: RiskIn | None) -> Prepared:
     """The reading of a market for the subject's interval. Raises Problem."""
     choice = risk_choice(risk)
-    key = (view.version, subject.time, subject.served.policy_id, subject.battery, choice, subject.ramp_mw_per_min)
+    key = (source.version, subject.time, subject.served.policy_id, subject.battery, choice, subject.ramp_mw_per_min)
     prepared = service.readings.ready(key)
-    return prepared or await service.readings.get(key, partial(_read, subject, view, choice))
+    now_s = service.clock().timestamp()
+    return prepared or await service.readings.get(key, partial(_read, subject, source.known, choice, now_s))
 
 
 async def read_ahead(service: Service) -> None:
     """Make the readings of the coming minute for every asset in the service's care."""
-    view = None if service.keeper is None else service.keeper.view
-    if view is None:
-        return
-    time = next_step(service.clock(), 1)
+    time, source = next_step(service.clock(), 1), _kept(service)
     for kept in await service.beside(look_up_all, service.assets, service.clock()):
         request = DecisionRequest(asset_id=kept.asset.asset_id)
         try:
-            await prepare(service, subject_of(service.policies, request, kept, time), view, None)
+            await prepare(service, subject_of(service.policies, request, kept, time), source, None)
         except Problem as refused:
             log.warning("not_read_ahead", asset_id=kept.asset.asset_id, reason=refused.detail)
 
@@ -83,19 +90,20 @@ def risk_choice(risk: RiskIn | None) -> RiskChoice:
     return RiskChoice() if risk is None else RiskChoice(risk.aversion, risk.preference())
 
 
-async def _view(service: Service, records: MarketIn | None, subject: Subject) -> FeedView:
-    """The market of the request, else the one that is kept. Raises Problem."""
-    if records is not None:
-        delay_min = records.publication_delay_min
-        if delay_min is None:
-            delay_min = subject.served.publication_delay_min
-        version: Hashable = market_digest(records, delay_min)
-        return FeedView(await service.markets.get(version, partial(_given_market, records, delay_min)), version)
-    view = None if service.keeper is None else service.keeper.view
-    if view is None:
-        why = "keeps no market: send one" if service.keeper is None else "knows nothing of the market yet"
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"The service {why}.", headers={"Retry-After": "5"})
-    return view
+async def _given(service: Service, records: MarketIn, subject: Subject) -> Source:
+    """The market of the request. Raises Problem."""
+    delay_min = records.publication_delay_min
+    if delay_min is None:
+        delay_min = subject.served.publication_delay_min
+    version = market_digest(records, delay_min)
+    return Source(await service.markets.get(version, partial(_given_market, records, delay_min)), version)
+
+
+def _kept(service: Service) -> Source:
+    """The market that is kept. Raises Problem where none is."""
+    if service.keeper is None:
+        raise unusable([fault("market", "missing", "the service keeps no market: send one, with state")])
+    return Source(service.keeper.snapshot, service.keeper.snapshot.version)
 
 
 def _answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAsset | None) -> Answered:
@@ -138,11 +146,15 @@ def _given_market(records: MarketIn, delay_min: int | None) -> MarketSeries:
         raise from_bad_input(refused, "market") from refused
 
 
-def _read(subject: Subject, view: FeedView, choice: RiskChoice) -> Prepared:
+def _read(subject: Subject, known: MarketSeries | Snapshot, choice: RiskChoice, now_s: float) -> Prepared:
     """Raises Problem where policy, battery, market and risk do not go together."""
+    served = subject.served
     try:
-        decider = LiveDecider(subject.served.policy, subject.battery, subject.served.identity, subject.ramp_mw_per_min)
-        return decider.prepare(view.market, subject.time, risk=choice, reported=view.reported)
+        refuse([] if served.battery is None else mismatches(served.battery, subject.battery))
+        decider = LiveDecider(served.policy, subject.battery, served.identity, subject.ramp_mw_per_min)
+        if isinstance(known, Snapshot):
+            return decider.prepare_live(known, subject.time, now_s, choice)
+        return decider.prepare(known, subject.time, risk=choice)
     except BadInput as refused:
         raise unusable(_placed(refused)) from refused
 

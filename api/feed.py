@@ -10,48 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from arbitrage.live.quality import Finding, Quality
-from arbitrage.market.series import MarketSeries
+from arbitrage.live.feed import Snapshot
 
 log = structlog.get_logger("api.feed")
 Ahead = Callable[[], Awaitable[None]]
 """Makes the readings that will be asked for next."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedView:
-    """The market as it is known, and what the feed itself noticed."""
-
-    market: MarketSeries
-    version: Hashable
-    """Another one for other records."""
-    reported: tuple[tuple[Quality, Finding], ...] = ()
-
-
-class Snapshot(Protocol):
-    """What a poll of a feed left; see `arbitrage.live.feed`."""
-
-    @property
-    def version(self) -> int:
-        """Grows when there is something new to know."""
-        ...
-
-    @property
-    def market(self) -> MarketSeries:
-        """The last days of it; without tapes where nothing is known."""
-        ...
-
-    @property
-    def reported(self) -> tuple[tuple[Quality, Finding], ...]:
-        """What the poll noticed."""
-        ...
 
 
 class Feed(Protocol):
@@ -70,8 +39,8 @@ class MarketKeeper:
         self._threads = threads
         self._interval_s = interval_s
         self._task: asyncio.Task[None] | None = None
-        self.view: FeedView | None = None
-        """None until there is anything to know."""
+        self.snapshot = Snapshot()
+        """What is known; at first nothing."""
 
     def start(self, ahead: Ahead) -> None:
         """Poll from now on, again and again."""
@@ -86,9 +55,7 @@ class MarketKeeper:
 
     async def turn(self) -> None:
         """Ask the feed once."""
-        snapshot = await asyncio.get_running_loop().run_in_executor(self._threads, self._feed.poll)
-        if snapshot.market.tapes:
-            self.view = FeedView(snapshot.market, snapshot.version, snapshot.reported)
+        self.snapshot = await asyncio.get_running_loop().run_in_executor(self._threads, self._feed.poll)
 
     async def _run(self, ahead: Ahead) -> None:
         while True:

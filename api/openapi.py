@@ -91,10 +91,3 @@ def documents(app: FastAPI) -> dict[str, str]:
     schemas = {f"{name}.schema.json": model.model_json_schema() for name, model in models.items()}
     whole = {"openapi.json": describe(app), **schemas}
     return {name: json.dumps(document, indent=2, sort_keys=True) + "\n" for name, document in whole.items()}
-
-
-def write_documents(app: FastAPI, folder: Path = CONTRACTS) -> None:
-    """Write them all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in documents(app).items():
-        (folder / name).write_text(text)

@@ -32,14 +32,14 @@ async def unreadiness(service: Service, max_age_s: float | None) -> Reasons:
 def _data_reasons(service: Service, max_age_s: float | None) -> Reasons:
     """What is wrong with the market that is kept, for the policy that decides by default."""
     keeper, default = service.keeper, service.policies.default
-    if keeper is None or keeper.view is None:
+    if keeper is None or not keeper.snapshot.market.tapes:
         return {"data": "nothing is known of the market yet"}
     tape = None if default is None else judged_tape_of(default.policy)
     if tape is None:
         return {}
     now = service.clock()
-    judged = judge(keeper.view.market, next_step(now, 1), now.timestamp(), tape, Bounds())
-    judged = judged.with_findings(keeper.view.reported)
+    judged = judge(keeper.snapshot.market, next_step(now, 1), now.timestamp(), tape, Bounds())
+    judged = judged.with_findings(keeper.snapshot.reported)
     if judged.quality not in FIT:
         return {"data": f"{tape} is {judged.quality.value}"}
     if max_age_s is not None and judged.age_s is not None and judged.age_s > max_age_s:

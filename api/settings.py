@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from api.schemas.wire import Name
 from arbitrage.agents.checkpoint import CARD_FILE
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.market.elia_client import HOST
 
 PREFIX = "ARBITRAGE_SERVE_"
 _LOOPBACK_NAMES = ("localhost",)
@@ -38,6 +39,16 @@ class Role(StrEnum):
     """Look at everything, change nothing, decide nothing."""
     OPERATOR = "operator"
     """All of it."""
+
+
+class FeedKind(StrEnum):
+    """Where the kept market comes from."""
+
+    NONE = "none"
+    """Nowhere: requests bring their market."""
+    ELIA = "elia"
+    STORE = "store"
+    SIMULATOR = "simulator"
 
 
 class ApiKey(BaseModel):
@@ -77,8 +88,13 @@ class Settings(BaseSettings):
     """Requests of one key that may come at once."""
     most_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
     request_timeout_s: Annotated[float, Field(gt=0.0)] = 10.0
-    feed_interval_s: Annotated[float, Field(gt=0.0)] = 5.0
-    """From one refresh of the kept market to the next."""
+    feed: FeedKind = FeedKind.NONE
+    store: Path | None = None
+    """Directory of the store that the feeds `elia` and `store` live on."""
+    elia_url: str = HOST
+    simulator_seed: Annotated[int, Field(ge=0)] = 0
+    feed_interval_s: Annotated[float, Field(gt=0.0)] = 20.0
+    """From one poll of the feed to the next."""
     graceful_stop_s: Annotated[float, Field(ge=1.0)] = 20.0
     """How long requests under way may take when the service is told to stop."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
@@ -150,6 +166,10 @@ def _contradictions(settings: Settings, keys_unread: bool) -> list[Fault]:
         faults.append(Fault("authentication", f"may be off on loopback only, not on {settings.host}"))
     if settings.authentication is Authentication.KEYS and not settings.keys and not keys_unread:
         faults.append(Fault("keys", "are needed; make one with `arbitrage serve --new-key NAME`"))
+    if settings.feed is FeedKind.ELIA and settings.workers > 1:
+        faults.append(Fault("feed", "elia takes one worker; for more let `arbitrage data watch` fill a store"))
+    if settings.feed in (FeedKind.ELIA, FeedKind.STORE) and settings.store is None:
+        faults.append(Fault("store", f"the feed {settings.feed} needs the directory of a store"))
     names, digests = [key.name for key in settings.keys], [key.sha256 for key in settings.keys]
     faults += [Fault("keys", f"two keys are called {name}") for name in sorted(set(names)) if names.count(name) > 1]
     if len(set(digests)) < len(digests):

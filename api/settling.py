@@ -10,22 +10,22 @@ import datetime as dt
 import numpy as np
 
 from api.clock import minute_time
-from api.feed import FeedView
 from api.storage.price_ledger import KnownPrice, PriceLedger, PriceStage
 from arbitrage.market.dialects import QUALITY, Quality
+from arbitrage.market.series import MarketSeries
 from arbitrage.market.tapes import PRICE
 
 BACK = 8 * 96
 """Quarter-hours that are looked at; revisions of older ones come with the validated month."""
 
 
-def settle(ledger: PriceLedger, view: FeedView, now: dt.datetime) -> int:
+def settle(ledger: PriceLedger, market: MarketSeries, now: dt.datetime) -> int:
     """Keep the final prices that are known by now; returns how many were new or changed."""
-    tape = view.market.tapes.get(PRICE)
+    tape = market.tapes.get(PRICE)
     if tape is None:
         return 0
     rows = np.flatnonzero(~np.isnan(tape.values) & (tape.available_at <= now.timestamp() / 60))[-BACK:]
-    validated = _validated(view)
+    validated = _validated(market)
     return ledger.record(
         KnownPrice(
             minute_time(tape.first_minute + tape.step_min * row),
@@ -37,8 +37,8 @@ def settle(ledger: PriceLedger, view: FeedView, now: dt.datetime) -> int:
     )
 
 
-def _validated(view: FeedView) -> np.ndarray:
-    frame = view.market.frame
+def _validated(market: MarketSeries) -> np.ndarray:
+    frame = market.frame
     if QUALITY not in frame:
         return np.zeros(len(frame), dtype=np.bool_)
     return np.asarray(frame[QUALITY] == Quality.VALIDATED.value)

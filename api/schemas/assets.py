@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from api.schemas.batteries import BatteryIn, Positive, StateIn
+from api.schemas.examples import ASSET, OVERRIDE
 from api.schemas.wire import Name, WholeMinute, Wire
 
 OverrideWord = Literal["setpoint", "watch_only", "automatic"]
@@ -25,6 +26,8 @@ class AssetSpec(Wire):
 
 class AssetIn(AssetSpec):
     """An asset as the client describes it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ASSET]})
 
     policy_id: Annotated[Name | None, Field(description="Default: the service's.")] = None
     state: StateIn
@@ -46,6 +49,8 @@ class AssetStateOut(Wire):
 
 class OverrideIn(Wire):
     """A person's order: a power, or to decide without acting, until a time; or that the policy decides again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [OVERRIDE]})
 
     kind: OverrideWord
     power_mw: Annotated[float | None, Field(description="Of a setpoint, discharge positive.")] = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from api.schemas.batteries import BatteryIn
 from api.schemas.decisions import RiskIn
+from api.schemas.examples import BACKTEST
 from api.schemas.wire import Name, QuarterHour, Wire
 
 SAMPLE = "sample"
@@ -17,6 +18,8 @@ SAMPLE = "sample"
 
 class BacktestIn(Wire):
     """A strategy over past prices."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [BACKTEST]})
 
     strategy: Annotated[Name, Field(description="Id of a policy, name of a rule, or perfect-foresight.")]
     data: Annotated[Name, Field(description="Name of a market of the service; `sample` is simulated.")] = SAMPLE

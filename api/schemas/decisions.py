@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from api.schemas.batteries import BatteryIn, StateIn
+from api.schemas.examples import ASSET_REQUEST, DECISION, DECISION_REQUEST
 from api.schemas.market import MarketIn
 from api.schemas.wire import Name, WholeMinute, Wire
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
@@ -41,6 +42,8 @@ class RiskIn(Wire):
 
 class DecisionRequest(Wire):
     """Market, battery and state in the request; or an asset whose feed and state the service keeps."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DECISION_REQUEST, ASSET_REQUEST]})
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     asset_id: Name | None = None
@@ -153,6 +156,8 @@ class PolicyRef(Wire):
 
 class DecisionOut(Wire):
     """A decision. After `valid_until` the client must hold at 0 MW."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DECISION]})
 
     schema_version: Literal["1.0"]
     decision_id: str

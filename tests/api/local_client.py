@@ -71,6 +71,11 @@ class LocalClient:
 
 def open_settings(folder: Path, **given: Any) -> Settings:
     """Settings for loopback without keys, with a database of their own."""
-    return Settings.read(
-        **{"authentication": "off", "database_url": f"sqlite:///{folder / 'service.db'}", "requests_per_s": 1e6} | given
-    )
+    own: dict[str, Any] = {
+        "authentication": "off",
+        "database_url": f"sqlite:///{folder / 'service.db'}",
+        "requests_per_s": 1e6,
+        "request_timeout_s": 300.0,
+        "reports": folder,
+    }
+    return Settings.read(**own | given)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from arbitrage.live.feed import Snapshot
 from arbitrage.live.quality import Finding, Quality
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.tapes import (
@@ -22,6 +23,7 @@ from arbitrage.market.tapes import (
     Tape,
 )
 from arbitrage.quarter_hour import utc_timestamps
+from tests.api.local_client import StandingClock
 
 _BY_MINUTE = (INDICATIVE, CUMULATIVE_IMBALANCE, INCREMENTAL, DECREMENTAL, ALPHA_COMPONENT)
 
@@ -66,8 +68,9 @@ class PlayedFeed:
     """Hands a market out as it is set; nothing of it is known before its time in any case."""
 
     market: MarketSeries
+    clock: StandingClock
     version: int = 1
     reported: tuple[tuple[Quality, Finding], ...] = ()
 
-    def poll(self) -> PlayedFeed:
-        return self
+    def poll(self) -> Snapshot:
+        return Snapshot(self.version, self.market, self.clock().timestamp(), self.reported)

@@ -29,7 +29,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
 from arbitrage.market.tapes import PRICE
 from arbitrage.quarter_hour import brussels_day_numbers, energy_mwh, epoch_minute
-from tests.api.local_client import LocalClient, open_settings
+from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed, market_in
 from tests.worlds import MIDNIGHTS, batteries, market_of
 
@@ -136,7 +136,8 @@ def small_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory, small_policy: Path) -> Iterator[LocalClient]:
     settings = open_settings(tmp_path_factory.mktemp("service"), policies={"small": small_policy})
-    with LocalClient(settings, feed=PlayedFeed(sample_market())) as client:
+    clock = StandingClock()
+    with LocalClient(settings, clock, PlayedFeed(sample_market(), clock)) as client:
         yield client
 
 
