@@ -58,8 +58,8 @@ class Moment:
 
     time: int
     snapshot: Snapshot
-    told: Told | None
-    """What the acting contender was told, if anything was decided."""
+    told: tuple[Told | None, ...]
+    """What each contender was told; None where nothing was decided."""
 
 
 class Simulation:
@@ -115,9 +115,8 @@ class Simulation:
             each.settle(prices, now)
         self._polled(snapshot, self._now_s)
         if now >= self.scene.end:
-            return Moment(now, snapshot, None)
-        told = [each.live(snapshot, now, self._now_s) for each in self.contenders]
-        return Moment(now, snapshot, told[0])
+            return Moment(now, snapshot, (None,) * len(self.contenders))
+        return Moment(now, snapshot, tuple(each.live(snapshot, now, self._now_s) for each in self.contenders))
 
 
 def known_prices(snapshot: Snapshot, now: int) -> dict[int, float]:
