@@ -46,7 +46,12 @@ class LivedTraining:
     def __init__(
         self, env: VectorEnv[Any, Any, Any], make: Callable[[Problem], Learner], config: LivedConfig, seed: int
     ) -> None:
+        """Raises BadInput if the first update would come before anything is remembered."""
         self.config = config
+        rounds = config.collection.steps - 1
+        if config.warm_up < rounds * env.num_envs:
+            spanned = f"{config.collection.steps} steps in each of {env.num_envs} copies"
+            raise BadInput([Fault("warm_up", f"must be {rounds * env.num_envs} or more: a transition spans {spanned}")])
         self.collector = Collector(env, config.collection, seed)
         self.learner = make(self.collector.problem)
         self.replay = Replay(self.collector.problem, config.replay, str(self.learner.device))

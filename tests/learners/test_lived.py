@@ -95,6 +95,19 @@ def test_a_training_taken_up_again_is_the_undisturbed_one_to_the_last_bit(
     assert same(numbers_of(broken), numbers_of(undisturbed))
 
 
+@pytest.mark.parametrize(("spanned", "copies", "fewest"), [(1, 3, 0), (2, 1, 1), (5, 3, 12)])
+def test_a_warm_up_is_long_enough_for_something_to_be_remembered(spanned: int, copies: int, fewest: int) -> None:
+    def lived(warm_up: int) -> LivedTraining:
+        collection = CollectionConfig(steps=spanned)
+        config = LivedConfig(steps=30, warm_up=warm_up, replay=ReplayConfig(size=60, batch=4), collection=collection)
+        return LivedTraining(world(copies=copies), maker(Algorithm.DQN, 0, hidden=(4,)), config, 0)
+
+    lived(fewest).run()
+    if fewest:
+        with pytest.raises(BadInput, match=f"must be {fewest} or more"):
+            lived(fewest - 1)
+
+
 def test_a_world_that_cannot_be_pickled_is_not_kept(tmp_path: Path) -> None:
     env = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")])
     run = LivedTraining(env, maker(Algorithm.DQN, 0), LivedConfig(steps=1), 0)
