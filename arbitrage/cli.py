@@ -27,6 +27,7 @@ from arbitrage.cli_options import (
     Capacity,
     ChargeEfficiency,
     DayAhead,
+    DecisionLatency,
     DischargeEfficiency,
     FeatureSetOption,
     Forecasts,
@@ -62,7 +63,7 @@ from arbitrage.cli_trials import (
     provenance,
     report_context,
     run_trial,
-    trained_delay_min,
+    trained_timing,
     warn_of_minutes,
     warn_of_reset,
 )
@@ -144,6 +145,7 @@ def train_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    decision_latency_min: DecisionLatency = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
     charge_efficiency: ChargeEfficiency = None,
@@ -170,11 +172,10 @@ def train_command(
     )
     plan = TrainingPlan.of(
         features,
-        MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(),
+        MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min).market(),
         preset,
         battery=options.battery(None),
-        train_days=DaysOfMonth.parse(train_days),
-        validation_days=DaysOfMonth.parse(validation_days),
+        **_learning_days(train_days, validation_days),
         **time_range(start, end),
         soc_reset=soc_reset or SocReset.DAILY,
         seed=seed,
@@ -182,6 +183,11 @@ def train_command(
         **({} if risk_head is None else {"with_risk_head": risk_head}),
     )
     _train_and_tell(plan, seeds, workers, out, json_out)
+
+
+def _learning_days(train_days: str, validation_days: str) -> dict[str, DaysOfMonth]:
+    days = {"train_days": train_days, "validation_days": validation_days}
+    return {name: DaysOfMonth.parse(text) for name, text in days.items()}
 
 
 def _train_and_tell(
@@ -227,9 +233,10 @@ def decide_command(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     card = card_of(strategy)
-    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(trained_delay_min(card))
+    read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min)
+    market = read.market(*trained_timing([card] if card else []))
     battery = options.battery(card)
-    warn_of_reset(card, SocReset.NEVER)
+    warn_of_reset([card] if card else [], SocReset.NEVER)
     selection, risk = selection_of(market, None, None, None, None)[0], risk_choice(risk_aversion, risk_preference)
     trial = Trial(market, battery, selection, SocReset.NEVER, DaysOfMonth(1, 31), risk)
     policy = find_policy(strategy, trial, warn)

@@ -17,6 +17,7 @@ from arbitrage.cli_options import (
     Capacity,
     ChargeEfficiency,
     DayAhead,
+    DecisionLatency,
     DischargeEfficiency,
     Forecasts,
     JsonOut,
@@ -51,10 +52,10 @@ from arbitrage.cli_trials import (
     policy_provenance,
     provenance,
     run_trial,
-    trained_delay_min,
+    trained_timing,
     warn_of_reset,
 )
-from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.errors import Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth
 from arbitrage.market.tapes import DAY_AHEAD
@@ -85,6 +86,7 @@ def backtest_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    decision_latency_min: DecisionLatency = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
     charge_efficiency: ChargeEfficiency = None,
@@ -109,9 +111,10 @@ def backtest_command(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     card = card_of(strategy)
-    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(trained_delay_min(card))
+    read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min)
+    market = read.market(*trained_timing([card] if card else []))
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
-    warn_of_reset(card, reset)
+    warn_of_reset([card] if card else [], reset)
     risk = risk_choice(risk_aversion, risk_preference)
     trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days), risk)
     recording = prepare_recording(record, strategy, card, trial)
@@ -119,6 +122,11 @@ def backtest_command(
     _tell_figures({**summary(result), **facts, **policy_provenance(card)}, json_out)
     if recording is not None:
         recording.write(result, facts)
+    _keep(keeping, strategy, result, trial)
+
+
+def _keep(keeping: Keeping, strategy: str, result: Backtest, trial: Trial) -> None:
+    """Write report and run folder where they are asked for, and refuse books that break the rules."""
     if keeping.asked:
         keeping.write("backtest", f"Backtest: {result.strategy}", _beside_rivals(strategy, result, trial))
     _refuse_violations(result)
@@ -149,6 +157,7 @@ def compare_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    decision_latency_min: DecisionLatency = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
     charge_efficiency: ChargeEfficiency = None,
@@ -177,15 +186,14 @@ def compare_command(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
     cards = [card for name in strategy if (card := card_of(name))]
-    market = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(_common_delay(cards))
+    read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min)
+    market = read.market(*trained_timing(cards))
     selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
-    for card in cards:
-        warn_of_reset(card, reset)
+    warn_of_reset(cards, reset)
     trial = Trial(market, options.battery(cards[0] if cards else None), selection, reset, DaysOfMonth.parse(tune_days))
     tried = [Tried(*both, run_trial(*both)) for both in _trials(strategy, trial, risk_aversion, risk_preference)]
-    rows = compare_table([one.result for one in tried])
     keeping.write("compare", "Comparison", tried)
-    _tell_rows(rows, provenance(market, reset), json_out)
+    _tell_rows(compare_table([one.result for one in tried]), provenance(market, reset), json_out)
 
 
 def _needed(prices: list[Path] | None, strategies: list[str] | None) -> tuple[list[Path], list[str]]:
@@ -199,14 +207,6 @@ def _tell_rows(rows: list[dict[str, Any]], facts: dict[str, Any], json_out: str 
     write_json({"strategies": rows, **facts}, json_out)
     if json_out != "-":
         print_table(COMPARED, rows)
-
-
-def _common_delay(cards: list[dict[str, Any]]) -> int | None:
-    """The publication delay that all these policies were trained for; None if there are none. Raises BadInput."""
-    delays = sorted({int(card["publication_delay_min"]) for card in cards})
-    if len(delays) > 1:
-        raise BadInput([Fault("strategy", f"the policies were trained for different delays: {delays} min")])
-    return delays[0] if delays else None
 
 
 def _trials(

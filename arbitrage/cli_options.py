@@ -75,8 +75,12 @@ DischargeEfficiency = Annotated[float | None, typer.Option(help="One way, fracti
 MaxCycles = Annotated[float | None, typer.Option(help="Hard budget of equivalent full cycles a Brussels day.")]
 WearCost = Annotated[float | None, typer.Option(help="Per MWh drawn from the store. [default: 0]")]
 DecisionLatency = Annotated[
-    int,
-    typer.Option(min=0, help="Minutes that deciding takes: each interval is decided on what was known so long before."),
+    int | None,
+    typer.Option(
+        min=0,
+        help="Minutes that deciding takes: each interval is decided on what was known so long before. "
+        "[default: as the policy was trained, else 0]",
+    ),
 ]
 KnownAsOption = Annotated[
     KnownAs,
@@ -137,15 +141,16 @@ class MarketOptions:
     forecasts: Sequence[Path] | None
     minutes: Sequence[str] | None
     publication_delay_min: int | None
-    decision_latency_min: int = 0
+    decision_latency_min: int | None = None
     known_as: KnownAs = KnownAs.FINAL
 
-    def market(self, trained_delay_min: int | None = None) -> MarketSeries:
-        """Read it, known with the delay asked for, else with that a policy was trained for. Raises BadInput."""
+    def market(self, trained_delay_min: int | None = None, trained_latency_min: int = 0) -> MarketSeries:
+        """Read it, with the delay and latency asked for, else those a policy was trained for. Raises BadInput."""
         market = self._as_published(trained_delay_min)
         if self.known_as is KnownAs.FIRST_PUBLISHED:
             market = self._as_first_published(market)
-        return with_decision_latency(market, self.decision_latency_min)
+        given = self.decision_latency_min
+        return with_decision_latency(market, trained_latency_min if given is None else given)
 
     def _as_first_published(self, market: MarketSeries) -> MarketSeries:
         if not self._from_store:

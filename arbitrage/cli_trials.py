@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.report import PriceStage, ReportContext
 from arbitrage.cli_options import price_stage
 from arbitrage.cli_output import live_progress, warn
+from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import SocReset
 from arbitrage.market.tapes import DAY_AHEAD
@@ -22,15 +24,21 @@ def card_of(strategy: str) -> dict[str, Any] | None:
     return read_card(Path(strategy)) if (Path(strategy) / CARD_FILE).is_file() else None
 
 
-def trained_delay_min(card: dict[str, Any] | None) -> int | None:
-    """The publication delay that a policy was trained for; None for a rule."""
-    return None if card is None else int(card["publication_delay_min"])
+def trained_timing(cards: Sequence[dict[str, Any]]) -> tuple[int | None, int]:
+    """The publication delay, None for rules alone, and the decision latency that policies were trained for, in minutes.
+
+    Raises BadInput where they were trained for different ones.
+    """
+    timings = sorted({(int(card["publication_delay_min"]), int(card.get("decision_latency_min", 0))) for card in cards})
+    if len(timings) > 1:
+        told = "; ".join(f"{delay} and {latency} min" for delay, latency in timings)
+        raise BadInput([Fault("strategy", f"the policies were trained for different delays and latencies: {told}")])
+    return timings[0] if timings else (None, 0)
 
 
-def warn_of_reset(card: dict[str, Any] | None, reset: SocReset) -> None:
+def warn_of_reset(cards: Sequence[dict[str, Any]], reset: SocReset) -> None:
     """Say so if a policy learned with energy carried over midnight is used without, or the other way round."""
-    trained = reset.value if card is None else card["split"]["soc_reset"]
-    if trained != reset.value:
+    for trained in {card["split"]["soc_reset"] for card in cards} - {reset.value}:
         warn(f"the policy learned with soc-reset {trained} and is used with {reset.value}: it misjudges midnight")
 
 
@@ -54,6 +62,7 @@ def provenance(market: MarketSeries, reset: SocReset) -> dict[str, Any]:
         "data_sha256": market.data_hash,
         "soc_reset": reset.value,
         "publication_delay_min": market.publication_delay_min,
+        "decision_latency_min": market.decision_latency_min,
         "minute_source": market.minute_source,
         "minute_seed": market.minute_seed,
         "code_revision": code_revision(),

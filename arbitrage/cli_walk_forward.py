@@ -37,7 +37,7 @@ from arbitrage.cli_options import (
 )
 from arbitrage.cli_output import live_progress, print_table, say
 from arbitrage.cli_trials import provenance, report_context
-from arbitrage.errors import BadInput, Fault
+from arbitrage.errors import Fault, refuse
 from arbitrage.market.splits import SocReset
 from arbitrage.market.timing import KnownAs
 from arbitrage.market.windows import Window, WindowPlan
@@ -83,7 +83,7 @@ def walk_forward_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
-    decision_latency_min: DecisionLatency = 0,
+    decision_latency_min: DecisionLatency = None,
     known_as: KnownAsOption = KnownAs.FINAL,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
@@ -119,7 +119,7 @@ def _windows(
     days = {"train_from": train_from, "test_from": test_from, "test_until": test_until}
     months, rolling, embargo = rhythm
     plan = WindowPlan(
-        **{name: _day(name, text) for name, text in days.items()},
+        **_days(days),
         retrain_months=months,
         rolling_days=rolling,
         embargo_days=embargo,
@@ -161,8 +161,13 @@ def _tell(walk: Walk, results: list[Backtest], json_out: str | None, report: Pat
         print_table(COMPARED, rows)
 
 
-def _day(name: str, text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput([Fault(name, f"{text!r} is not a day such as 2022-01-01")]) from error
+def _days(texts: dict[str, str]) -> dict[str, dt.date]:
+    """Days by name. Raises BadInput, naming all that are none."""
+    found, faults = {}, []
+    for name, text in texts.items():
+        try:
+            found[name] = dt.date.fromisoformat(text)
+        except ValueError:
+            faults.append(Fault(name, f"{text!r} is not a day such as 2022-01-01"))
+    refuse(faults)
+    return found
