@@ -9,17 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 
 from arbitrage.agents.closed_form_config import Preset
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
 from arbitrage.agents.risk_setting import RiskChoice
-from arbitrage.backtest.report import PriceStage
 from arbitrage.battery import Battery
 from arbitrage.cli_output import warn
 from arbitrage.errors import BadInput, Fault, refuse
-from arbitrage.market.dialects import Quality
 from arbitrage.market.elia import read_market
 from arbitrage.market.reconstructed_market import with_reconstructed_minutes
 from arbitrage.market.series import MINUTE_PUBLICATION_DELAY_MIN, MarketSeries
@@ -243,16 +240,6 @@ def time_to_decide(market: MarketSeries, at: str | None, step_min: int) -> int:
         span = " to ".join(stamp.isoformat() for stamp in utc_timestamps([first, after]))
         raise BadInput([Fault("at", f"{at} lies outside the prices given, {span}")])
     return time
-
-
-def price_stage(frame: pd.DataFrame) -> PriceStage:
-    """How final the prices of a market are, by the statuses its files give."""
-    stages = set(frame["quality"].dropna())
-    if stages == {Quality.VALIDATED}:
-        return PriceStage.VALIDATED
-    if not stages or Quality.UNKNOWN in stages:
-        return PriceStage.UNKNOWN
-    return PriceStage.MIXED if Quality.VALIDATED in stages else PriceStage.NOT_VALIDATED
 
 
 def write_json(value: Any, out: str | None) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from arbitrage.agents.checkpoint import CARD_FILE, read_card
 from arbitrage.backtest.engine import Backtest
-from arbitrage.backtest.report import PriceStage, ReportContext
-from arbitrage.cli_options import price_stage
+from arbitrage.backtest.report import PriceStage, ReportContext, price_stage
 from arbitrage.cli_output import live_progress, warn
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import RECONSTRUCTED, MarketSeries

@@ -26,6 +26,7 @@ from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.panels import draw_panels
 from arbitrage.backtest.rounding import number, percent
 from arbitrage.backtest.statistics import TAIL_LEVEL
+from arbitrage.market.dialects import Quality
 from arbitrage.market.series import RECONSTRUCTED, MinuteSource
 from arbitrage.market.splits import SocReset
 
@@ -77,6 +78,16 @@ class ReportContext:
     """Sentences for the section on limits: sources, tuning, remarks of the reader of the data."""
     day_ahead_eur_mwh: pd.Series[float] | None = None
     """Indexed by UTC start, hourly or quarter-hourly; drawn in the example day."""
+
+
+def price_stage(frame: pd.DataFrame) -> PriceStage:
+    """How final the prices of a market are, by the statuses its files give."""
+    stages = set(frame["quality"].dropna())
+    if stages == {Quality.VALIDATED}:
+        return PriceStage.VALIDATED
+    if not stages or Quality.UNKNOWN in stages:
+        return PriceStage.UNKNOWN
+    return PriceStage.MIXED if Quality.VALIDATED in stages else PriceStage.NOT_VALIDATED
 
 
 def write_report(path: Path | str, backtest: Backtest, *, rivals: Sequence[Backtest], context: ReportContext) -> None:

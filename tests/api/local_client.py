@@ -56,6 +56,14 @@ class LocalClient:
         """One request and its answer."""
         return self._runner.run(self._client.request(method, path, **options))
 
+    def poll(self) -> None:
+        """Let the service ask its feed once."""
+        self._runner.run(self.app.state.service.keeper.turn())
+
+    async def sleep(self, seconds: float) -> None:
+        """Let a handler wait."""
+        await asyncio.sleep(seconds)
+
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.ask("GET", path, **options)
 
