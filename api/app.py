@@ -12,7 +12,6 @@ from functools import partial
 
 import structlog
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 
 from api.clock import Clock, machine_clock
 from api.deciding import read_ahead
@@ -24,7 +23,7 @@ from api.metrics import Metrics
 from api.openapi import describe
 from api.policies import Policies
 from api.refusing import add_refusals
-from api.routes import assets, backtests, decisions, operation, page, policies, reconciliation
+from api.routes import assets, backtests, decisions, operation, page, policies, reconciliation, watching
 from api.schemas.decisions import SCHEMA_VERSION
 from api.service import Service
 from api.settings import Authentication, Settings
@@ -70,10 +69,8 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
     app.add_middleware(Gate, settings=settings, metrics=metrics)
     add_refusals(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
-    for module in (operation, decisions, assets, policies, backtests, reconciliation, page):
+    for module in (operation, decisions, assets, policies, backtests, reconciliation, watching, page):
         app.include_router(module.router)
-    if page.FOLDER.is_dir():
-        app.mount("/page", StaticFiles(directory=page.FOLDER))
     return app
 
 

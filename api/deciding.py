@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ import structlog
 from api.carrying import is_before, state_to_keep
 from api.clock import next_step, utc_text
 from api.kept_assets import KeptAsset, look_up_all
+from api.last_seen import Seen, Source
 from api.market_records import market_digest, market_of
 from api.problems import FaultItem, Problem, domain_faults, fault, from_bad_input, unusable
 from api.schemas.decisions import DecisionRequest, RiskIn
@@ -47,22 +47,14 @@ class Answered:
     """What the decision makes of the state that is kept of its asset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The market to decide on: the request's, or what the feed knows."""
-
-    known: MarketSeries | Snapshot
-    version: Hashable
-    """Another one for other records."""
-
-
 async def decide(service: Service, request: DecisionRequest) -> Answered:
     """Decide what a request asks. Raises Problem."""
     kept = None if request.asset_id is None else await service.asset_desk.find(request.asset_id)
     subject = subject_of(service.policies, request, kept, next_step(service.clock(), 1))
-    source = await _given(service, request.market, subject) if request.market is not None else _kept(service)
+    source = await _given(service, request.market, subject) if request.market is not None else kept_source(service)
     prepared = await prepare(service, subject, source, request.risk)
-    return _answer(service, subject, prepared, kept)
+    service.last_seen.note(Seen(subject, source))
+    return answer(service, subject, prepared, kept)
 
 
 async def prepare(service: Service, subject: Subject, source: Source, risk: RiskIn | None) -> Prepared:
@@ -76,7 +68,7 @@ async def prepare(service: Service, subject: Subject, source: Source, risk: Risk
 
 async def read_ahead(service: Service) -> None:
     """Make the readings of the coming minute for every asset in the service's care."""
-    time, source = next_step(service.clock(), 1), _kept(service)
+    time, source = next_step(service.clock(), 1), kept_source(service)
     for kept in await service.beside(look_up_all, service.assets, service.clock()):
         request = DecisionRequest(asset_id=kept.asset.asset_id)
         try:
@@ -99,14 +91,14 @@ async def _given(service: Service, records: MarketIn, subject: Subject) -> Sourc
     return Source(await service.markets.get(version, partial(_given_market, records, delay_min)), version)
 
 
-def _kept(service: Service) -> Source:
+def kept_source(service: Service) -> Source:
     """The market that is kept. Raises Problem where none is."""
     if service.keeper is None:
         raise unusable([fault("market", "missing", "the service keeps no market: send one, with state")])
     return Source(service.keeper.snapshot, service.keeper.snapshot.version)
 
 
-def _answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAsset | None) -> Answered:
+def answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAsset | None = None) -> Answered:
     """Add the battery's state to a reading, and say it as the contract does."""
     now = service.clock()
     decision = prepared.decide(subject.state, subject.orders)

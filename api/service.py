@@ -13,6 +13,7 @@ from api.asset_desk import AssetDesk
 from api.backtest_runner import BacktestRunner
 from api.clock import Clock
 from api.feed import MarketKeeper
+from api.last_seen import LastSeen
 from api.metrics import Metrics
 from api.policies import Policies
 from api.preparing import Kept
@@ -54,6 +55,7 @@ class Service:
     prices: PriceLedger = field(init=False)
     keeper: MarketKeeper | None = None
     """None where the service keeps no market."""
+    last_seen: LastSeen = field(default_factory=LastSeen)
     unready: dict[str, str] = field(default_factory=dict)
     """Reasons for not being ready, by what they are about."""
 

@@ -154,13 +154,12 @@ class PolicyRef(Wire):
     sha256: str | None
 
 
-class DecisionOut(Wire):
-    """A decision. After `valid_until` the client must hold at 0 MW."""
+class _Decided(Wire):
+    """What a decision and a preview of one say alike."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [DECISION]})
 
     schema_version: Literal["1.0"]
-    decision_id: str
     asset_id: str | None
     generated_at: dt.datetime
     data_as_of: dt.datetime | None
@@ -179,3 +178,15 @@ class DecisionOut(Wire):
     data_quality: DataQuality
     policy: PolicyRef
     warnings: list[Finding]
+
+
+class DecisionOut(_Decided):
+    """A decision. After `valid_until` the client must hold at 0 MW."""
+
+    decision_id: str
+
+
+class PreviewOut(_Decided):
+    """What would be decided. It has no `decision_id`, stands in no log, and is not to be acted on."""
+
+    preview: Literal[True]

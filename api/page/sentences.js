@@ -1,0 +1,122 @@
+/* The codes of a decision in words. Law: a code without a sentence is shown as it is, never left out. */
+
+import { known, mw, number, price, signed, span } from "./format.js";
+
+const ACTIONS = { charge: "Charge", idle: "Idle", discharge: "Discharge" };
+const amount = (value) => (known(value) ? `${signed(value)} EUR` : "an unknown amount");
+const seen = (params) => {
+  if (known(params.indicative_price_eur_mwh)) return `the indicative price is ${price(params.indicative_price_eur_mwh)}`;
+  if (known(params.last_price_eur_mwh)) return `the last final price is ${price(params.last_price_eur_mwh)}`;
+  return "no price is known";
+};
+const versus = (params) => {
+  const side = (name, value) => (known(value) ? `${name} ${amount(value)}` : `${name} is not possible`);
+  return `${side("charging", params.charge_advantage_eur)}, ${side("discharging", params.discharge_advantage_eur)}, against idling`;
+};
+
+const REASONS = {
+  charging_beats_idling: (p) => `Charging is worth ${amount(p.charge_advantage_eur)} against idling; ${seen(p)}.`,
+  discharging_beats_idling: (p) => `Discharging is worth ${amount(p.discharge_advantage_eur)} against idling; ${seen(p)}.`,
+  idling_is_best: (p) => `Nothing beats idling (${versus(p)}); ${seen(p)}.`,
+  risk_aversion_charges: (p) => `The risk dial charges; the mean alone would not (${versus(p)}); ${seen(p)}.`,
+  risk_aversion_discharges: (p) => `The risk dial discharges; the mean alone would not (${versus(p)}); ${seen(p)}.`,
+  risk_aversion_idles: (p) => `The risk dial idles; the mean alone would not (${versus(p)}); ${seen(p)}.`,
+  signal_below_bound: (p) => `The rule’s signal is below its lower bound: charge; ${seen(p)}.`,
+  signal_above_bound: (p) => `The rule’s signal is above its upper bound: discharge; ${seen(p)}.`,
+  signal_between_bounds: (p) => `The rule’s signal lies between its bounds: idle; ${seen(p)}.`,
+  indicative_price_below_bound: (p) => `The indicative price is below the rule’s lower bound; ${seen(p)}.`,
+  indicative_price_above_bound: (p) => `The indicative price is above the rule’s upper bound; ${seen(p)}.`,
+  indicative_price_between_bounds: (p) => `The indicative price lies between the rule’s bounds; ${seen(p)}.`,
+  day_ahead_price_among_lowest: (p) => `The day-ahead price (${price(p.day_ahead_price_eur_mwh)}) is among the day’s lowest.`,
+  day_ahead_price_among_highest: (p) => `The day-ahead price (${price(p.day_ahead_price_eur_mwh)}) is among the day’s highest.`,
+  day_ahead_price_between: (p) => `The day-ahead price (${price(p.day_ahead_price_eur_mwh)}) is neither among the day’s lowest nor highest.`,
+  actor_chooses: (p) => `The neural policy chooses so; ${seen(p)}.`,
+  best_outcomes: (p) => `Its outcomes are the best (${versus(p)}); ${seen(p)}.`,
+};
+
+const SHIELD = {
+  rated_power: "rated power or grid connection",
+  state_of_charge: "limits of the state of charge",
+  cycle_budget: "cycle budget of the day",
+  ramp: "ramp limit",
+  unfamiliar: "market unlike training, and the cautious reading does not agree",
+  watch_only: "watch only: the battery is told to hold",
+  expired: "the interval was over",
+};
+
+const LEVELS = {
+  policy: "the policy",
+  policy_on_last_good_data: "the policy, on the last good data",
+  rule: "the day-ahead rule",
+  hold: "nobody: hold at 0 MW",
+};
+
+const QUALITIES = {
+  ok: "Good", gap: "Gaps", jump: "A record was left out", contradiction: "Records contradict each other", late: "Late",
+  disagreement: "Minutes and quarter-hours disagree", stale: "Stale", absent: "No data", clock: "The clock cannot be trusted",
+};
+
+const FINDINGS = {
+  late: (p) => `the newest record is ${p.records_behind} behind`,
+  stale: (p) => `the newest record is ${p.records_behind} behind`,
+  gap: (p) => `${p.missing} of the last ${p.of} records are missing`,
+  frozen: (p) => `the system imbalance has stood still for ${p.minutes} min`,
+  jump: (p) => `${p.records} records left out: ${price(p.price_eur_mwh)} where the price rule says ${price(p.by_rule)}`,
+  disagreement: (p) => `they differ by ${price(p.median_eur_mwh)} in the median of ${p.quarter_hours} quarter-hours`,
+  absent: () => "nothing is known",
+  unlike_training: (p) => `The market is unlike anything in training (${percentOf(p.far_fraction)} of its features are far out${farthest(p)}).`,
+};
+
+const MODES = {
+  policy: "Automatic",
+  override: "By hand: a person has set the power",
+  watch_only: "Watch only: decided and logged, the battery holds",
+};
+
+const percentOf = (fraction) => `${number(100 * fraction, 0)} %`;
+const farthest = (params) => (params.farthest ? `: ${[params.farthest].flat().join(", ")}` : "");
+
+export const actionWord = (action) => ACTIONS[action] ?? action;
+export const modeWords = (mode) => MODES[mode] ?? plain(mode);
+export const qualityWord = (quality) => QUALITIES[quality] ?? plain(quality);
+export const shieldRule = (rule) => SHIELD[rule] ?? plain(rule);
+
+export function reasonSentence({ code, params }) {
+  return REASONS[code]?.(params) ?? unnamed(code, params);
+}
+
+export function findingSentence({ code, params }) {
+  return FINDINGS[code]?.(params) ?? unnamed(code, params);
+}
+
+export function shieldSentence(shield, powerMw) {
+  if (!shield.applied) return "Not needed";
+  const kept = shield.rule === "watch_only" ? "" : ` ${mw(powerMw)} is left.`;
+  return `${mw(shield.requested_mw)} was asked for. Cut by: ${shieldRule(shield.rule)}.${kept}`;
+}
+
+export function fallbackSentence({ level, name, reason }) {
+  const who = LEVELS[name] ?? plain(name);
+  if (level === 0) return `0: ${who}`;
+  const why = String(reason ?? "").split("_and_no_day_ahead_price");
+  const rest = why.length > 1 ? ", and no day-ahead price is known" : "";
+  return `${level}: ${who}, because of the data: ${qualityWord(why[0]).toLowerCase()}${rest}`;
+}
+
+export function riskWords(risk) {
+  const parts = [];
+  if (risk.aversion) parts.push(`aversion ${number(risk.aversion)}`);
+  if (risk.weight) parts.push(`${risk.measure} at ${number(risk.level)} with weight ${number(risk.weight)}`);
+  return parts.join(", ") || "neutral";
+}
+
+export const ageWords = (seconds) => (known(seconds) ? `newest record ${span(seconds)} old` : "age unknown");
+
+function plain(code) {
+  return String(code).replaceAll("_", " ");
+}
+
+function unnamed(code, params) {
+  const told = Object.entries(params ?? {}).map(([name, value]) => `${name} ${typeof value === "number" ? number(value) : value}`);
+  return told.length ? `${plain(code)} (${told.join(", ")})` : plain(code);
+}
