@@ -3,8 +3,8 @@
 Law
 - Cash is energy at published prices. Open is energy at the newest price seen in its quarter-hour. What has neither is
   counted in MWh and valued at nothing.
-- The change of the store since the day began, or its first decision, is marked at the day-ahead price of now, else at the newest
-  price seen, less the losses of discharging it.
+- The change of the store since the day began, or its first decision, is marked at the day-ahead price of now, else at
+  the newest price seen, less the losses of discharging it.
 - Wear is a cost and no cash: it stands beside.
 """
 

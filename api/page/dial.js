@@ -3,7 +3,7 @@
 
 import { byId, say } from "./dom.js";
 import { axis, colour, draw } from "./figures.js";
-import { mw, number } from "./format.js";
+import { brussels, mw, number } from "./format.js";
 import { ask, Refused } from "./service.js";
 import { reasonSentence } from "./sentences.js";
 
@@ -134,16 +134,16 @@ export class Dial {
   }
 
   async _ask() {
-    const number_ = (this._asked += 1);
+    const asked = (this._asked += 1);
     const risk = this.risk(Number(byId("turn").value));
     try {
       const preview = await this._previewAt(risk);
-      if (number_ !== this._asked) return;
+      if (asked !== this._asked) return;
       this.preview = preview;
       this._show(preview, risk);
-      await this._sweep(number_);
+      await this._sweep(asked);
     } catch (error) {
-      if (number_ === this._asked) say("dial-answer", error instanceof Refused ? error.words : "The service does not answer.");
+      if (asked === this._asked) say("dial-answer", error instanceof Refused ? error.words : "The service does not answer.");
     }
   }
 
@@ -154,20 +154,21 @@ export class Dial {
   _show(preview, risk) {
     const { action, power_mw: powerMw } = preview.setpoint;
     const why = preview.reasons.map(reasonSentence).join(" ");
-    say("dial-answer", `With this dial: ${action} ${mw(powerMw)}. ${why} A preview: nothing is changed or logged.`);
+    const from = new Date(preview.valid_from);
+    say("dial-answer", `With this dial, from ${brussels(from)}: ${action} ${mw(powerMw)}. ${why} A preview: nothing is changed or logged.`);
     say("dial-request", `"risk": ${JSON.stringify(risk)}`);
     for (const id of ["dial-request", "dial-copy", "dial-reset"]) byId(id).hidden = false;
     this._onPreview(preview);
   }
 
   /** The power along the whole dial, asked one after the other so that deciding is not crowded out. */
-  async _sweep(number_) {
+  async _sweep(asked) {
     const most = Number(byId("turn").max);
     const [x, y, actions] = [[], [], []];
     for (let step = 0; step <= SWEEP; step += 1) {
       const position = (most * step) / SWEEP;
       const { setpoint } = await this._previewAt(this.risk(position));
-      if (number_ !== this._asked) return;
+      if (asked !== this._asked) return;
       x.push(position);
       y.push(setpoint.power_mw);
       actions.push(setpoint.action);

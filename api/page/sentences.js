@@ -1,6 +1,6 @@
 /* The codes of a decision in words. Law: a code without a sentence is shown as it is, never left out. */
 
-import { known, mw, number, price, signed, span } from "./format.js";
+import { brusselsExact, known, mw, number, price, signed, span } from "./format.js";
 
 const ACTIONS = { charge: "Charge", idle: "Idle", discharge: "Discharge" };
 const amount = (value) => (known(value) ? `${signed(value)} EUR` : "an unknown amount");
@@ -64,6 +64,15 @@ const FINDINGS = {
   jump: (p) => `${p.records} records left out: ${price(p.price_eur_mwh)} where the price rule says ${price(p.by_rule)}`,
   disagreement: (p) => `they differ by ${price(p.median_eur_mwh)} in the median of ${p.quarter_hours} quarter-hours`,
   absent: () => "nothing is known",
+  missing_source: (p) => `the market lacks what the policy was trained on: ${p.sources}`,
+  silence: (p) => `the source does not answer since ${moment(p.since_s)} (${p.reason})`,
+  not_polled: (p) => `the source was last asked at ${moment(p.since_s)}`,
+  not_taken: (p) => `records could not be used: ${p.faults}`,
+  off_grid: (p) => `${p.records} records of ${p.table} stand off the grid and were left out`,
+  from_the_future: (p) => `${p.records} records of ${p.table} come from the future, by up to ${span(p.ahead_s)}`,
+  duplicate: (p) => `${p.records} records of ${p.table} came twice, alike`,
+  contradiction: (p) => `${p.intervals} intervals of ${p.table} came with different values at once`,
+  clock_jumped: (p) => `the clock jumped by ${number(p.seconds, 1)} s`,
   unlike_training: (p) => `The market is unlike anything in training (${percentOf(p.far_fraction)} of its features are far out${farthest(p)}).`,
 };
 
@@ -74,6 +83,7 @@ const MODES = {
 };
 
 const percentOf = (fraction) => `${number(100 * fraction, 0)} %`;
+const moment = (seconds) => (known(seconds) ? brusselsExact(new Date(1000 * seconds)) : "a time unknown");
 const farthest = (params) => (params.farthest ? `: ${[params.farthest].flat().join(", ")}` : "");
 
 export const actionWord = (action) => ACTIONS[action] ?? action;

@@ -13,6 +13,8 @@ from api.policies import ServedPolicy
 from api.responses import json_response
 from api.schemas.policies import PolicyList
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.network_policy import Head, NetworkPolicy
+from arbitrage.agents.policy import Policy
 from arbitrage.live.decider import step_min_of
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
@@ -38,6 +40,13 @@ def _document(served: ServedPolicy, is_default: bool) -> dict[str, Any]:
         "battery": None if served.battery is None else asdict(served.battery),
         "publication_delay_min": served.publication_delay_min,
         "has_risk_head": closed_form is not None and closed_form.head is not None,
-        "has_quantile_critic": closed_form is not None and closed_form.critic is not None,
+        "has_quantile_critic": _tells_outcomes(policy),
         "card": dict(served.card),
     }
+
+
+def _tells_outcomes(policy: Policy) -> bool:
+    """Whether it knows distributions, which a risk preference can weigh."""
+    if isinstance(policy, NetworkPolicy):
+        return bool(policy.critics) and policy.head is not Head.EXPECTED
+    return isinstance(policy, ArbitragePolicy) and policy.critic is not None
