@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from arbitrage.errors import BadInput, Fault
+
 INTERRUPTED = 130
 
 Strategy = Annotated[str, typer.Option(help="A policy directory, or minute-spread, spread, threshold or idle.")]
@@ -32,6 +34,11 @@ FaultText = Annotated[
 PowerMw = Annotated[float, typer.Option("--power-mw", help="Rated power, where a rule decides.")]
 CapacityMwh = Annotated[float, typer.Option("--capacity-mwh", help="Nominal capacity, where a rule decides.")]
 MaxCycles = Annotated[float | None, typer.Option(help="Cycle budget of a Brussels day, where a rule decides.")]
+Direct = Annotated[bool, typer.Option("--direct", help="Decide in the command itself, not through the service.")]
+ServePort = Annotated[
+    int | None,
+    typer.Option("--serve", metavar="PORT", min=1, max=65535, help="Let the service listen on loopback, page and all."),
+]
 JsonOut = Annotated[str | None, typer.Option("--json", help="File for the figures, or - for standard output.")]
 
 
@@ -53,10 +60,15 @@ def simulate_live_command(
     power_mw: PowerMw = 1.0,
     capacity_mwh: CapacityMwh = 2.0,
     max_cycles_per_day: MaxCycles = None,
+    direct: Direct = False,
+    serve: ServePort = None,
     json_out: JsonOut = None,
 ) -> None:
     """Play a simulated market as if it were live: feed, decisions, battery, settlement, profit."""
-    from api.simulating import Wanted, show, simulate_live
+    try:
+        from api.simulating import Wanted, show, simulate_live
+    except ModuleNotFoundError as error:
+        raise BadInput([Fault("simulate-live", f"needs {error.name}: pip install 'arbitrage[api]'")]) from error
 
     wanted = Wanted(
         strategies=(strategy,) if challenger is None else (strategy, challenger),
@@ -68,6 +80,8 @@ def simulate_live_command(
         risk_aversion=risk_aversion,
         faults=tuple(fault or ()),
         rated=(power_mw, capacity_mwh, max_cycles_per_day),
+        direct=direct,
+        port=serve,
     )
     figures = simulate_live(wanted)
     show(figures, json_out)

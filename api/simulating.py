@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import typer
 from rich.live import Live
 
+from api.in_process import InProcessService
 from arbitrage.agents.checkpoint import CARD_FILE, LearnedPolicy, load_policy, read_card
 from arbitrage.agents.minute_rule import MinuteSpreadRule
 from arbitrage.agents.policy import Policy
@@ -30,6 +31,7 @@ from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.live.asset import LiveBattery
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import PolicyIdentity, iso
+from arbitrage.live.feed import Snapshot
 from arbitrage.live.figures import live_table, outcome, seen_prices
 from arbitrage.live.shadow import Contender, Told, deciding
 from arbitrage.live.simulated_source import FaultKind, FeedFault
@@ -67,18 +69,31 @@ class Wanted:
     faults: tuple[str, ...]
     rated: tuple[float, float, float | None]
     """Power in MW, capacity in MWh and cycle budget of a battery that a rule decides for."""
+    direct: bool = False
+    """Whether to decide without the service between."""
+    port: int | None = None
+    """Where the service listens besides."""
 
 
 def simulate_live(wanted: Wanted) -> dict[str, Any]:
     """Live through what is wanted, and return its figures. Raises BadInput."""
     deciders = _deciders(wanted)
     scene = _scene(wanted, deciders)
-    contenders = [Contender(each.identity.policy_id, deciding(each), LiveBattery(each.battery)) for each in deciders]
-    simulation = Simulation(scene, contenders, min(each.step_min for each in deciders), speed=wanted.speed)
-    lived = _live(simulation)
+    with ExitStack() as stack:
+        service = None if wanted.direct else stack.enter_context(_service(wanted, deciders[0]))
+        contenders = _contenders(deciders, service, scene.start)
+        simulation = Simulation(
+            scene,
+            contenders,
+            min(each.step_min for each in deciders),
+            polled=_unheard if service is None else service.told,
+            speed=wanted.speed,
+        )
+        lived = _live(simulation)
     results = [_outcome(scene, decider, lived, number) for number, decider in enumerate(deciders)]
     return {
         "simulated": True,
+        "decided_by": "this process" if wanted.direct else "the service, over its interface",
         "preset": wanted.preset,
         "seed": wanted.seed,
         "start": iso(scene.start),
@@ -104,6 +119,26 @@ def show(figures: dict[str, Any], json_out: str | None) -> None:
         say("challenger:", f"{each['name']} would have made {each['profit_eur']:,.2f} EUR")
     if figures["interrupted"]:
         say("[yellow]broken off:[/yellow]", "the figures are those of what was lived until then")
+
+
+def _service(wanted: Wanted, acting: LiveDecider) -> InProcessService:
+    """The service that decides for the one who acts."""
+    name, policy_id = wanted.strategies[0], acting.identity.policy_id
+    policies = {} if name in _RULES else {policy_id: Path(name)}
+    return InProcessService(policies, policy_id, acting.battery, risk_aversion=wanted.risk_aversion, port=wanted.port)
+
+
+def _contenders(deciders: list[LiveDecider], service: InProcessService | None, start: int) -> list[Contender]:
+    """The one who acts, asked over the service if there is one, and its shadows."""
+    contenders = [Contender(each.identity.policy_id, deciding(each), LiveBattery(each.battery)) for each in deciders]
+    if service is not None:
+        service.begin(contenders[0].asset, start * 60.0)
+        contenders[0].decide = service.decide
+    return contenders
+
+
+def _unheard(_snapshot: Snapshot, _now_s: float) -> None:
+    """Nobody has to be told what the feed has brought."""
 
 
 @dataclass(frozen=True, slots=True)
