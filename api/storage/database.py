@@ -91,13 +91,22 @@ def _named_outages() -> Iterator[None]:
         yield
     except DBAPIError as error:
         if is_outage(error):
-            raise StorageUnavailable(f"the database did not do its work: {reason(error)}") from error
+            raise StorageUnavailable(f"the database did not do its work: {reason(_first(error))}") from error
         raise
 
 
 def is_outage(error: Exception) -> bool:
     """Whether the database failed, rather than what it was asked to do."""
     return isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def _first(error: DBAPIError) -> DBAPIError:
+    """What went wrong first: a full disk ends the transaction, and then its savepoint cannot be undone either."""
+    first, before = error, error.__context__
+    while before is not None:
+        first = before if isinstance(before, DBAPIError) else first
+        before = before.__context__
+    return first
 
 
 def reason(error: Exception) -> str:

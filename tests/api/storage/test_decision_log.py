@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
+from api.storage.asset_store import AssetState, AssetStore, StateChange
 from api.storage.database import Database
 from api.storage.decision_log import Appended, DecisionFilter, DecisionLog
 from api.storage.decision_record import DecisionRecord, Role
 from api.storage.refusals import IdempotencyKeyReused, RecordRefused, StorageClosed, StorageUnavailable
 from arbitrage.errors import BadInput
 from tests.api.storage.decisions import MINUTE, NOON, decision
+
+STATE = AssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON)
 
 
 def append(database: Database, *records: DecisionRecord) -> Sequence[Appended | BaseException]:
@@ -193,24 +196,34 @@ def test_a_closed_log_takes_no_more(database: Database) -> None:
         asyncio.run(late())
 
 
-def test_a_full_disk_is_told_to_every_waiter_and_over_when_there_is_room(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [None, StateChange(asset_id="be-1", state=STATE, expected_version=1)])
+def test_a_full_disk_is_told_to_every_waiter_and_over_when_there_is_room(
+    tmp_path: Path, change: StateChange | None
+) -> None:
     database = Database(f"sqlite:///{tmp_path / 'log.db'}")
     database.migrate()
-    first = decision()
-    append(database, first)
+    AssetStore(database).put("be-1", {}, None, STATE)
 
-    def limit(pages: int) -> None:
-        with database.engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    async def append_three(answer: str) -> Sequence[Appended | BaseException]:
+        log = DecisionLog(database)
+        records = [decision(answer=answer) for _ in range(3)]
+        outcomes = await asyncio.gather(*(log.append(record, change) for record in records), return_exceptions=True)
+        await log.close()
+        return outcomes
 
-    limit(1)  # at least as many as there are
-    outcomes = append(database, *(decision(answer="x" * 100_000) for _ in range(3)))
+    limit_pages(database, 1)  # at least as many as there are
+    outcomes = asyncio.run(append_three("x" * 100_000))
     assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
     assert all("full" in str(outcome) for outcome in outcomes)
-    assert ids(database) == [first.decision_id]
-    limit(100_000)
-    assert append(database, later := decision(1)) == [Appended(later, is_new=True)]
+    assert ids(database) == []
+    limit_pages(database, 100_000)
+    assert isinstance(asyncio.run(append_three("{}"))[0], Appended)
     database.close()
+
+
+def limit_pages(database: Database, pages: int) -> None:
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
 
 def test_a_server_that_hangs_up_costs_nothing_but_a_new_connection(postgresql_url: str) -> None:
