@@ -51,6 +51,8 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
         app.state.service = service
         _say_start(settings)
         service.runner.start()
+        if service.retainer is not None:
+            service.retainer.start()
         warming = asyncio.create_task(_warm(service))
         kept = feed or await service.beside(feed_of, settings, served, clock)
         if kept is not None:

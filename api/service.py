@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from api.last_seen import LastSeen
 from api.metrics import Metrics
 from api.policies import Policies
 from api.preparing import Kept
+from api.retaining import Retainer
 from api.settings import Settings
 from api.storage.asset_store import AssetStore
 from api.storage.database import Database
@@ -56,6 +58,8 @@ class Service:
     keeper: MarketKeeper | None = None
     """None where the service keeps no market."""
     last_seen: LastSeen = field(default_factory=LastSeen)
+    retainer: Retainer | None = field(init=False, default=None)
+    """None where decisions are kept for ever."""
     unready: dict[str, str] = field(default_factory=dict)
     """Reasons for not being ready, by what they are about."""
 
@@ -67,6 +71,9 @@ class Service:
         self.prices = PriceLedger(self.database)
         self.jobs = JobStore(self.database)
         self.runner = BacktestRunner(self.settings, self.jobs, self.desk)
+        if self.settings.keep_decisions_days is not None:
+            kept = dt.timedelta(days=self.settings.keep_decisions_days)
+            self.retainer = Retainer(self.database, kept, self.clock, self.desk)
         self.asset_desk = AssetDesk(self.assets, self.clock, self.desk)
 
     async def beside(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
@@ -77,6 +84,8 @@ class Service:
         """Write what was begun, then let go of everything."""
         if self.keeper is not None:
             await self.keeper.stop()
+        if self.retainer is not None:
+            await self.retainer.stop()
         await self.runner.stop()
         await self.log.close()
         for threads in (self.threads, self.desk):

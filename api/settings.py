@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8321
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///arbitrage.db"
+    keep_decisions_days: Annotated[int, Field(ge=1)] | None = None
+    """After so many days decisions that are settled at validated prices are deleted; None keeps all."""
     policies: dict[Name, Path] = Field(default_factory=dict)
     """Directories of learned policies by the id that requests use."""
     default_policy: str | None = None

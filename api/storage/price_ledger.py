@@ -1,17 +1,18 @@
 """Imbalance prices as they become known, and the decisions that they settle.
 
-Law: of each quarter-hour the newest price of each stage is kept, in whatever order prices come. Of two that were known
-at the same time the one that came last counts.
+Law: of each quarter-hour the newest price of each stage is kept, with the time from which it was known. Of two that
+differ the one known later counts, in whatever order they come, and of two known at one time the one that came last. A
+price that is only repeated changes nothing, and writes nothing.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ColumnElement, and_, func, or_, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, and_, func, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute
 
 from api.storage.columns import EPOCH, MICROSECOND, utc_time
@@ -32,7 +33,7 @@ class PriceStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownPrice:
-    """The imbalance price of a quarter-hour, as somebody saw it at some time."""
+    """The imbalance price of a quarter-hour, as it was known from some time on."""
 
     quarter_hour: dt.datetime
     stage: PriceStage
@@ -56,11 +57,12 @@ class PriceLedger:
         self._database = database
 
     def record(self, prices: Iterable[KnownPrice]) -> int:
-        """Keep prices, each unless a newer one is there; returns how many were written."""
-        rows = [
-            {"quarter_hour": p.quarter_hour, "stage": p.stage, "price_eur_mwh": p.price_eur_mwh, "known_at": p.known_at}
-            for p in sorted(prices, key=lambda price: (price.quarter_hour, price.stage, price.known_at))
-        ]
+        """Keep prices that are new or differ from what is there, unless that is newer; returns how many were."""
+        known = sorted(prices, key=lambda price: (price.quarter_hour, price.stage, price.known_at))
+        if not known:
+            return 0
+        there = self.prices(known[0].quarter_hour, known[-1].quarter_hour + QUARTER_HOUR)
+        rows = [asdict(price) for price in known if there.get((price.quarter_hour, price.stage)) != price.price_eur_mwh]
         if not rows:
             return 0
         insert = self._database.insert(PriceRow)
@@ -68,10 +70,7 @@ class PriceLedger:
         upsert = insert.on_conflict_do_update(
             index_elements=["quarter_hour", "stage"],
             set_={"price_eur_mwh": new.price_eur_mwh, "known_at": new.known_at},
-            where=or_(
-                PriceRow.known_at < new.known_at,
-                and_(PriceRow.known_at == new.known_at, PriceRow.price_eur_mwh != new.price_eur_mwh),
-            ),
+            where=and_(PriceRow.known_at <= new.known_at, PriceRow.price_eur_mwh != new.price_eur_mwh),
         )
         with self._database.writing() as connection:
             return connection.execute(upsert, rows).rowcount

@@ -52,7 +52,7 @@ class Kill:
     answered: int
     """Requests that had been answered since the service was started."""
     unanswered: int
-    """Requests that were under way."""
+    """Requests that were under way, or put off."""
     written: int
     """Of these, the ones whose decision was in the log though nobody had been told."""
     ready_s: float
@@ -173,14 +173,19 @@ class Trial:
     async def _ask_again(self, keys: Sequence[str]) -> None:
         async with httpx.AsyncClient(base_url=self._service.url, timeout=30.0) as client:
             for key in keys:
-                await self._ask(client, key)
+                while not await self._ask(client, key):
+                    await asyncio.sleep(1.0)
 
-    async def _ask(self, client: httpx.AsyncClient, key: str) -> None:
+    async def _ask(self, client: httpx.AsyncClient, key: str) -> bool:
+        """Whether there was an answer; a service that is too busy (503) may be asked again."""
         response = await client.post("/v1/decisions", json=_body(key), headers={"Idempotency-Key": key})
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            return False
         if response.status_code != httpx.codes.OK:
             raise RuntimeError(f"{key} was refused: {response.status_code} {response.text}")
         self.told.answers[key] = response.text
         self.told.unanswered.discard(key)
+        return True
 
 
 def _body(key: str) -> dict[str, Any]:
