@@ -11,11 +11,12 @@ import typer
 
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import Backtest
-from arbitrage.backtest.metrics import summary
+from arbitrage.backtest.metrics import full_summary
 from arbitrage.backtest.report import write_report
 from arbitrage.backtest.run_folder import Run, read_run, refuse_taken, span_times, write_run
 from arbitrage.backtest.run_join import read_joined
-from arbitrage.cli_options import JsonOut, write_json
+from arbitrage.backtest.sheet.export import write_pdf, write_png
+from arbitrage.cli_options import JsonOut, PdfOut, PngOut, write_json
 from arbitrage.cli_output import say
 from arbitrage.cli_trials import card_of, policy_provenance, report_context
 from arbitrage.errors import Fault, refuse
@@ -42,14 +43,25 @@ def add_runs(app: typer.Typer) -> None:
 def report_command(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[Path | None, typer.Option(help="The page. [default: report.html in the run folder]")] = None,
+    pdf: PdfOut = None,
+    png: PngOut = None,
     json_out: JsonOut = None,
 ) -> None:
-    """Draw the tear sheet of a run folder again, without data or policy."""
+    """Draw the tear sheet of a run folder again, without data or policy, and print it where that is asked for."""
     found = read_run(run)
     page = run / "report.html" if out is None else out
     write_report(page, found.backtests[0], rivals=found.backtests[1:], context=found.context)
-    write_json([summary(backtest) for backtest in found.backtests], json_out)
+    write_json([full_summary(backtest) for backtest in found.backtests], json_out)
     say("report:", str(page))
+    print_page(page, pdf, png)
+
+
+def print_page(page: Path, pdf: Path | None, png: Path | None) -> None:
+    """A finished page as PDF and PNG, as far as they are asked for. Raises RuntimeError where no browser is there."""
+    for out, write in ((pdf, write_pdf), (png, write_png)):
+        if out is not None:
+            write(page, out)
+            say("printed:", str(out))
 
 
 @dataclass(frozen=True, slots=True)

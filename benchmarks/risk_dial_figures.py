@@ -10,7 +10,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from arbitrage.backtest.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, style
+from arbitrage.backtest.sheet.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, style
 from arbitrage.risk import mean_tail_eur
 from benchmarks.impact_figures import write_picture
 

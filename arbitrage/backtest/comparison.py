@@ -7,6 +7,7 @@ the same prices with the same battery are refused.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -42,24 +43,47 @@ _DIFFERENCES = (
 _OF_THE_ROW = {AHEAD: BEHIND, BEHIND: AHEAD, NOT_TOLD_APART: NOT_TOLD_APART}
 
 
-def compare_table(backtests: Sequence[Backtest]) -> list[dict[str, Any]]:
+def compare_table(backtests: Sequence[Backtest], other_seeds: Sequence[Backtest] = ()) -> list[dict[str, Any]]:
     """One row a strategy in the order given, ready for JSON; the first is the reference.
+
+    other_seeds: the reference as it came out of other training seeds; differences are then to the mean over seeds, and
+    their intervals know how seeds differ. The row's own figures stay those of the one backtest.
 
     Beside figures of `metrics.summary`, a row holds `difference_eur_per_day` (mean over days of its profit less the
     reference's), `difference_eur_per_day_interval` (95 %, block bootstrap over days), `days_ahead_fraction` (days on
     which it earned more), `p_value_adjusted` (two-sided, by Holm over all rows) and `verdict` (of the row:
     ahead, behind or not told apart); all are None for the reference. Raises BadInput, see `daily_profits_eur`.
     """
-    daily = daily_profits_eur(backtests)
+    daily = daily_profits_eur([*backtests, *other_seeds])
     reference = backtests[0].strategy
-    leads = compare_daily(daily, reference).to_dict(orient="index")
+    leads = leads_of(daily, reference, [seed.strategy for seed in other_seeds]).to_dict(orient="index")
+    mean = daily[[reference, *(seed.strategy for seed in other_seeds)]].mean(axis=1)
     rows = []
     for backtest in backtests:
         figures, own = summary(backtest), backtest.strategy
-        ahead = float((daily[own] > daily[reference]).mean())
+        ahead = float((daily[own] > mean).mean())
         told = dict.fromkeys(_DIFFERENCES) if own == reference else _difference(leads[own], ahead)
         rows.append({"strategy": own, **{name: figures[name] for name in _COPIED}, **told})
     return rows
+
+
+def leads_of(daily_eur: pd.DataFrame, reference: str, other_seeds: Sequence[str]) -> pd.DataFrame:
+    """`statistics.compare_daily` of daily profits [days, strategies], some of them other seeds of the reference."""
+    seeds = daily_eur[[reference, *other_seeds]].to_numpy().T
+    rivals = {str(name): daily_eur[name] for name in daily_eur if name not in {reference, *other_seeds}}
+    return compare_daily({reference: seeds, **rivals}, reference)
+
+
+def other_seeds_among(backtests: Sequence[Backtest]) -> list[Backtest]:
+    """Those whose names differ from the first only by the seed: `learned (seed-3)` and `learned (seed-0)`."""
+    first = _without_seed(backtests[0].strategy)
+    return [one for one in backtests[1:] if first is not None and _without_seed(one.strategy) == first]
+
+
+def _without_seed(strategy: str) -> str | None:
+    """None where the name bears no seed."""
+    replaced, count = re.subn(r"\bseed-\d+", "seed", strategy)
+    return replaced if count else None
 
 
 def daily_profits_eur(backtests: Sequence[Backtest]) -> pd.DataFrame:

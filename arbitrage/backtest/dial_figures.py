@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from arbitrage.agents.quantile_critic import ACTIONS
 from arbitrage.backtest.dial import DialRun, frontier
-from arbitrage.backtest.drawing import BLACK, BLUE, CHARGE, DISCHARGE, GREY, STORE, TAIL, blank, style
+from arbitrage.backtest.sheet.drawing import BLACK, BLUE, CHARGE, DISCHARGE, GREY, STORE, TAIL, blank, style
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,16 +15,18 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from arbitrage.backtest import report_text
-from arbitrage.backtest.comparison import compare_table, daily_profits_eur
-from arbitrage.backtest.drawing import strokes
 from arbitrage.backtest.engine import Backtest
-from arbitrage.backtest.metrics import summary
-from arbitrage.backtest.panels import draw_panels
-from arbitrage.backtest.rounding import number, percent
+from arbitrage.backtest.sheet import text
+from arbitrage.backtest.sheet.drawing import strokes
+from arbitrage.backtest.sheet.key_figures import ACCOUNT_COLUMNS, accounts, cards, other_figures
+from arbitrage.backtest.sheet.material import gather
+from arbitrage.backtest.sheet.result_panels import result_panels
+from arbitrage.backtest.sheet.rounding import number, percent
+from arbitrage.backtest.sheet.trading_panels import trading_panels
 from arbitrage.backtest.statistics import TAIL_LEVEL
 from arbitrage.market.dialects import Quality
 from arbitrage.market.series import RECONSTRUCTED, MinuteSource
@@ -101,25 +103,27 @@ def write_report(path: Path | str, backtest: Backtest, *, rivals: Sequence[Backt
 
 def render_report(backtest: Backtest, *, rivals: Sequence[Backtest], context: ReportContext) -> str:
     """The page itself; see `write_report`."""
-    contenders = [backtest, *rivals]
-    names = [contender.strategy for contender in contenders]
-    table = compare_table(contenders)
+    material = gather(backtest, rivals)
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = resources.files("arbitrage.backtest").joinpath("report.html.j2").read_text(encoding="utf-8")
-    key_figures = summary(backtest)
+    template = resources.files("arbitrage.backtest.sheet").joinpath("report.html.j2").read_text(encoding="utf-8")
+    panels = (*result_panels(material), *trading_panels(material, context.day_ahead_eur_mwh))
     return page.from_string(template).render(
         context=context,
         strategy=backtest.strategy,
         facts=list(_facts(backtest, context)),
-        cards=report_text.cards(backtest, key_figures),
+        cards=list(cards(material)),
         tail=percent(TAIL_LEVEL, 0),
-        comparison=report_text.comparison_rows(table, strokes(names)),
-        worst_days=report_text.worst_days(backtest),
-        other_figures=report_text.other_figures(backtest, key_figures),
-        violations=report_text.violations_by_rule(backtest.violations),
-        limits=list(_limits(backtest, context)),
-        gaps=report_text.gaps(backtest.ledger),
-        panels=draw_panels(backtest, daily_profits_eur(contenders), context.day_ahead_eur_mwh),
+        block_days=material.figures["interval_block_days"],
+        comparison=text.comparison_rows(material.table, strokes([str(name) for name in material.daily_eur])),
+        account_columns=ACCOUNT_COLUMNS,
+        accounts=accounts(material),
+        worst_days=text.worst_days(backtest),
+        other_figures=other_figures(material),
+        violations=text.violations_by_rule(backtest.violations),
+        limits=list(_limits(backtest, context, material.figures["interval_block_days"])),
+        gaps=text.gaps(backtest.ledger),
+        panels={panel.name: panel for panel in panels},
+        numbers=htmlsafe_json_dumps(material.as_json()),
         plotly_js=Markup(get_plotlyjs()),
     )
 
@@ -127,8 +131,8 @@ def render_report(backtest: Backtest, *, rivals: Sequence[Backtest], context: Re
 def _facts(backtest: Backtest, context: ReportContext) -> Iterator[tuple[str, str]]:
     """What was run on what: (name, words)."""
     yield "Strategy", backtest.strategy
-    yield "Period", report_text.period_in_words(backtest.ledger)
-    yield "Battery", "; ".join(report_text.battery_in_words(backtest.battery))
+    yield "Period", text.period_in_words(backtest.ledger)
+    yield "Battery", "; ".join(text.battery_in_words(backtest.battery))
     yield "State of charge", _RESET_REMARK[context.soc_reset]
     yield "Prices", "simulated" if context.simulated else f"Belgian imbalance price, {context.price_stage}"
     yield "Price known", f"{context.publication_delay_min} min after the end of its quarter-hour"
@@ -141,7 +145,7 @@ def _facts(backtest: Backtest, context: ReportContext) -> Iterator[tuple[str, st
         yield "Code", context.code_revision
 
 
-def _limits(backtest: Backtest, context: ReportContext) -> Iterator[str]:
+def _limits(backtest: Backtest, context: ReportContext, block_days: int) -> Iterator[str]:
     """What the numbers do not say."""
     if context.simulated:
         yield "The market is simulated. Nobody could have earned these sums."
@@ -160,11 +164,11 @@ def _limits(backtest: Backtest, context: ReportContext) -> Iterator[str]:
         )
     if not context.simulated:
         yield _STAGE_REMARK[context.price_stage]
-    yield from _limits_of_figures(backtest)
+    yield from _limits_of_figures(backtest, block_days)
     yield from context.notes
 
 
-def _limits_of_figures(backtest: Backtest) -> Iterator[str]:
+def _limits_of_figures(backtest: Backtest, block_days: int) -> Iterator[str]:
     circulated_mwh = backtest.foresight.circulated_mwh
     bought_mwh = float(backtest.foresight.charge_mwh.sum())
     share = circulated_mwh / bought_mwh if bought_mwh > 0.0 else 0.0
@@ -172,13 +176,14 @@ def _limits_of_figures(backtest: Backtest) -> Iterator[str]:
         "Perfect foresight is a ceiling that nobody reaches. It is a relaxation: the store may take in and give off "
         f"energy in the same quarter-hour, here {number(circulated_mwh)} MWh or {percent(share)} of what it buys."
     )
+    blocks = "single days" if block_days == 1 else f"blocks of {block_days} days"
     yield (
-        "Intervals resample days as if they were independent. Good and bad days come in runs, so the true intervals "
-        "are wider, and they do not cover a change of market rules."
+        f"Intervals resample {blocks} and are widened for how few there are. Where bad days come in longer runs they "
+        "cover less than they say, and they know nothing of a change of market rules."
     )
     yield "Grid tariffs, taxes, fees of the balance responsible party, auxiliary power and investment are not counted."
     yield "A quarter-hour without a price is held: no energy moves, nothing is settled, and its profit is zero."
-    partial = report_text.incomplete_days(backtest.ledger)
+    partial = text.incomplete_days(backtest.ledger)
     if partial:
         days = "1 Brussels day" if partial == 1 else f"{partial:,} Brussels days"
         yield f"Of {days} only a part was tested; each counts as a whole day."

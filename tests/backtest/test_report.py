@@ -14,20 +14,35 @@ import pytest
 
 from arbitrage.agents.policy import Intent
 from arbitrage.backtest.comparison import daily_profits_eur
-from arbitrage.backtest.drawing import strokes
 from arbitrage.backtest.engine import Backtest, backtest_perfect_foresight, run_backtest
-from arbitrage.backtest.figures import cumulative_profit, profit_by_month_and_hour, profit_distribution
 from arbitrage.backtest.metrics import daily_profit_eur, summary
-from arbitrage.backtest.panels import median_day
 from arbitrage.backtest.report import PriceStage, ReportContext, render_report, write_report
-from arbitrage.backtest.report_text import ceiling_ledger, gaps, incomplete_days
-from arbitrage.backtest.rounding import number, percent, sensible_decimals
+from arbitrage.backtest.sheet.drawing import strokes
+from arbitrage.backtest.sheet.result_figures import cumulative_profit, profit_distribution
+from arbitrage.backtest.sheet.rounding import number, percent, sensible_decimals
+from arbitrage.backtest.sheet.text import ceiling_ledger, gaps, incomplete_days
+from arbitrage.backtest.sheet.trading_figures import profit_by_month_and_hour
+from arbitrage.backtest.sheet.trading_panels import median_day
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import SocReset, select_rows, spans
 from arbitrage.market.tapes import Knowledge
 
-FIGURES = {"cumulative", "distribution", "month-hour", "power-price", "soc-fan", "cycles", "example-day"}
+FIGURES = {
+    "leads",
+    "cumulative",
+    "gap",
+    "distribution",
+    "drawdown",
+    "month-hour",
+    "power-price",
+    "cash-price",
+    "soc-fan",
+    "cycles",
+    "depths",
+    "example-day",
+}
+ALONE = FIGURES - {"leads"}
 HOSTILE = "<script>alert(1)</script><a href='https://evil.example/'>x</a>"
 GAP = slice(130, 134)
 
@@ -164,6 +179,8 @@ def test_every_figure_is_there_with_data_and_a_place_to_stand(page: Page) -> Non
 def test_the_cards_show_the_summary(page: Page, contenders: list[Backtest]) -> None:
     figures = summary(contenders[0])
     assert set(page.figures) >= {"profit_eur_per_day", "capture_fraction", "cycles_per_day", "violations"}
+    lead = page.figures.pop("lead_eur_per_day")
+    assert lead == pytest.approx(figures["profit_eur_per_day"])  # Idle, the next best, earns nothing.
     assert all(exact == figures[name] for name, exact in page.figures.items())
     decimals = sensible_decimals(figures["perfect_foresight_eur_per_day"])
     assert page.shown["profit_eur_per_day"] == number(figures["profit_eur_per_day"], decimals)
@@ -231,7 +248,8 @@ def test_hostile_names_stay_text(contenders: list[Backtest], context: ReportCont
     assert HOSTILE in page.text
     assert not [attributes for tag, attributes in page.elements if tag == "a"]
     scripts = [tag for tag, _ in page.elements if tag == "script"]
-    assert len(scripts) == len(FIGURES) + 2
+    # Besides the pictures, of which there is one more for rivals that are not called idle: numbers, plotly, drawing.
+    assert len(scripts) == len(FIGURES) + 1 + 3
     names = [trace["name"] for trace in json.loads(page.scripts["cumulative"])["data"]]
     assert all("<" not in name for name in names)
 
@@ -247,7 +265,7 @@ def test_violations_are_counted_and_listed(contenders: list[Backtest], context: 
 
 def test_the_ceiling_and_idleness_can_be_reported_on_alone(contenders: list[Backtest], context: ReportContext) -> None:
     for backtest in contenders:
-        assert set(page_of([backtest], context).scripts) == FIGURES
+        assert set(page_of([backtest], context).scripts) == ALONE
 
 
 def test_the_file_is_written_and_the_same_each_time(

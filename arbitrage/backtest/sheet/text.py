@@ -13,33 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from arbitrage.backtest.drawing import Stroke
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
-from arbitrage.backtest.figures import cycles_of_days
 from arbitrage.backtest.metrics import daily_profit_eur
-from arbitrage.backtest.rounding import calendar_date, interval, number, percent, sensible_decimals
+from arbitrage.backtest.sheet.drawing import Stroke
+from arbitrage.backtest.sheet.rounding import NO_FIGURE, calendar_date, interval, number, percent, sensible_decimals
+from arbitrage.backtest.sheet.trading_figures import cycles_of_days
 from arbitrage.battery import Battery
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR, day_number, quarter_hours_in_day
 
 WORST_DAYS = 10
 GAPS_LISTED = 20
 _QUARTER_HOUR = pd.Timedelta(minutes=MINUTES_PER_QUARTER_HOUR)
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One key figure."""
-
-    name: str
-    """As in `metrics.summary`."""
-    exact: float | None
-    """The figure before rounding."""
-    label: str
-    figure: str
-    unit: str
-    remark: str
-    tone: str = ""
-    """`good`, `bad` or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,54 +71,6 @@ def period_in_words(ledger: pd.DataFrame) -> str:
     )
 
 
-def cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
-    """The key figures; `figures` is the summary of the backtest."""
-    return [*_result_cards(backtest, figures), *_risk_cards(backtest, figures)]
-
-
-def _result_cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
-    cap = backtest.battery.max_cycles_per_day
-    ceiling = figures["perfect_foresight_eur_per_day"]
-    decimals = sensible_decimals(ceiling)
-    bounds = interval(figures["profit_eur_per_day_interval"], decimals)
-    profit, share = figures["profit_eur_per_day"], figures["capture_fraction"]
-    cycles, broken = figures["cycles_per_day"], figures["violations"]
-    of_ceiling, of_cap = (
-        f"of {number(ceiling, decimals)} EUR per day",
-        "no cap" if cap is None else f"cap {cap:g} a day",
-    )
-    rows, tone = f"in {len(backtest.ledger):,} quarter-hours", "bad" if broken else "good"
-    return [
-        Card(
-            "profit_eur_per_day", profit, "Profit", number(profit, decimals), "EUR per day", f"95 % interval {bounds}"
-        ),
-        Card("capture_fraction", share, "Share of perfect foresight", percent(share), "", of_ceiling),
-        Card("cycles_per_day", cycles, "Cycles", number(cycles, 2), "a day", of_cap),
-        Card("violations", broken, "Rule violations", number(broken, 0), "", rows, tone),
-    ]
-
-
-def _risk_cards(backtest: Backtest, figures: Mapping[str, Any]) -> list[Card]:
-    ledger = backtest.ledger
-    decimals = sensible_decimals(figures["perfect_foresight_eur_per_day"])
-    tail = percent(figures["tail_level"], 0)
-    worst = calendar_date(pd.DatetimeIndex(daily_profit_eur(ledger).nsmallest(1).index)[0])
-    tails = (
-        ("value_at_risk_eur", f"VaR {tail} of days", f"the worst {tail} of days earn this or less"),
-        ("conditional_value_at_risk_eur", f"CVaR {tail} of days", f"mean of the worst {tail} of days"),
-        ("worst_day_eur", "Worst day", worst),
-    )
-    covered = figures["coverage_fraction"]
-    unpriced = f"{int((~ledger['settled']).sum()):,} quarter-hours without a price"
-    return [
-        *(
-            Card(name, figures[name], label, number(figures[name], decimals), "EUR", note)
-            for name, label, note in tails
-        ),
-        Card("coverage_fraction", covered, "Coverage", percent(covered), "", unpriced),
-    ]
-
-
 def comparison_rows(table: Sequence[Mapping[str, Any]], strokes: Mapping[str, Stroke]) -> list[Row]:
     """The rows of `compare_table` from the highest profit to the lowest."""
     ordered = sorted(table, key=lambda row: -row["profit_eur_per_day"])
@@ -150,21 +86,33 @@ def _comparison_row(row: Mapping[str, Any], stroke: Stroke, own: bool, decimals:
             number(row["difference_eur_per_day"], decimals, signed=True),
             interval(row["difference_eur_per_day_interval"], decimals, signed=True),
         ),
+        Cell(row["verdict"] or NO_FIGURE, _p_in_words(row["p_value_adjusted"])),
         Cell(percent(row["days_ahead_fraction"], 0)),
         Cell(percent(row["capture_fraction"])),
         Cell(number(row["cycles_per_day"], 2)),
-        Cell(number(row["conditional_value_at_risk_eur"], decimals)),
+        Cell(
+            number(row["conditional_value_at_risk_eur"], decimals),
+            interval(row["conditional_value_at_risk_eur_interval"], decimals),
+        ),
+        Cell(number(row["marked_eur_per_day"], decimals)),
         Cell(number(row["violations"], 0)),
     ]
     return Row(row["strategy"], "this report" if own else role, stroke, cells)
 
 
+def _p_in_words(p_value: float | None) -> str:
+    if p_value is None:
+        return ""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
 def ceiling_ledger(backtest: Backtest) -> pd.DataFrame:
-    """The ledger's rows with the flows and the profit of perfect foresight in place of the strategy's."""
+    """The ledger's rows with the flows, cash and profit of perfect foresight in place of the strategy's."""
     ledger, foresight, battery = backtest.ledger, backtest.foresight, backtest.battery
     cash = ledger["imbalance_price_eur_mwh"].fillna(0.0) * (foresight.discharge_mwh - foresight.charge_mwh)
     wear = foresight.discharge_mwh / battery.discharge_efficiency * battery.wear_cost_eur_mwh
-    return ledger.assign(charge_mwh=foresight.charge_mwh, discharge_mwh=foresight.discharge_mwh, profit_eur=cash - wear)
+    flows = {"charge_mwh": foresight.charge_mwh, "discharge_mwh": foresight.discharge_mwh}
+    return ledger.assign(**flows, cash_eur=cash, profit_eur=cash - wear)
 
 
 def worst_days(backtest: Backtest) -> list[list[str]]:
@@ -194,39 +142,20 @@ def worst_days(backtest: Backtest) -> list[list[str]]:
     ]
 
 
-def other_figures(backtest: Backtest, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the summary holds beside the cards: (name, number with unit)."""
-    euros = (
-        ("Profit, whole period", "profit_eur", "EUR"),
-        ("of which cash", "cash_eur", "EUR"),
-        ("of which wear, as a cost", "wear_eur", "EUR"),
-        ("Profit per MW of rating", "profit_eur_per_mw_per_day", "EUR per MW per day"),
-        ("Profit per MWh discharged", "profit_eur_per_mwh_discharged", "EUR/MWh"),
-        ("Profit per full cycle", "profit_eur_per_cycle", "EUR"),
-        ("Best day", "best_day_eur", "EUR"),
-        ("Largest drawdown of daily totals", "largest_drawdown_eur", "EUR"),
-    )
-    values = [(label, figures[name], unit) for label, name, unit in euros]
-    rows = [(label, f"{number(value, sensible_decimals(value or 0.0))} {unit}") for label, value, unit in values]
-    rows.append(("Cycles by half throughput", f"{number(figures['half_throughput_cycles_per_day'], 2)} a day"))
-    rows.append(("Energy left in store at the end, worth nothing", f"{number(figures['end_soc_mwh'], 2)} MWh"))
-    if "shielded_fraction" in backtest.ledger:
-        cut = float(backtest.ledger["shielded_fraction"].mean())
-        rows.append(("Time in which the battery law cut the power asked for", percent(cut)))
-    return rows
+def mean_prices_eur_mwh(ledger: pd.DataFrame) -> tuple[float | None, float | None]:
+    """Mean prices of what was bought and of what was sold, weighted by energy; None where there was none."""
+    price = ledger["imbalance_price_eur_mwh"].fillna(0.0)
+    flows = (ledger[name] for name in ("charge_mwh", "discharge_mwh"))
+    paid, received = (float((price * flow).sum() / flow.sum()) if flow.sum() > 0 else None for flow in flows)
+    return paid, received
 
 
 def spread_in_words(ledger: pd.DataFrame) -> str:
-    """Mean prices of what was bought and sold, weighted by energy."""
-    price = ledger["imbalance_price_eur_mwh"].fillna(0.0)
-    bought, sold = ledger["charge_mwh"], ledger["discharge_mwh"]
-    if not (bought.sum() > 0 and sold.sum() > 0):
+    """The captured spread."""
+    paid, received = mean_prices_eur_mwh(ledger)
+    if paid is None or received is None:
         return "It did not both buy and sell, so there is no spread to speak of."
-    paid, received = float((price * bought).sum() / bought.sum()), float((price * sold).sum() / sold.sum())
-    return (
-        f"It bought at {number(paid)} EUR/MWh and sold at {number(received)} EUR/MWh on average, "
-        f"a captured spread of {number(received - paid)} EUR/MWh before losses."
-    )
+    return f"It captured a spread of {number(received - paid)} EUR/MWh before losses."
 
 
 def violations_by_rule(violations: pd.DataFrame) -> list[tuple[str, str, str]]:

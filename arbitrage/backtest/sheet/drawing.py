@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -20,11 +21,9 @@ BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8a8f98"
 OWN, CHARGE, DISCHARGE, TAIL, STORE = BLUE, ORANGE, BLUE, VERMILLION, GREEN
 LOSS_TO_GAIN = ((0.0, VERMILLION), (0.25, "#f0b48c"), (0.5, "#f7f7f7"), (0.75, "#8fbbdc"), (1.0, BLUE))
 """A diverging scale around zero."""
-_MONTH_TICKS = [{"dtickrange": ["M1", "M6"], "value": "%b\n%Y"}]
-"""Where ticks are months, the year stands once, below the first."""
 INK = "#22272e"
-_FEW_DAYS = pd.Timedelta(days=8)
-_DAY_MS = 86_400_000
+_FEW_DAYS = 8
+_MOST_TICKS = 7
 _GRID, _ZERO = "#e3e6ea", "#b9bfc7"
 
 _KNOWN = {"perfect-foresight": (BLACK, "dash"), "idle": (GREY, "dot")}
@@ -110,12 +109,33 @@ def name_vertical_axis(figure: go.Figure, text: str, axis: str = "y") -> None:
     )
 
 
-def show_days(figure: go.Figure, days: pd.DatetimeIndex) -> None:
-    """A horizontal axis from the first to the last of these days, with ticks no finer than a day."""
-    margin = max(pd.Timedelta(hours=12), 0.01 * (days[-1] - days[0]))
-    figure.update_xaxes(range=[days[0] - margin, days[-1] + margin], tickformatstops=_MONTH_TICKS)
-    if days[-1] - days[0] <= _FEW_DAYS:
-        figure.update_xaxes(dtick=_DAY_MS, tickformat="%d %b", tickformatstops=None)
+def show_days(figure: go.Figure, days: pd.DatetimeIndex, first: int = 0) -> None:
+    """A horizontal axis of places `first`, `first` + 1, ... for the days tested, side by side.
+
+    Months are named where they begin, the year below its first one; a week or less names its days.
+    """
+    place = np.arange(len(days)) + first
+    if len(days) <= _FEW_DAYS:
+        at, words = place, [f"{day.day} {day:%b}" for day in days]
+    else:
+        begins = np.concatenate(([True], days.month[1:] != days.month[:-1]))
+        step = -(-int(begins.sum()) // _MOST_TICKS)
+        at = place[begins][::step]
+        starts = days[begins][::step]
+        years = np.concatenate(([True], starts.year[1:] != starts.year[:-1]))
+        words = [f"{day:%b}<br>{day.year}" if new else f"{day:%b}" for day, new in zip(starts, years, strict=True)]
+    margin = max(0.5, 0.01 * len(days))
+    figure.update_xaxes(range=[-margin, place[-1] + margin], tickvals=at, ticktext=words, tickangle=0)
+
+
+def label_rows(figure: go.Figure, words: Sequence[str]) -> None:
+    """Rows 0, 1, ... from the top, with their names above them: long ones cost no width on a telephone."""
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "xshift": 3, "yanchor": "bottom", "yshift": 10}
+    look = {"showarrow": False, "bgcolor": "rgba(255, 255, 255, 0.85)", "borderpad": 1}
+    for row, text in enumerate(words):
+        figure.add_annotation(text=text, y=row, **place, **look)
+    figure.update_yaxes(range=[len(words) - 0.5, -0.75], showticklabels=False, showgrid=False)
+    figure.update_layout(margin_t=8)
 
 
 def css_scale() -> str:
