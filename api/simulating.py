@@ -225,13 +225,15 @@ def _deciders(wanted: Wanted) -> list[LiveDecider]:
     unknown = [name for name in wanted.strategies if name not in learned and name not in _RULES]
     rules = ", ".join(_RULES)
     refuse(Fault("strategy", f"{name!r} is neither one of {rules} nor a policy directory") for name in unknown)
+    if wanted.risk_aversion is not None and wanted.strategies[0] not in learned:
+        raise BadInput([Fault("risk_aversion", f"{wanted.strategies[0]} is a rule and weighs no risk")])
     power_mw, capacity_mwh, budget = wanted.rated
     battery = Battery(power_mw=power_mw, capacity_mwh=capacity_mwh, max_cycles_per_day=budget)
     battery = next((policy.battery for policy in learned.values()), battery)
-    choice = RiskChoice(wanted.risk_aversion)
     deciders = []
     for name in wanted.strategies:
         if name in learned:
+            choice = RiskChoice(wanted.risk_aversion if name == wanted.strategies[0] else None)
             identity = PolicyIdentity(Path(name).resolve().name, read_card(Path(name))["tensors_sha256"])
             deciders.append(LiveDecider(choice.of(learned[name]), battery, identity))
         else:
