@@ -121,7 +121,7 @@ RiskPreferenceText = Annotated[
 ]
 ProfitToday = Annotated[float, typer.Option(help="Made since Brussels midnight, as far as its prices are published.")]
 JsonOut = Annotated[str | None, typer.Option("--json", help="Write the figures as JSON to this file; - for stdout.")]
-ReportOut = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report.")]
+ReportOut = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report, or print it: .pdf, .png.")]
 PdfOut = Annotated[Path | None, typer.Option("--pdf", help="Print the report to a PDF file, by Chromium or Chrome.")]
 PngOut = Annotated[Path | None, typer.Option("--png", help="Draw the report to a PNG file, by Chromium or Chrome.")]
 

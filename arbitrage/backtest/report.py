@@ -7,7 +7,8 @@ stands in the report itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -22,6 +23,7 @@ from plotly.offline import get_plotlyjs
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.sheet import text
 from arbitrage.backtest.sheet.drawing import strokes
+from arbitrage.backtest.sheet.export import write_pdf, write_png
 from arbitrage.backtest.sheet.key_figures import ACCOUNT_COLUMNS, accounts, cards, other_figures
 from arbitrage.backtest.sheet.material import gather
 from arbitrage.backtest.sheet.result_panels import result_panels
@@ -95,10 +97,21 @@ def price_stage(frame: pd.DataFrame) -> PriceStage:
 def write_report(path: Path | str, backtest: Backtest, *, rivals: Sequence[Backtest], context: ReportContext) -> None:
     """Write the tear sheet of a backtest beside its rivals: floors, rules, the ceiling.
 
-    Raises BadInput if a rival bears the same name as another strategy or was not run on the same quarter-hours.
+    A path that ends in .pdf or .png is printed to by Chromium or Chrome, and RuntimeError says what is missing for it.
+    Rivals that differ from the backtest only by the seed in their names are told as other seeds of it. Raises BadInput
+    if a rival bears the same name as another strategy or was not run on the same quarter-hours.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(render_report(backtest, rivals=rivals, context=context), encoding="utf-8")
+    path, page = Path(path), render_report(backtest, rivals=rivals, context=context)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    printers: dict[str, Callable[[Path, Path], None]] = {".pdf": write_pdf, ".png": write_png}
+    printed = printers.get(path.suffix.lower())
+    if printed is None:
+        path.write_text(page, encoding="utf-8")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        unprinted = Path(folder) / "report.html"
+        unprinted.write_text(page, encoding="utf-8")
+        printed(unprinted, path)
 
 
 def render_report(backtest: Backtest, *, rivals: Sequence[Backtest], context: ReportContext) -> str:

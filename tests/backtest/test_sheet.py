@@ -15,7 +15,7 @@ from arbitrage.backtest.attribution import CAUSES
 from arbitrage.backtest.comparison import compare_table, other_seeds_among
 from arbitrage.backtest.engine import Backtest, backtest_perfect_foresight, run_backtest
 from arbitrage.backtest.metrics import full_summary
-from arbitrage.backtest.report import PriceStage, ReportContext, render_report
+from arbitrage.backtest.report import PriceStage, ReportContext, render_report, write_report
 from arbitrage.backtest.sheet import export
 from arbitrage.backtest.sheet.export import write_pdf, write_png
 from arbitrage.backtest.sheet.key_figures import ACCOUNT_COLUMNS, accounts
@@ -27,6 +27,14 @@ from arbitrage.market.splits import SocReset
 from tests.worlds import noisy_market, scripted, whole
 
 BATTERY = Battery(max_cycles_per_day=1.1, wear_cost_eur_mwh=3.0)
+
+CONTEXT = ReportContext(
+    title="Two seeds",
+    data_hash="0" * 64,
+    price_stage=PriceStage.VALIDATED,
+    soc_reset=SocReset.DAILY,
+    publication_delay_min=0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +62,7 @@ def material(contenders: list[Backtest]) -> Material:
 
 @pytest.fixture(scope="module")
 def page(contenders: list[Backtest]) -> str:
-    context = ReportContext(
-        title="Two seeds",
-        data_hash="0" * 64,
-        price_stage=PriceStage.VALIDATED,
-        soc_reset=SocReset.DAILY,
-        publication_delay_min=0,
-    )
-    return render_report(contenders[0], rivals=contenders[1:], context=context)
+    return render_report(contenders[0], rivals=contenders[1:], context=CONTEXT)
 
 
 def test_strategies_that_differ_by_the_seed_alone_are_seeds_of_one(contenders: list[Backtest]) -> None:
@@ -132,6 +133,15 @@ def browser_that(does: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     path.write_text(f"#!/bin/sh\n{does}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_a_report_that_is_to_be_a_pdf_is_printed(
+    contenders: list[Backtest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    does = """for option in "$@"; do case $option in --print-to-pdf=*) echo "$@" > "${option#*=}";; esac; done"""
+    browser_that(does, tmp_path, monkeypatch)
+    write_report(tmp_path / "sheet.pdf", contenders[0], rivals=(), context=CONTEXT)
+    assert "report.html" in (tmp_path / "sheet.pdf").read_text()
 
 
 def test_a_picture_is_as_high_as_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

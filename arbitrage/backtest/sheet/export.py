@@ -74,7 +74,7 @@ def _browser() -> str:
             return path
     raise RuntimeError(
         f"PDF and PNG need Chromium or Chrome, and none of {', '.join(BROWSERS)} is on the PATH; "
-        "the HTML page is written, and any browser prints it"
+        "write the page as HTML, which any browser prints"
     )
 
 
