@@ -31,7 +31,8 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-_LEAST_POWER_MW = 1e-9
+LEAST_POWER_MW = 1e-9
+"""An action that moves less moves nothing."""
 _IDLE = 2
 """Beside CHARGE and DISCHARGE."""
 _REASONS = ("charging_beats_idling", "discharging_beats_idling", "idling_is_best")
@@ -175,7 +176,7 @@ def _advantages_at(
     result = np.empty(2)
     for action in range(2):
         asked = -lattice.law.charge_power_mw if action == CHARGE else lattice.law.discharge_power_mw
-        if abs(clip_power_mw(lattice.law, soc_mwh, cycles_used, asked, QUARTER_HOUR_H)) < _LEAST_POWER_MW:
+        if abs(clip_power_mw(lattice.law, soc_mwh, cycles_used, asked, QUARTER_HOUR_H)) < LEAST_POWER_MW:
             result[action] = -np.inf
             continue
         total = 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numba
 import numpy as np
@@ -54,11 +54,19 @@ class ThresholdRule:
     """The days on which the two numbers were chosen; None: never tuned."""
     name: str = "threshold"
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The two numbers, lower and upper."""
+        return self.charge_below_std, self.discharge_above_std
+
+    def scale(self, knowledge: Knowledge) -> Scale:
+        """The last known price, measured from the mean in standard deviations."""
+        _, mean, std = knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)
+        return Scale(last_known_price_eur_mwh(knowledge), mean, std)
+
     def read(self, knowledge: Knowledge, battery: Battery) -> _Signal:
         """Signal: the last known price."""
-        signal = last_known_price_eur_mwh(knowledge)
-        _, mean, std = knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)
-        return _Signal(signal, mean + self.charge_below_std * std, mean + self.discharge_above_std * std, battery.law)
+        return _signal(self.scale(knowledge), self.bounds, battery)
 
     def candidates(self) -> list[ThresholdRule]:
         """The grid that tuning searches."""
@@ -77,11 +85,19 @@ class SpreadRule:
     """The days on which the two margins were chosen; None: never tuned."""
     name: str = "spread"
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The two numbers, lower and upper."""
+        return self.charge_below_eur_mwh, self.discharge_above_eur_mwh
+
+    def scale(self, knowledge: Knowledge) -> Scale:
+        """The last known price less the day-ahead price of the quarter-hour being decided, in EUR/MWh."""
+        signal = last_known_price_eur_mwh(knowledge) - knowledge.gather(DAY_AHEAD, [0])[:, 0]
+        return Scale(signal, np.zeros(len(signal)), np.ones(len(signal)))
+
     def read(self, knowledge: Knowledge, battery: Battery) -> _Signal:
         """Signal: last known price less the day-ahead price of the quarter-hour being decided."""
-        signal = last_known_price_eur_mwh(knowledge) - knowledge.gather(DAY_AHEAD, [0])[:, 0]
-        low = np.full(len(signal), self.charge_below_eur_mwh)
-        return _Signal(signal, low, np.full(len(signal), self.discharge_above_eur_mwh), battery.law)
+        return _signal(self.scale(knowledge), self.bounds, battery)
 
     def candidates(self) -> list[SpreadRule]:
         """The grid that tuning searches."""
@@ -89,6 +105,19 @@ class SpreadRule:
         grid += [-margin for margin in reversed(grid[:-1])]
         pairs = itertools.product(grid, grid)
         return [replace(self, charge_below_eur_mwh=a, discharge_above_eur_mwh=b) for a, b in pairs if a <= b]
+
+
+class Scale(NamedTuple):
+    """A signal and what a rule's two numbers mean on it, arrays of shape [T]: a bound is zero + number x unit."""
+
+    signal: Floats
+    zero: Floats
+    unit: Floats
+
+
+def _signal(scale: Scale, bounds: tuple[float, float], battery: Battery) -> _Signal:
+    low, high = (scale.zero + bound * scale.unit for bound in bounds)
+    return _Signal(scale.signal, low, high, battery.law)
 
 
 @dataclass(frozen=True, slots=True)
