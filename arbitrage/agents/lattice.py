@@ -29,6 +29,14 @@ CYCLE_NODES = 9
 """About one full-power discharge apart for the usual budget of a two-hour battery."""
 
 
+class LatticeShape(NamedTuple):
+    """How the nodes lie, without the moves: what it takes to find the cell of a state."""
+
+    law: BatteryLaw
+    soc_nodes: int
+    cycle_nodes: int
+
+
 class Lattice(NamedTuple):
     """Nodes and moves as compiled code takes them; node = soc index x cycle_nodes + cycle index."""
 
@@ -50,6 +58,11 @@ class Lattice(NamedTuple):
     @property
     def nodes(self) -> int:
         return self.soc_nodes * self.cycle_nodes
+
+    @property
+    def shape(self) -> LatticeShape:
+        """Without the moves."""
+        return LatticeShape(self.law, self.soc_nodes, self.cycle_nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ def make_lattice(battery: Battery, duration_min: int, size: LatticeSize) -> Latt
 
 
 @numba.njit(cache=True)
-def cell(lattice: Lattice, soc_mwh: float, cycles_used: float) -> tuple[int, float, float]:
+def cell(lattice: Lattice | LatticeShape, soc_mwh: float, cycles_used: float) -> tuple[int, float, float]:
     """The cell that holds a state: its lowest node, and the position inside along SoC and cycles, 0 to 1 each."""
     law = lattice.law
     along = (soc_mwh - law.min_soc_mwh) / (law.max_soc_mwh - law.min_soc_mwh) * (lattice.soc_nodes - 1)

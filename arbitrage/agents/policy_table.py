@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.lattice import CHARGE, Lattice, cell
+from arbitrage.agents.lattice import CHARGE, DISCHARGE, Lattice, LatticeShape, cell
 from arbitrage.agents.policy_view import LEAST_POWER_MW, PolicyView
 from arbitrage.battery import clip_power_mw
 from arbitrage.quarter_hour import QUARTER_HOUR_H
@@ -53,39 +53,34 @@ def _fill(
 
 
 @numba.njit(cache=True, nogil=True)
-def power_by_table(lattice: Lattice, table: Floats, at: int, soc_mwh: float, cycles_used: float) -> float:
+def power_by_table(shape: LatticeShape, table: Floats, at: int, soc_mwh: float, cycles_used: float) -> float:
     """The power that the policy asks for at a time of the table, for a battery of its own kind in this state, MW."""
-    corner, soc_share, cycle_share = cell(lattice, soc_mwh, cycles_used)
-    charge = _advantage(lattice, table, at, 0, corner, soc_share, cycle_share, soc_mwh, cycles_used)
-    discharge = _advantage(lattice, table, at, 1, corner, soc_share, cycle_share, soc_mwh, cycles_used)
+    charge_mw, discharge_mw = shape.law.charge_power_mw, shape.law.discharge_power_mw
+    may_charge = clip_power_mw(shape.law, soc_mwh, cycles_used, -charge_mw, QUARTER_HOUR_H) <= -LEAST_POWER_MW
+    may_discharge = clip_power_mw(shape.law, soc_mwh, cycles_used, discharge_mw, QUARTER_HOUR_H) >= LEAST_POWER_MW
+    corner, soc_share, cycle_share = cell(shape, soc_mwh, cycles_used)
+    charge, discharge = -np.inf, -np.inf
+    if may_charge:
+        charge = _mean(shape.cycle_nodes, table, at, CHARGE, corner, soc_share, cycle_share)
+    if may_discharge:
+        discharge = _mean(shape.cycle_nodes, table, at, DISCHARGE, corner, soc_share, cycle_share)
     if charge > 0.0 and charge >= discharge:
-        return -lattice.law.charge_power_mw
-    return lattice.law.discharge_power_mw if discharge > 0.0 else 0.0
+        return -charge_mw
+    return discharge_mw if discharge > 0.0 else 0.0
 
 
 @numba.njit(cache=True, nogil=True)
-def _advantage(
-    lattice: Lattice,
-    table: Floats,
-    at: int,
-    action: int,
-    corner: int,
-    soc_share: float,
-    cycle_share: float,
-    soc_mwh: float,
-    cycles_used: float,
+def _mean(
+    cycle_nodes: int, table: Floats, at: int, action: int, corner: int, soc_share: float, cycle_share: float
 ) -> float:
-    """Of the members' mean; minus infinity where the action moves nothing."""
-    asked = -lattice.law.charge_power_mw if action == CHARGE else lattice.law.discharge_power_mw
-    if abs(clip_power_mw(lattice.law, soc_mwh, cycles_used, asked, QUARTER_HOUR_H)) < LEAST_POWER_MW:
-        return -np.inf
+    """The members' mean advantage inside a cell."""
     mean = 0.0
     for member in range(table.shape[0]):
         total = 0.0
         for above in range(2):
-            for beside in range(2 if lattice.cycle_nodes > 1 else 1):
+            for beside in range(2 if cycle_nodes > 1 else 1):
                 share = (soc_share if above else 1.0 - soc_share) * (cycle_share if beside else 1.0 - cycle_share)
                 if share != 0.0:
-                    total += share * table[member, at, action, corner + above * lattice.cycle_nodes + beside]
+                    total += share * table[member, at, action, corner + above * cycle_nodes + beside]
         mean += total / table.shape[0]
     return mean

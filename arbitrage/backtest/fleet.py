@@ -23,17 +23,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.lattice import LatticeSize, make_lattice
+from arbitrage.agents.lattice import LatticeShape
 from arbitrage.agents.policy_table import tabulate
 from arbitrage.agents.policy_view import PolicyView
 from arbitrage.agents.rules import Scale, SpreadRule, ThresholdRule
-from arbitrage.backtest.fleet_loops import COLUMNS, Books, Keep, Laws, Stretch, live
+from arbitrage.backtest.fleet_loops import KEPT, Books, Keep, Laws, Stretch, live
 from arbitrage.backtest.ledger import make_ledger
 from arbitrage.battery import Battery, BatteryLaw
 from arbitrage.errors import Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags, rows_of
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, calendar_day
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, calendar_day
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -95,10 +95,10 @@ def run_fleet(
     stretch = _stretch(market, selection, rows)
     parts, number = [], 0
     at_once = threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(at_once) as pool:
-        for group in groups:
+    with ThreadPoolExecutor(at_once) as pool, ThreadPoolExecutor(1) as reader:
+        for group, reading in zip(groups, _read_ahead(reader, market, groups, rows), strict=True):
             own = sorted(one - number for one in ledgers_of if number <= one < number + len(group.batteries))
-            reading, part = _Reading(market, group.policy, rows), _Part(group, stretch, own)
+            part = _Part(group, stretch, own)
             for first, last in _weeks(len(rows)):
                 part.walk(reading, stretch, (first, last), partial(_share_out, pool, at_once))
                 progress(len(group.batteries) * (last - first))
@@ -111,6 +111,18 @@ def run_fleet(
     }
     days = pd.DatetimeIndex([str(calendar_day(int(day))) for day in np.unique(market.day_numbers[rows])])
     return _result(days, parts, kept)
+
+
+def _read_ahead(
+    reader: ThreadPoolExecutor, market: MarketSeries, groups: Sequence[FleetGroup], rows: Numbers
+) -> Iterator[_Reading]:
+    """What each group's policy reads, the next one being at it meanwhile."""
+    ahead = reader.submit(_Reading, market, groups[0].policy, rows)
+    for following in groups[1:]:
+        reading = ahead.result()
+        ahead = reader.submit(_Reading, market, following.policy, rows)
+        yield reading
+    yield ahead.result()
 
 
 def _weeks(count: int) -> Iterator[tuple[int, int]]:
@@ -132,19 +144,23 @@ class _Part:
         self.laws, self.books = _laws(group), _open_books(count, int(whole.day.max()) + 1)
         self._slot = np.full(count, -1, dtype=np.int64)
         self._slot[list(keep)] = np.arange(len(keep))
-        self._rows = np.zeros((len(whole.day), len(keep), len(COLUMNS)))
+        self._rows = np.zeros((len(whole.day), len(keep), len(KEPT)))
 
     def walk(self, reading: _Reading, whole: Stretch, rows: tuple[int, int], share_out: _ShareOut) -> None:
         """Through rows [first, last) of the selection."""
         stretch, (scale, table) = whole.between(*rows), reading.between(*rows)
         keep = Keep(self._slot, self._rows[rows[0] : rows[1]])
-        fixed = (stretch, scale, reading.lattice, table, self.laws, self.books, keep)
+        fixed = (stretch, scale, reading.shape, table, self.laws, self.books, keep)
         share_out(lambda first, last: live(*fixed, first, last), len(self._slot))
 
     def ledgers(self) -> Iterator[dict[str, Floats]]:
         """Columns of the kept ledgers, in the order of the batteries."""
         for rows in self._rows.transpose(1, 2, 0):
-            yield dict(zip(COLUMNS, np.ascontiguousarray(rows), strict=True))
+            kept = dict(zip(KEPT, np.ascontiguousarray(rows), strict=True))
+            power = kept.pop("power_mw")
+            energy = power * MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
+            flows = {"charge_mwh": np.maximum(-energy, 0.0), "discharge_mwh": np.maximum(energy, 0.0)}
+            yield flows | kept | {"shielded_fraction": (power != kept["asked_mw"]).astype(np.float64)}
 
 
 class _Reading:
@@ -157,10 +173,10 @@ class _Reading:
         self._view: PolicyView | None = None
         if isinstance(policy, ArbitragePolicy):
             self._view = policy.read(knowledge, policy.battery)
-            self.lattice = self._view.lattice
+            self.shape = self._view.lattice.shape
             self._scale = Scale(*(np.zeros(len(rows)) for _ in Scale._fields))
         else:
-            self.lattice = make_lattice(Battery(), MINUTES_PER_QUARTER_HOUR, LatticeSize(2, 2))
+            self.shape = LatticeShape(Battery().law, 2, 1)
             self._scale = policy.scale(knowledge)
 
     def between(self, first: int, last: int) -> tuple[Scale, Floats]:

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.lattice import Lattice
+from arbitrage.agents.lattice import LatticeShape
 from arbitrage.agents.policy_table import power_by_table
 from arbitrage.agents.rules import Scale
 from arbitrage.backtest.ledger import TOLERANCE
@@ -23,17 +23,8 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-COLUMNS = (
-    "charge_mwh",
-    "discharge_mwh",
-    "soc_start_mwh",
-    "soc_end_mwh",
-    "cycles_used",
-    "wear_eur",
-    "asked_mw",
-    "shielded_fraction",
-)
-"""Of a kept ledger, in the order of `Keep.rows`."""
+KEPT = ("power_mw", "soc_start_mwh", "soc_end_mwh", "cycles_used", "wear_eur", "asked_mw")
+"""What is kept of a quarter-hour for a ledger, in the order of `Keep.rows`."""
 
 
 class Stretch(NamedTuple):
@@ -86,14 +77,14 @@ class Keep(NamedTuple):
     slot: Numbers
     """Shape [n]; which ledger a battery's rows go to, -1: none."""
     rows: Floats
-    """Shape [T, ledgers, columns]."""
+    """Shape [T, ledgers, 6]."""
 
 
 @numba.njit(cache=True, nogil=True)
 def live(
     stretch: Stretch,
     scale: Scale,
-    lattice: Lattice,
+    shape: LatticeShape,
     table: Floats,
     laws: Laws,
     books: Books,
@@ -108,105 +99,95 @@ def live(
     for i in range(first, last):
         v = laws.values[i]
         law = BatteryLaw(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8])
-        for t in range(stretch.price_eur_mwh.shape[0]):
-            if stretch.begins[t]:
-                books.soc_mwh[i] = laws.start_soc_mwh[i]
-            if stretch.new_day[t]:
-                books.cycles_used[i] = 0.0
-                books.drawn_today_mwh[i] = 0.0
-            soc_mwh = books.soc_mwh[i]
-            asked, power, wear_eur = 0.0, 0.0, 0.0
-            if not np.isnan(stretch.price_eur_mwh[t]):
-                asked = _asked_mw(law, scale, lattice, table, laws, i, t, soc_mwh, books.cycles_used[i])
-                power, wear_eur = _act(law, books, i, asked)
-                _settle(law, stretch, books, i, t, power, wear_eur, soc_mwh)
-            if keep.slot[i] >= 0:
-                row = keep.rows[t, keep.slot[i]]
-                energy = power * MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
-                row[0], row[1], row[2], row[3] = max(-energy, 0.0), max(energy, 0.0), soc_mwh, books.soc_mwh[i]
-                row[4], row[5], row[6], row[7] = books.cycles_used[i], wear_eur, asked, 1.0 if power != asked else 0.0
+        _live_one(i, law, stretch, scale, shape, table, laws, books, keep)
 
 
 @numba.njit(cache=True, nogil=True)
-def _asked_mw(
-    law: BatteryLaw,
-    scale: Scale,
-    lattice: Lattice,
-    table: Floats,
-    laws: Laws,
+def _live_one(
     i: int,
-    t: int,
-    soc_mwh: float,
-    cycles_used: float,
-) -> float:
-    if table.shape[0]:
-        times = laws.times_larger[i]
-        return float(power_by_table(lattice, table, t, soc_mwh / times, cycles_used) * times)
-    if scale.signal[t] < scale.zero[t] + laws.bounds[i, 0] * scale.unit[t]:
-        return -law.charge_power_mw
-    if scale.signal[t] > scale.zero[t] + laws.bounds[i, 1] * scale.unit[t]:
-        return law.discharge_power_mw
-    return 0.0
-
-
-@numba.njit(cache=True, nogil=True)
-def _act(law: BatteryLaw, books: Books, i: int, asked_mw: float) -> tuple[float, float]:
-    """Power that flows, MW, and wear, EUR."""
-    power = clip_power_mw(law, books.soc_mwh[i], books.cycles_used[i], asked_mw, QUARTER_HOUR_H)
-    after = advance(law, books.soc_mwh[i], books.cycles_used[i], power, QUARTER_HOUR_H)
-    books.soc_mwh[i], books.cycles_used[i] = after[0], after[1]
-    return power, after[2]
-
-
-@numba.njit(cache=True, nogil=True)
-def _settle(
     law: BatteryLaw,
     stretch: Stretch,
+    scale: Scale,
+    shape: LatticeShape,
+    table: Floats,
+    laws: Laws,
     books: Books,
-    i: int,
-    t: int,
-    power_mw: float,
-    wear_eur: float,
-    soc_start_mwh: float,
+    keep: Keep,
 ) -> None:
-    energy = power_mw * MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
-    charge, discharge = max(-energy, 0.0), max(energy, 0.0)
-    cash = stretch.price_eur_mwh[t] * energy
-    drawn = discharge / law.discharge_efficiency
-    day = stretch.day[t]
-    books.charge_mwh[i] += charge
-    books.discharge_mwh[i] += discharge
-    books.cash_eur[i] += cash
-    books.wear_eur[i] += wear_eur
-    books.profit_by_day_eur[i, day] += cash - wear_eur
-    books.drawn_by_day_mwh[i, day] += drawn
-    books.drawn_today_mwh[i] += drawn
-    books.violations[i] += _broken(law, books, i, charge, discharge, soc_start_mwh, wear_eur)
+    """One battery; inside the loop nothing but numbers is handed to functions, which saves most of the time."""
+    soc, used, drawn_today = books.soc_mwh[i], books.cycles_used[i], books.drawn_today_mwh[i]
+    profit_eur, drawn_mwh = books.profit_by_day_eur[i], books.drawn_by_day_mwh[i]
+    low, high, times, slot = laws.bounds[i, 0], laws.bounds[i, 1], laws.times_larger[i], keep.slot[i]
+    by_table = table.shape[0] > 0
+    for t in range(stretch.price_eur_mwh.shape[0]):
+        price = stretch.price_eur_mwh[t]
+        if stretch.begins[t]:
+            soc = laws.start_soc_mwh[i]
+        if stretch.new_day[t]:
+            used, drawn_today = 0.0, 0.0
+        before, asked, power, wear = soc, 0.0, 0.0, 0.0
+        if by_table and not np.isnan(price):
+            asked = power_by_table(shape, table, t, soc / times, used) * times
+        elif not np.isnan(price):
+            asked = _by_rule(law, scale.signal[t], scale.zero[t], scale.unit[t], low, high)
+        if asked != 0.0:
+            power, soc, used, wear = _act(law, soc, used, asked)
+            energy = power * MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
+            charge, discharge = max(-energy, 0.0), max(energy, 0.0)
+            drawn = discharge / law.discharge_efficiency
+            drawn_today += drawn
+            profit_eur[stretch.day[t]] += price * energy - wear
+            drawn_mwh[stretch.day[t]] += drawn
+            books.charge_mwh[i] += charge
+            books.discharge_mwh[i] += discharge
+            books.cash_eur[i] += price * energy
+            books.wear_eur[i] += wear
+            books.violations[i] += broken_rules(law, charge, drawn, before, soc, drawn_today, used, wear)
+        if slot >= 0:
+            row = keep.rows[t, slot]
+            row[0], row[1], row[2], row[3], row[4], row[5] = power, before, soc, used, wear, asked
+    books.soc_mwh[i], books.cycles_used[i], books.drawn_today_mwh[i] = soc, used, drawn_today
 
 
 @numba.njit(cache=True, nogil=True)
-def _broken(
+def _by_rule(law: BatteryLaw, signal: float, zero: float, unit: float, low: float, high: float) -> float:
+    """Power asked for, MW; NaN fails both comparisons and idles."""
+    if signal < zero + low * unit:
+        return -law.charge_power_mw
+    return law.discharge_power_mw if signal > zero + high * unit else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _act(law: BatteryLaw, soc_mwh: float, cycles_used: float, asked_mw: float) -> tuple[float, float, float, float]:
+    """Power that flows, SoC and cycles after, and wear."""
+    power = clip_power_mw(law, soc_mwh, cycles_used, asked_mw, QUARTER_HOUR_H)
+    soc, used, wear_eur = advance(law, soc_mwh, cycles_used, power, QUARTER_HOUR_H)
+    return power, soc, used, wear_eur
+
+
+@numba.njit(cache=True, nogil=True)
+def broken_rules(
     law: BatteryLaw,
-    books: Books,
-    i: int,
     charge_mwh: float,
-    discharge_mwh: float,
-    soc_start_mwh: float,
+    drawn_mwh: float,
+    soc_before_mwh: float,
+    soc_mwh: float,
+    drawn_today_mwh: float,
+    cycles_used: float,
     wear_eur: float,
 ) -> int:
     """How many rules a row breaks: power, SoC window and balance, cycle budget and count, wear; NaN breaks them."""
-    drawn = discharge_mwh / law.discharge_efficiency
-    soc, used = books.soc_mwh[i], books.drawn_today_mwh[i] / law.capacity_mwh
+    used = drawn_today_mwh / law.capacity_mwh
     broken = 0
     for excess in (
         charge_mwh - law.charge_power_mw * QUARTER_HOUR_H,
-        discharge_mwh - law.discharge_power_mw * QUARTER_HOUR_H,
-        law.min_soc_mwh - soc,
-        soc - law.max_soc_mwh,
-        abs(soc_start_mwh + charge_mwh * law.charge_efficiency - drawn - soc),
+        drawn_mwh * law.discharge_efficiency - law.discharge_power_mw * QUARTER_HOUR_H,
+        law.min_soc_mwh - soc_mwh,
+        soc_mwh - law.max_soc_mwh,
+        abs(soc_before_mwh + charge_mwh * law.charge_efficiency - drawn_mwh - soc_mwh),
         used - law.max_cycles_per_day,
-        abs(used - books.cycles_used[i]),
-        abs(wear_eur - drawn * law.wear_cost_eur_mwh),
+        abs(used - cycles_used),
+        abs(wear_eur - drawn_mwh * law.wear_cost_eur_mwh),
     ):
         if not excess <= TOLERANCE:
             broken += 1

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.closed_form_config import Preset
+from arbitrage.agents.closed_form_config import ClosedFormConfig
+from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.rules import SpreadRule, ThresholdRule
 from arbitrage.agents.sized import Enlarged
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.fleet import FleetGroup, FleetResult, run_fleet
-from arbitrage.backtest.fleet_loops import Books, _broken
+from arbitrage.backtest.fleet_loops import broken_rules
 from arbitrage.battery import Battery, BatteryLaw, BatteryState
 from arbitrage.dispatch import Dispatcher
 from arbitrage.errors import BadInput
@@ -37,14 +38,15 @@ KINDS = (
 
 @cache
 def learned(cap: float | None) -> ArbitragePolicy:
-    plan = TrainingPlan.of(
-        None,
-        MARKET,
-        Preset.QUICK,
+    plan = TrainingPlan(
+        market=MARKET,
         battery=Battery(max_cycles_per_day=cap),
         train_days=DaysOfMonth(1, 20),
         validation_days=DaysOfMonth(21, 25),
         members=2,
+        config=ClosedFormConfig(cosines=12, passes=1, network=None, size=LatticeSize(5, 4)),
+        with_critic=False,
+        with_risk_head=False,
     )
     return fit_policy(plan)
 
@@ -140,9 +142,10 @@ def test_progress_tells_every_battery_and_quarter_hour() -> None:
 def test_the_check_counts_the_rules_that_a_row_breaks(change: dict[str, float], violations: int) -> None:
     """One MWh charged at 0.9 from empty leaves 0.9 MWh; a budget of 1.1 cycles of 2 MWh, of which 0.5 are used."""
     law = BatteryLaw(4.0, 4.0, 2.0, 0.0, 2.0, 0.9, 0.9, 1.1, 0.0)
-    own = {"soc_mwh": 0.9, "cycles_used": 0.5, "drawn_today_mwh": 1.0} | change
-    books = Books(*(np.array([own.get(name, 0.0)]) for name in Books._fields))
-    assert _broken(law, books, 0, 1.0, 0.0, 0.0, 0.0) == violations
+    row = {"soc_mwh": 0.9, "drawn_today_mwh": 1.0, "cycles_used": 0.5} | change
+    assert (
+        broken_rules(law, 1.0, 0.0, 0.0, row["soc_mwh"], row["drawn_today_mwh"], row["cycles_used"], 0.0) == violations
+    )
 
 
 def test_the_faults_of_all_groups_are_named() -> None:
