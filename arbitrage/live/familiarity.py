@@ -22,7 +22,7 @@ from arbitrage.agents.network_policy import NetworkPolicy, NetworkView
 from arbitrage.agents.networks import CLIP
 from arbitrage.agents.policy import Outlook, Policy
 from arbitrage.agents.policy_view import PolicyView
-from arbitrage.live.quality import Finding
+from arbitrage.live.quality import Finding, Params
 
 Singles = npt.NDArray[np.float32]
 
@@ -51,9 +51,8 @@ class Familiarity:
     def finding(self) -> Finding:
         """As a warning."""
         names = ", ".join(self.farthest[:_NAMED])
-        return Finding(
-            "unlike_training", {"far_fraction": self.far_fraction, "spreads": self.farthest_spreads, "farthest": names}
-        )
+        params: Params = {"far_fraction": self.far_fraction, "spreads": self.farthest_spreads, "farthest": names}
+        return Finding("unlike_training", params)
 
 
 def familiarity_of(policy: Policy, outlook: Outlook) -> Familiarity:
