@@ -14,6 +14,9 @@ from arbitrage.agents.feature_units import feature_units, seen_in_words
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.member import Member
 from arbitrage.agents.minute_heads import MinuteHeads
+from arbitrage.agents.mpc.mpc_checkpoint import KIND as PREDICTIVE
+from arbitrage.agents.mpc.mpc_checkpoint import mpc_policy_from
+from arbitrage.agents.mpc.mpc_policy import MpcPolicy
 from arbitrage.agents.network_checkpoint import KIND as NETWORK
 from arbitrage.agents.network_checkpoint import network_policy_from
 from arbitrage.agents.network_policy import NetworkPolicy
@@ -42,7 +45,7 @@ __all__ = ["CARD_FILE", "TENSORS_FILE", "Card", "load_policy", "member_from_tens
 __all__ += ["save_policy", "write_whole"]
 
 CLOSED_FORM = "counterfactual_closed_form"
-LearnedPolicy = ArbitragePolicy | NetworkPolicy
+LearnedPolicy = ArbitragePolicy | NetworkPolicy | MpcPolicy
 
 
 def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
@@ -93,6 +96,7 @@ def load_policy(directory: Path | str) -> LearnedPolicy:
     readers: dict[str, Callable[[Card, Tensors, str], LearnedPolicy]] = {
         CLOSED_FORM: _closed_form_from,
         NETWORK: network_policy_from,
+        PREDICTIVE: mpc_policy_from,
     }
     if card["kind"] not in readers:
         raise BadInput([Fault(str(where / CARD_FILE), f"is of a kind that is not served here: {card['kind']!r}")])

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.mpc.mpc_policy import MpcPolicy
 from arbitrage.agents.network_policy import NetworkPolicy
 from arbitrage.agents.policy_files import SETTING_FILE, write_whole
 from arbitrage.agents.risk_head import AdvantageSize, RiskHead
@@ -26,7 +27,7 @@ _NAMES = ("risk_aversion", "risk_preference")
 _TENSORS = "risk."
 
 Tensors = dict[str, npt.NDArray[Any]]
-AnyPolicy = ArbitragePolicy | NetworkPolicy
+AnyPolicy = ArbitragePolicy | NetworkPolicy | MpcPolicy
 
 
 def head_tensors(head: RiskHead) -> Tensors:
@@ -88,7 +89,7 @@ class RiskChoice:
 
 def risk_of(policy: object) -> RiskChoice:
     """How a policy's risk is set: nothing where it is neutral or has no such thing."""
-    if not isinstance(policy, ArbitragePolicy | NetworkPolicy):
+    if not isinstance(policy, AnyPolicy):
         return RiskChoice()
     weighed = policy.preference is not None and policy.preference.weight != 0.0
     aversion = policy.risk_aversion if isinstance(policy, ArbitragePolicy) else 0.0
