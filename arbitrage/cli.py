@@ -21,6 +21,7 @@ from arbitrage.battery import Battery, BatteryState
 from arbitrage.cli_backtest import COMPARED, add_backtests
 from arbitrage.cli_data import add_commands
 from arbitrage.cli_learn import add_learn
+from arbitrage.cli_mpc import add_fit_mpc
 from arbitrage.cli_options import (
     SEVERAL_VALUES,
     BatteryOptions,
@@ -90,6 +91,7 @@ add_backtests(app)
 add_walk_forward(app)
 add_learn(app)
 add_runs(app)
+add_fit_mpc(app)
 app.add_typer(policies_app, name="policies")
 
 

@@ -97,7 +97,11 @@ Reset = Annotated[
 ]
 TuneDays = Annotated[str, typer.Option(help="Days of the month on which rules are tuned; tested days are left out.")]
 StrategyName = Annotated[
-    str, typer.Option(help="idle, threshold, spread, minute-spread, perfect-foresight or a policy directory.")
+    str,
+    typer.Option(
+        help="idle, threshold, spread, minute-spread, a policy directory, or a ceiling: perfect-foresight, or "
+        "known-quarter-hour, which is told each quarter-hour's final price as it begins."
+    ),
 ]
 StrategiesOrNone = Annotated[list[str] | None, typer.Option(help="As for backtest; give it again for each strategy.")]
 RiskAversion = Annotated[

@@ -16,6 +16,7 @@ from arbitrage.agents.policy import Policy
 from arbitrage.agents.risk_setting import RiskChoice, risk_in_words, risk_setting
 from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, Progress, backtest_perfect_foresight, run_backtest
+from arbitrage.backtest.known_quarter_hour import KNOWN_QUARTER_HOUR, fit_known_quarter_hour
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
@@ -41,7 +42,14 @@ class Trial:
 
     def tuning_spans(self) -> tuple[Span, ...]:
         """Tuning days outside the tested ones, and before them where a time range is lived through; may be empty."""
-        chosen = select_rows(self.market, days=self.tuning_days)
+        return self._untested(self.tuning_days)
+
+    def learning_spans(self) -> tuple[Span, ...]:
+        """All that a rule may be tuned on, whatever day of the month; may be empty."""
+        return self._untested(None)
+
+    def _untested(self, days: DaysOfMonth | None) -> tuple[Span, ...]:
+        chosen = select_rows(self.market, days=days)
         chosen[rows_of(self.selection)] = False
         if self.soc_reset is SocReset.NEVER:
             chosen[self.selection[0].first :] = False
@@ -49,13 +57,15 @@ class Trial:
 
 
 def try_strategy(name: str, trial: Trial, *, progress: Progress | None = None, warn: Callable[[str], None]) -> Backtest:
-    """Backtest one of RULES, `perfect-foresight` or a policy directory on a trial's days.
+    """Backtest one of RULES, a ceiling (`perfect-foresight`, `known-quarter-hour`) or a policy directory.
 
     Each decides as often as it is made for. `warn` is told what the user should know, such as a rule that could not be
     tuned. Raises BadInput.
     """
     if name == PERFECT_FORESIGHT:
         return backtest_perfect_foresight(trial.market, trial.battery, trial.selection)
+    if name == KNOWN_QUARTER_HOUR:
+        return _told_the_running_price(trial, progress, warn)
     policy = find_policy(name, trial, warn)
     step_min = decision_step_min(policy)
     result = run_backtest(trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress)
@@ -89,6 +99,13 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
         return trial.risk.of(load_policy(Path(name)))
     known = ", ".join(RULES)
     raise BadInput([Fault("strategy", f"{name!r} is neither one of {known} nor a policy directory")])
+
+
+def _told_the_running_price(trial: Trial, progress: Progress | None, warn: Callable[[str], None]) -> Backtest:
+    """The ceiling that knows the running quarter-hour's price, taught on all days that are not tested."""
+    warn(f"{KNOWN_QUARTER_HOUR} is a ceiling, not causal: it is told each quarter-hour's final price as it begins")
+    ceiling = fit_known_quarter_hour(trial.market, trial.battery, trial.learning_spans(), trial.soc_reset)
+    return ceiling.backtest(trial.market, trial.battery, trial.selection, progress=progress)
 
 
 def risk_facts(name: str, trial: Trial) -> dict[str, Any]:

@@ -86,8 +86,16 @@ def fit_price_forecast(
 
     Raises BadInput where scikit-learn is not installed, or the spans hold too little to learn from.
     """
-    config, rng = config or ForecastConfig(), np.random.default_rng(seed)
     learn = _scikit_learn()
+    # Threads that share a processor wait for each other more than they help, and sums would depend on their number.
+    with learn.threadpool_limits(limits=1):
+        return _fit(learn, market, selection, beyond, config or ForecastConfig(), seed)
+
+
+def _fit(
+    learn: _Learners, market: MarketSeries, selection: Sequence[Span], beyond: int, config: ForecastConfig, seed: int
+) -> PriceForecast:
+    rng = np.random.default_rng(seed)
     training = np.zeros(len(market), dtype=np.bool_)
     training[rows_of(selection)] = True
     everything = look_ahead(market.quarter_hours[training], beyond)
@@ -147,7 +155,9 @@ def _past_fractions(market: MarketSeries, training: Flags, ahead: Ahead, forecas
     return out
 
 
-def _grow(learn: Any, config: ForecastConfig, fraction: float, inputs: Singles, target: Floats, seed: int) -> Trees:
+def _grow(
+    learn: _Learners, config: ForecastConfig, fraction: float, inputs: Singles, target: Floats, seed: int
+) -> Trees:
     grown = learn.HistGradientBoostingRegressor(
         loss="quantile",
         quantile=fraction,
@@ -185,13 +195,15 @@ def _trees_of(grown: Any) -> Trees:
 
 
 class _Learners:
-    """The two learners of the library that are used."""
+    """What is used of the library."""
 
     def __init__(self) -> None:
         from sklearn.ensemble import HistGradientBoostingRegressor
         from sklearn.linear_model import Ridge
+        from threadpoolctl import threadpool_limits
 
         self.HistGradientBoostingRegressor, self.Ridge = HistGradientBoostingRegressor, Ridge
+        self.threadpool_limits = threadpool_limits
 
 
 def _scikit_learn() -> _Learners:

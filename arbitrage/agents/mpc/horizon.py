@@ -94,5 +94,6 @@ def encode_ahead(features: MarketFeatures, knowledge: Knowledge, ahead: Ahead) -
     now = quarter_hour_starts(ahead.moment)
     recent = features.encode_quarters(knowledge.looking_back(ahead.moment, now)).features[ahead.plan, planned:]
     fading = [recent * np.exp(-ahead.lead / hours)[:, None] for hours in _FADING_QUARTER_HOURS]
-    parts = [about.features[:, :planned], recent, *fading, ahead.lead[:, None] / LONGEST_DAY]
-    return EncodedAhead(np.concatenate(parts, axis=1).astype(np.float32), about.base_eur_mwh, about.scale_eur_mwh)
+    lead = ahead.lead[:, None] / LONGEST_DAY
+    inputs = np.concatenate([about.features[:, :planned], recent, *fading, lead], axis=1).astype(np.float32)
+    return EncodedAhead(inputs, about.base_eur_mwh, about.scale_eur_mwh)

@@ -71,7 +71,7 @@ def _linear(inputs: Singles, mean: Singles, std: Singles, coefficients: Floats) 
 @numba.njit(cache=True)
 def quantile_at(fractions: Floats, quantiles: Floats, fraction: float) -> float:
     """The quantile at a fraction, straight lines between and beyond those given, both ascending, shape [quantiles]."""
-    high = min(max(np.searchsorted(fractions, fraction), 1), len(fractions) - 1)
+    high = min(max(int(np.searchsorted(fractions, fraction)), 1), len(fractions) - 1)
     share = (fraction - fractions[high - 1]) / (fractions[high] - fractions[high - 1])
     return float(quantiles[high - 1] + share * (quantiles[high] - quantiles[high - 1]))
 
@@ -80,7 +80,7 @@ def quantile_at(fractions: Floats, quantiles: Floats, fraction: float) -> float:
 def fraction_at(fractions: Floats, quantiles: Floats, value: float) -> float:
     """The inverse of `quantile_at`, kept within the lowest and highest half steps, for learning paths from."""
     least, most = fractions[0] / 2.0, (1.0 + fractions[-1]) / 2.0
-    high = min(max(np.searchsorted(quantiles, value), 1), len(fractions) - 1)
+    high = min(max(int(np.searchsorted(quantiles, value)), 1), len(fractions) - 1)
     width = quantiles[high] - quantiles[high - 1]
     share = (value - quantiles[high - 1]) / width if width > 0.0 else 0.5
     fraction = fractions[high - 1] + share * (fractions[high] - fractions[high - 1])

@@ -27,6 +27,7 @@ Numbers = npt.NDArray[np.int64]
 
 _LEAST_POWER_MW = 1e-9
 
+
 @dataclass(frozen=True, slots=True)
 class Aim:
     """What a plan maximises: mean + weight x CVaR at a level of the profit over its paths."""

@@ -1,0 +1,94 @@
+"""The command that fits model-predictive control: `fit-mpc`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from arbitrage.agents.mpc.mpc_policy import Form
+from arbitrage.cli_options import (
+    BatteryOptions,
+    Capacity,
+    ChargeEfficiency,
+    DayAhead,
+    DischargeEfficiency,
+    Forecasts,
+    JsonOut,
+    MarketOptions,
+    MaxCycles,
+    Power,
+    Prices,
+    PublicationDelay,
+    Reset,
+    RiskPreferenceText,
+    StartTime,
+    StopTime,
+    WearCost,
+    risk_choice,
+    time_range,
+    write_json,
+)
+from arbitrage.cli_output import live_progress, print_figures
+from arbitrage.market.splits import DaysOfMonth, SocReset
+from arbitrage.mpc_training import MpcPlan, fit_mpc
+from arbitrage.observation import FeatureSet
+from arbitrage.training import TrainingPlan
+
+
+def add_fit_mpc(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("fit-mpc")(fit_mpc_command)
+
+
+def fit_mpc_command(
+    prices: Prices,
+    out: Annotated[Path, typer.Option(help="Directory of the policy.")],
+    form: Annotated[Form, typer.Option(help="One path of forecast prices, or several and their risk.")] = (
+        Form.DETERMINISTIC
+    ),
+    day_ahead: DayAhead = None,
+    forecasts: Forecasts = None,
+    publication_delay_min: PublicationDelay = None,
+    power_mw: Power = None,
+    capacity_mwh: Capacity = None,
+    charge_efficiency: ChargeEfficiency = None,
+    discharge_efficiency: DischargeEfficiency = None,
+    max_cycles_per_day: MaxCycles = None,
+    wear_cost_eur_mwh: WearCost = None,
+    start: StartTime = None,
+    end: StopTime = None,
+    train_days: Annotated[str, typer.Option(help="Days of the month to learn from.")] = "1-20",
+    validation_days: Annotated[str, typer.Option(help="Days of the month that tell what came of it.")] = "21-25",
+    soc_reset: Reset = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    risk_preference: RiskPreferenceText = None,
+    json_out: JsonOut = None,
+) -> None:
+    """Fit a price forecast for rolling model-predictive control (needs scikit-learn: extra `compare`)."""
+    options = BatteryOptions(
+        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
+    )
+    days = TrainingPlan.of(
+        FeatureSet.QUARTER_HOUR,
+        MarketOptions(prices, day_ahead, forecasts, None, publication_delay_min).market(),
+        battery=options.battery(None),
+        train_days=DaysOfMonth.parse(train_days),
+        validation_days=DaysOfMonth.parse(validation_days),
+        **time_range(start, end),
+        soc_reset=soc_reset or SocReset.DAILY,
+        seed=seed,
+        with_critic=False,
+        with_risk_head=False,
+    )
+    card = _fit(MpcPlan.of(form, days, risk_choice(None, risk_preference).preference), out)
+    write_json(card, json_out)
+    if json_out != "-":
+        figures = card["validation"][card["chosen_stage"]]
+        print_figures({"policy": out, "seconds": card["training_seconds"], **figures})
+
+
+def _fit(plan: MpcPlan, out: Path) -> dict[str, Any]:
+    with live_progress("fitting", 1.0) as (progress, task):
+        return fit_mpc(plan, out, lambda text, share: progress.update(task, description=text, completed=share))
