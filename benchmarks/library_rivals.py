@@ -1,9 +1,14 @@
-"""Agents of two libraries on our environment: stable-baselines3's DQN and sb3-contrib's QR-DQN (extra `compare`).
+"""Agents of two libraries on our environment: stable-baselines3's DQN, SAC and TD3, sb3-contrib's QR-DQN (`compare`).
 
 Law
 - They see what our policies by the quarter-hour see: the same encoder's features and the battery's, standardised on
-  training days and clipped as ours are. Rewards are in units of 100 EUR; a day's end is terminal, for energy left at
-  midnight is worth nothing in the test's protocol.
+  training days and clipped as ours are. Rewards are in units of 100 EUR. A day's end is terminal where energy left at
+  midnight is worth nothing in the test's protocol; where it is carried over, values reach beyond it.
+- SAC and TD3 choose a share of rated power in [-1, 1]; what the battery cannot do is clipped by its law.
+- TD3 is set up as the published rival's public code has it (C. Rasic, 2024): two layers of 500, discount 0.99, Polyak
+  rate 0.01, exploration noise 0.2, target noise 1.0 clipped at 1.0, the actor every fifth update, a memory of 20,000,
+  one update every four quarter-hours; its learning rates are 1e-5 (actor) and 1e-4, and the library takes one for both.
+  It is causal here: scalers of training days, no later rows among the inputs, the law's projection for a penalty.
 - Training days start in a random state of charge. Days are laid out once, so that the clock runs for learning.
 - Only the library's own learning is on the clock. About every thirty seconds it stops, and the weights that earn most
   on the validation days are kept.
@@ -12,20 +17,34 @@ Law
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 import torch
-from library_policies import FEATURES, QUANTILES, LibraryPolicy, Scaling, check_against_library, policy_of
+from library_policies import (
+    CONTINUOUS,
+    FEATURES,
+    QUANTILES,
+    LibraryPolicy,
+    Scaling,
+    check_against_library,
+    load_library_policy,
+    policy_of,
+    save_library_policy,
+)
 from sb3_contrib import QRDQN
-from stable_baselines3 import DQN
+from stable_baselines3 import DQN, SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from arbitrage.backtest.engine import run_backtest
@@ -66,8 +85,14 @@ class Settings:
     """Share of the time in which exploration falls to its final value."""
     weight_decay: float = 0.0
     n_steps: int = 1
+    polyak_rate: float = 0.005
+    """Of SAC's and TD3's target networks."""
+    rounds_per_update: int = 1
+    """Steps of all batteries between updates."""
 
 
+PUBLISHED_TD3 = Settings(learning_rate=1e-4, widths=(500, 500), updates_per_round=2, buffer=20_000, polyak_rate=0.01)
+"""The published rival's; eight quarter-hours and two updates a round are its one update every four."""
 CANDIDATES = {
     "base": Settings(),
     "short-sighted": Settings(gamma=0.95),
@@ -84,8 +109,11 @@ CANDIDATES = {
 class ScaledDays(gymnasium.Wrapper[Singles, Any, Singles, Any]):
     """Our environment on some days, with standardised observations and small rewards."""
 
-    def __init__(self, env: BelgianImbalanceEnv, days: npt.NDArray[np.int64], scaling: Scaling) -> None:
+    def __init__(
+        self, env: BelgianImbalanceEnv, days: npt.NDArray[np.int64], scaling: Scaling, soc_reset: SocReset
+    ) -> None:
         super().__init__(env)
+        self._terminal = soc_reset is SocReset.DAILY
         env._maker.lay_out = cache(env._maker.lay_out)  # type: ignore[method-assign]  # what the clock must not pay
         self._days = days
         self._scaling = scaling
@@ -101,9 +129,10 @@ class ScaledDays(gymnasium.Wrapper[Singles, Any, Singles, Any]):
         return self._scaling(observation), info
 
     def step(self, action: Any) -> tuple[Singles, float, bool, bool, Info]:
-        """A step; the end of the day is terminal."""
-        observation, reward, _, truncated, info = super().step(action)
-        return self._scaling(observation), float(reward) / REWARD_UNIT_EUR, truncated, False, info
+        """A step; the end of the day is terminal where energy left at midnight is worth nothing."""
+        observation, reward, _, over, info = super().step(action)
+        terminal = over and self._terminal
+        return self._scaling(observation), float(reward) / REWARD_UNIT_EUR, terminal, over and not terminal, info
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,24 +143,38 @@ class Contest:
     battery: Battery
     train_days: DaysOfMonth
     validation_days: DaysOfMonth
+    start: int | None = None
+    """Epoch minutes [start, end) within which the days lie; None: the whole series."""
+    end: int | None = None
+    soc_reset: SocReset = SocReset.DAILY
+
+    def rows_of(self, days: DaysOfMonth) -> npt.NDArray[np.bool_]:
+        """Rows of the market on these days."""
+        return select_rows(self.market, start=self.start, end=self.end, days=days)
 
     def spans_of(self, days: DaysOfMonth) -> tuple[Span, ...]:
-        """Each of these days on its own."""
-        return spans(self.market, select_rows(self.market, days=days), SocReset.DAILY)
+        """These days as one is tested on."""
+        return spans(self.market, self.rows_of(days), self.soc_reset)
 
     def scaling(self) -> Scaling:
         """Of the training days."""
-        chosen = select_rows(self.market, days=self.train_days)
+        chosen = self.rows_of(self.train_days)
         return Scaling.of(FEATURES.encode(self.market.known_at(self.market.quarter_hours[chosen])))
 
-    def make_env(self, seed: int, scaling: Scaling) -> ScaledDays:
+    def make_env(self, seed: int, scaling: Scaling, *, continuous: bool = False) -> ScaledDays:
         """A battery on the training days, seeded; every day is laid out."""
-        env = BelgianImbalanceEnv(self.market, self.battery, FeatureSet.QUARTER_HOUR)
-        chosen = select_rows(self.market, days=self.train_days)
+        actions = "continuous" if continuous else "discrete"
+        env = BelgianImbalanceEnv(self.market, self.battery, FeatureSet.QUARTER_HOUR, actions=actions)
+        chosen = self.rows_of(self.train_days)
         days = np.intersect1d(np.unique(self.market.day_numbers[chosen]), env._maker.first_days)
-        wrapped = ScaledDays(env, days, scaling)
+        wrapped = ScaledDays(env, days, scaling, self.soc_reset)
         wrapped.reset(seed=seed)
         return wrapped
+
+    def name(self) -> str:
+        """Names what there is to learn from, for what is kept."""
+        facts = {name: str(getattr(self, name)) for name in self.__dataclass_fields__ if name != "market"}
+        return json.dumps(facts | {"data": self.market.data_hash}, sort_keys=True)
 
     def validate(self, policy: LibraryPolicy) -> float:
         """EUR a day on the validation days."""
@@ -139,25 +182,25 @@ class Contest:
         return float(daily_profit_eur(result.ledger).mean())
 
 
-def vectorised(contest: Contest, seed: int, scaling: Scaling) -> DummyVecEnv:
+def vectorised(contest: Contest, seed: int, scaling: Scaling, *, continuous: bool = False) -> DummyVecEnv:
     """Batteries side by side that share the days laid out."""
-    first = contest.make_env(seed, scaling)
+    first = contest.make_env(seed, scaling, continuous=continuous)
     lay_out = first.unwrapped._maker.lay_out  # type: ignore[attr-defined]
     for day in first._days:
         lay_out(int(day))
     makers: list[Callable[[], gymnasium.Env[Any, Any]]] = []
     for number in range(BATTERIES):
-        env = contest.make_env(seed * BATTERIES + number, scaling)
+        env = contest.make_env(seed * BATTERIES + number, scaling, continuous=continuous)
         env.unwrapped._maker.lay_out = lay_out  # type: ignore[attr-defined]
         makers.append(lambda env=env: env)
     return DummyVecEnv(makers)
 
 
-def build(kind: str, env: DummyVecEnv, settings: Settings, seed: int) -> DQN:
+def build(kind: str, env: DummyVecEnv, settings: Settings, seed: int) -> Any:
     """The library's agent, on the CPU."""
     optimiser = {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"weight_decay": settings.weight_decay}}
     shape: dict[str, Any] = {"net_arch": list(settings.widths), **(optimiser if settings.weight_decay else {})}
-    agents = {"dqn": DQN, "qr-dqn": QRDQN}
+    agents: dict[str, Any] = {"dqn": DQN, "qr-dqn": QRDQN, "sac": SAC, "td3": TD3}
     if kind == "qr-dqn":
         shape["n_quantiles"] = QUANTILES
     return agents[kind](
@@ -168,16 +211,33 @@ def build(kind: str, env: DummyVecEnv, settings: Settings, seed: int) -> DQN:
         batch_size=settings.batch,
         buffer_size=settings.buffer,
         learning_starts=_WARM_UP_STEPS,
-        train_freq=1,
+        train_freq=settings.rounds_per_update,
         gradient_steps=settings.updates_per_round,
-        target_update_interval=settings.target_every,
-        exploration_final_eps=settings.final_exploration,
-        max_grad_norm=10.0,
         n_steps=settings.n_steps,
         policy_kwargs=shape,
         seed=seed,
         device="cpu",
+        **_own(kind, settings),
     )
+
+
+def _own(kind: str, settings: Settings) -> dict[str, Any]:
+    """What only some of the agents know."""
+    if kind not in CONTINUOUS:
+        return {
+            "target_update_interval": settings.target_every,
+            "exploration_final_eps": settings.final_exploration,
+            "max_grad_norm": 10.0,
+        }
+    if kind == "sac":
+        return {"tau": settings.polyak_rate}
+    return {
+        "tau": settings.polyak_rate,
+        "policy_delay": 5,
+        "action_noise": NormalActionNoise(np.zeros(1), np.full(1, 0.2)),
+        "target_policy_noise": 1.0,
+        "target_noise_clip": 1.0,
+    }
 
 
 @dataclass(slots=True)
@@ -201,7 +261,8 @@ class Clock(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._since = Clock.TIMED()
-        self.model.exploration_schedule = lambda _: self._exploration()
+        if hasattr(self.model, "exploration_schedule"):
+            self.model.exploration_schedule = lambda _: self._exploration()
 
     def _exploration(self) -> float:
         elapsed = (self._spent_s + Clock.TIMED() - self._since) / (self._settings.explored_fraction * self._seconds)
@@ -221,7 +282,8 @@ def train_rival(kind: str, contest: Contest, settings: Settings, seed: int, seco
     """Train for so many seconds of learning on one thread, and keep what did best on the validation days."""
     torch.set_num_threads(1)
     scaling = contest.scaling()
-    model = build(kind, vectorised(contest, seed, scaling), settings, seed)
+    env = vectorised(contest, seed, scaling, continuous=kind in CONTINUOUS)
+    model = build(kind, env, settings, seed)
     best = Best(policy_of(kind, model, scaling))
 
     def look(spent_s: float, steps: int) -> None:
@@ -234,3 +296,21 @@ def train_rival(kind: str, contest: Contest, settings: Settings, seed: int, seco
     model.learn(total_timesteps=2**40, callback=Clock(seconds, settings, look))
     check_against_library(kind, model, scaling)
     return replace(best)
+
+
+def kept_rival(
+    kind: str, contest: Contest, settings: Settings, seed: int, seconds: float, kept: Path
+) -> tuple[LibraryPolicy, dict[str, Any]]:
+    """The rival's best policy and what is told of its training: from its file in `kept`, or trained and put there.
+
+    seconds: processor time of its learning. A file belongs to one kind, contest, settings, seed and time.
+    """
+    facts = [kind, contest.name(), asdict(settings), seed, seconds]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    path = kept / f"{kind}-{seed}-{digest}.safetensors"
+    if not path.exists():
+        best = train_rival(kind, contest, settings, seed, seconds)
+        told = {"validation_eur_per_day": best.validation_eur_per_day, "looks": best.looks, "seconds": seconds}
+        save_library_policy(path, best.policy, {"training": json.dumps(told)})
+    policy, metadata = load_library_policy(path, kind)
+    return policy, dict(json.loads(metadata["training"]))

@@ -20,6 +20,7 @@ import numpy as np
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
 from arbitrage.agents.closed_form_config import ClosedFormConfig
+from arbitrage.agents.relay import relay
 from arbitrage.backtest.engine import Backtest, Progress, run_backtest
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
@@ -75,6 +76,19 @@ class KnownQuarterHour:
     ) -> Backtest:
         """As a strategy in the same ledger. Raises BadInput for another battery than it was fitted for."""
         return run_backtest(reveal(market), battery, self._policy, selection, progress=progress)
+
+    @staticmethod
+    def backtest_in_turn(
+        market: MarketSeries,
+        battery: Battery,
+        selection: Sequence[Span],
+        turns: Sequence[tuple[int, KnownQuarterHour]],
+        *,
+        progress: Progress | None = None,
+    ) -> Backtest:
+        """Walk-forward: each from its epoch minute on, in one life. Raises BadInput as `backtest` and `relay` do."""
+        policy = relay(KNOWN_QUARTER_HOUR, [(start, ceiling._policy) for start, ceiling in turns])
+        return run_backtest(reveal(market), battery, policy, selection, progress=progress)
 
 
 def fit_known_quarter_hour(

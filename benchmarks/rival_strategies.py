@@ -1,0 +1,108 @@
+"""Every rival as one function: from a plan of days to what can be backtested; and as a teacher for walk-forward.
+
+Law
+- A plan is a `TrainingPlan`: market, battery, days, range, SoC reset and seed count; closed-form settings do not.
+- Training days are fitted, validation days choose among weights where a rival has any to choose, test days are nobody's
+  business here.
+- Agents of libraries (extra `compare`) are given processor seconds, and kept in files so that a benchmark goes on where
+  it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from library_policies import LibraryPolicy
+
+from arbitrage.agents.mpc.mpc_policy import Form, MpcPolicy
+from arbitrage.agents.mpc.price_forecast import PriceForecast
+from arbitrage.agents.policy import Policy
+from arbitrage.backtest.known_quarter_hour import KnownQuarterHour, fit_known_quarter_hour
+from arbitrage.market.splits import SocReset
+from arbitrage.mpc_training import MpcPlan, fit_forecast, mpc_policy
+from arbitrage.observation import FeatureSet
+from arbitrage.risk import RiskPreference
+from arbitrage.training import TrainingPlan
+from arbitrage.walk_forward import TRAIN_DAYS, VALIDATION_DAYS, Classroom
+
+LIBRARY_AGENTS = ("dqn", "qr-dqn", "sac", "td3")
+
+
+def price_forecast(plan: TrainingPlan) -> PriceForecast:
+    """What rolling control plans on; it knows nothing of the battery, so one serves every cap and both forms."""
+    return fit_forecast(MpcPlan.of(Form.SCENARIOS, plan))
+
+
+def rolling_control(
+    plan: TrainingPlan,
+    form: Form,
+    preference: RiskPreference | None = None,
+    forecast: PriceForecast | None = None,
+) -> MpcPolicy:
+    """`mpc` or `mpc-scenarios`; `forecast` is that of `price_forecast` for the same plan, where it is at hand."""
+    return mpc_policy(MpcPlan.of(form, plan, preference), forecast)
+
+
+def known_quarter_hour(plan: TrainingPlan) -> KnownQuarterHour:
+    """The ceiling that is told the running price: not causal, backtested by its own method."""
+    training = plan.selection(plan.train_days)
+    return fit_known_quarter_hour(plan.market, plan.battery, training, plan.soc_reset, seed=plan.seed)
+
+
+def library_agent(
+    kind: str, plan: TrainingPlan, seconds: float, kept: Path, settings: Any = None
+) -> tuple[LibraryPolicy, dict[str, Any]]:
+    """One of LIBRARY_AGENTS after so many processor seconds of learning, and what is told of it.
+
+    settings: a `library_rivals.Settings`; None: TD3 as published, the others' base.
+    """
+    from library_rivals import CANDIDATES, PUBLISHED_TD3, Contest, kept_rival
+
+    days = (plan.train_days, plan.validation_days, plan.start, plan.end)
+    contest = Contest(plan.market, plan.battery, *days, plan.soc_reset)
+    chosen = settings or (PUBLISHED_TD3 if kind == "td3" else CANDIDATES["base"])
+    return kept_rival(kind, contest, chosen, plan.seed, seconds, kept)
+
+
+def plan_of_room(room: Classroom, seed: int = 0) -> TrainingPlan:
+    """What a walk's window may learn from, as a plan."""
+    return TrainingPlan.of(
+        FeatureSet.QUARTER_HOUR,
+        room.market,
+        battery=room.battery,
+        train_days=TRAIN_DAYS,
+        validation_days=VALIDATION_DAYS,
+        start=room.window.train_start,
+        end=room.window.train_end,
+        soc_reset=SocReset.NEVER,
+        seed=seed,
+        with_critic=False,
+        with_risk_head=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TeachRollingControl:
+    """Fits `mpc` or `mpc-scenarios` for each window of a walk."""
+
+    form: Form
+    preference: RiskPreference | None = None
+
+    def __call__(self, room: Classroom) -> Policy:
+        return rolling_control(plan_of_room(room), self.form, self.preference)
+
+
+@dataclass(frozen=True, slots=True)
+class TeachLibraryAgent:
+    """Trains a library's agent anew for each window; finished windows are kept in the window's folder."""
+
+    kind: str
+    seconds: float
+    seed: int = 0
+    settings: Any = None
+
+    def __call__(self, room: Classroom) -> Policy:
+        policy, _ = library_agent(self.kind, plan_of_room(room, self.seed), self.seconds, room.folder, self.settings)
+        return replace(policy, name=self.kind)
