@@ -110,7 +110,8 @@ class LibraryPolicy:
         nothing = np.zeros((len(knowledge.times), len(_BATTERY_NAMES)), dtype=np.float32)
         observed = self.scaling(np.concatenate([FEATURES.encode(knowledge), nothing], axis=1))
         (first, bias), count = self.layers[0], len(self.scaling.mean)
-        market = observed[:, :count] @ first[:count] + bias
+        # Row by row, for a product's last bits depend on the number of rows.
+        market = np.array([row @ first[:count] for row in observed[:, :count]]) + bias
         layers = ((first[count:], bias), *self.layers[1:])
         return NetworkView(battery, market, layers, rated_power_mw(battery), self.continuous)
 

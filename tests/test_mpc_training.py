@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from arbitrage.agents.checkpoint import CARD_FILE, TENSORS_FILE, load_policy
 from arbitrage.agents.mpc.forecast_fit import ForecastConfig
@@ -16,6 +17,7 @@ from arbitrage.agents.mpc.price_forecast import PriceForecast
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import summary
 from arbitrage.battery import Battery, BatteryState
+from arbitrage.cli import app
 from arbitrage.dispatch import Dispatcher
 from arbitrage.errors import BadInput
 from arbitrage.market.embedded import sample_market
@@ -25,7 +27,7 @@ from arbitrage.mpc_training import BEYOND_QUARTER_HOURS, MpcPlan, fit_forecast, 
 from arbitrage.risk import RiskPreference
 from arbitrage.strategies import Trial, try_strategy
 from arbitrage.training import TrainingPlan
-from tests.test_cli import MARKET, run
+from tests.test_cli import MARKET
 
 pytest.importorskip("sklearn", reason="fitting needs scikit-learn (extra compare)")
 
@@ -167,9 +169,11 @@ def test_an_altered_forecast_is_refused(fitted: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_fits_a_directory_that_can_be_loaded(tmp_path: Path) -> None:
-    days = ("--train-days", "1-2", "--validation-days", "21")
-    done = run("fit-mpc", *MARKET, *days, "--max-cycles-per-day", "1.1", "--out", str(tmp_path / "mpc"))
-    assert done.returncode == 0, done.stderr
+    days = ["--train-days", "1-2", "--validation-days", "21", "--soc-reset", "daily"]
+    options = [*MARKET, *days, "--max-cycles-per-day", "1.1", "--out", str(tmp_path / "mpc"), "--json", "-"]
+    done = CliRunner().invoke(app, ["fit-mpc", *options])
+    assert done.exit_code == 0, done.output
     policy = load_policy(tmp_path / "mpc")
     assert isinstance(policy, MpcPolicy)
     assert (policy.name, policy.battery) == ("mpc", BATTERY)
+    assert json.loads(done.stdout)["validation"]["mpc"]["violations"] == 0
