@@ -3,6 +3,11 @@
 import { brussels, hourMinute, offsetOf, utc } from "./format.js";
 
 const HOUR_MS = 3_600_000;
+/** Plotly is large: the page says what it has to say while it still comes. */
+const plotly = new Promise((resolve) => {
+  if (window.Plotly) resolve(window.Plotly);
+  else document.getElementById("plotly").addEventListener("load", () => resolve(window.Plotly));
+});
 
 /** A colour of the page as it is at present, light or dark. */
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -10,7 +15,7 @@ export const colour = (name) => getComputedStyle(document.documentElement).getPr
 /** The same, so much of it opaque; colours of the page are written as #rrggbb. */
 export const faint = (name, share) => colour(name) + Math.round(255 * share).toString(16).padStart(2, "0");
 
-export function draw(place, traces, layout) {
+export async function draw(place, traces, layout) {
   const common = {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false, autosize: true,
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("ink") },
@@ -18,7 +23,7 @@ export function draw(place, traces, layout) {
     legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0, font: { size: 11 } },
     margin: { l: 52, r: 12, t: 30, b: 34 },
   };
-  return window.Plotly.react(place, traces, { ...common, ...layout }, { displayModeBar: false, responsive: true, doubleClick: false });
+  return (await plotly).react(place, traces, { ...common, ...layout }, { displayModeBar: false, responsive: true, doubleClick: false });
 }
 
 export function axis(title, more = {}) {

@@ -3,7 +3,7 @@
 import { byId, say } from "./dom.js";
 import { axis, colour, draw, faint, points, steps, timeAxis, when } from "./figures.js";
 import { mw, number, percent, price } from "./format.js";
-import { actionWord, reasonSentence } from "./sentences.js";
+import { actionWord, priceSeen } from "./sentences.js";
 
 const HOUR_MS = 3_600_000;
 
@@ -40,8 +40,7 @@ function priceTraces(prices, decisions) {
 
 /** Where the market itself is not told, the prices that decisions saw. */
 function seenPrices(decisions) {
-  const of = (each) => each.reasons[0]?.params.indicative_price_eur_mwh ?? each.reasons[0]?.params.last_price_eur_mwh ?? null;
-  return { x: decisions.map((each) => Date.parse(each.valid_from)), y: decisions.map(of) };
+  return { x: decisions.map((each) => Date.parse(each.valid_from)), y: decisions.map(priceSeen) };
 }
 
 function powerTraces(decisions) {
@@ -112,9 +111,7 @@ function priceRange(traces, fromMs, untilMs) {
 function note(watch, decisions) {
   const last = decisions.at(-1);
   if (!last) return "No decision in this window.";
-  const seen = last.reasons[0]?.params ?? {};
-  const now = seen.indicative_price_eur_mwh ?? seen.last_price_eur_mwh;
   const soc = percent(last.expected.soc_fraction_end);
   const told = watch.prices === null ? " This process has read no market for the asset yet; the prices are those that decisions saw." : "";
-  return `${decisions.length} decisions in ${number(watch.hours, 0)} h. Newest price seen ${price(now)}, power ${mw(last.setpoint.power_mw)}, state of charge after it ${soc}.${told}`;
+  return `${decisions.length} decisions in ${number(watch.hours, 0)} h. Newest price seen ${price(priceSeen(last))}, power ${mw(last.setpoint.power_mw)}, state of charge after it ${soc}.${told}`;
 }

@@ -3,7 +3,7 @@
 import { byId, element, say, timeElement } from "./dom.js";
 import { brusselsDay, eur, mw, percent, price, utc } from "./format.js";
 import { ask } from "./service.js";
-import { fallbackSentence, modeWords, reasonSentence, shieldRule } from "./sentences.js";
+import { fallbackSentence, modeWords, priceSeen, reasonSentence, shieldRule } from "./sentences.js";
 
 const ROWS = 12;
 
@@ -41,7 +41,6 @@ export class Log {
 
 function row(decision) {
   const from = new Date(decision.valid_from);
-  const seen = decision.reasons[0]?.params ?? {};
   const by = [`${decision.policy.id}, level ${fallbackSentence(decision.fallback)}`];
   if (decision.mode !== "policy") by.push(modeWords(decision.mode));
   if (decision.shield.applied) by.push(`cut by ${shieldRule(decision.shield.rule)}`);
@@ -49,7 +48,7 @@ function row(decision) {
     From: timeElement(from, brusselsDay(from), utc(from)),
     Power: element("strong", { "data-action": decision.setpoint.action, text: `${decision.setpoint.action} ${mw(decision.setpoint.power_mw)}` }),
     "SoC after": percent(decision.expected.soc_fraction_end, 1),
-    "Price seen": price(seen.indicative_price_eur_mwh ?? seen.previous_indicative_price_eur_mwh ?? seen.last_price_eur_mwh),
+    "Price seen": price(priceSeen(decision)),
     "Profit to midnight, mean": eur(decision.expected.profit_eur?.mean),
     "Decided by": by.join("; "),
     Why: decision.reasons.map(reasonSentence).join(" "),

@@ -4,10 +4,14 @@ import { brusselsExact, known, mw, number, price, signed, span } from "./format.
 
 const ACTIONS = { charge: "Charge", idle: "Idle", discharge: "Discharge" };
 const amount = (value) => (known(value) ? `${signed(value)} EUR` : "an unknown amount");
+const SEEN = {
+  indicative_price_eur_mwh: "the indicative price is",
+  previous_indicative_price_eur_mwh: "the last indicative price of the quarter-hour before is",
+  last_price_eur_mwh: "the last final price is",
+};
 const seen = (params) => {
-  if (known(params.indicative_price_eur_mwh)) return `the indicative price is ${price(params.indicative_price_eur_mwh)}`;
-  if (known(params.last_price_eur_mwh)) return `the last final price is ${price(params.last_price_eur_mwh)}`;
-  return "no price is known";
+  const name = Object.keys(SEEN).find((each) => known(params[each]));
+  return name ? `${SEEN[name]} ${price(params[name])}` : "no price is known";
 };
 const versus = (params) => {
   const side = (name, value) => (known(value) ? `${name} ${amount(value)}` : `${name} is not possible`);
@@ -85,6 +89,12 @@ const MODES = {
 const percentOf = (fraction) => `${number(100 * fraction, 0)} %`;
 const moment = (seconds) => (known(seconds) ? brusselsExact(new Date(1000 * seconds)) : "a time unknown");
 const farthest = (params) => (params.farthest ? `: ${[params.farthest].flat().join(", ")}` : "");
+
+/** The newest price that a decision saw: indicative, else the last final one; null where it saw none. */
+export function priceSeen(decision) {
+  const params = decision.reasons[0]?.params ?? {};
+  return params[Object.keys(SEEN).find((each) => known(params[each]))] ?? null;
+}
 
 export const actionWord = (action) => ACTIONS[action] ?? action;
 export const modeWords = (mode) => MODES[mode] ?? plain(mode);
