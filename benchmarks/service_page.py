@@ -4,9 +4,9 @@ A service is started in this process with a simulated market and one kept batter
 hours that are asked for, over HTTP, on a clock that runs as fast as that goes. Then a browser opens the page, drags the
 dial, and takes the picture; with `--keep` the clock runs on and the page stays up to be looked at.
 
-    arbitrage train --prices data/sample/SIMULATED_imbalance_prices_quarter_hour.csv \
-        --day-ahead data/sample/SIMULATED_day_ahead_prices.csv --forecasts data/sample/SIMULATED_wind_solar_forecasts.csv \
-        --minutes data/sample/SIMULATED_imbalance_prices_minute.csv --max-cycles-per-day 1.1 --out runs/by-minute
+    cd data/sample && arbitrage train --prices SIMULATED_imbalance_prices_quarter_hour.csv \
+        --day-ahead SIMULATED_day_ahead_prices.csv --forecasts SIMULATED_wind_solar_forecasts.csv \
+        --minutes SIMULATED_imbalance_prices_minute.csv --max-cycles-per-day 1.1 --out ../../runs/by-minute
     python -m benchmarks.service_page --policy runs/by-minute
 """
 
@@ -35,8 +35,8 @@ from arbitrage.quarter_hour import epoch_minute
 PICTURES = Path(__file__).parent / "pictures"
 PICTURE = PICTURES / "service_page.png"
 ASSET = "be-1"
-LEAD_S = 8
-"""How long before an interval it is decided."""
+SHOWN_BEFORE_END_S = 42.0
+"""How long the newest decision still has when the picture is taken."""
 DIAL_AT = 0.7
 """Where the dial is dragged to, of its length."""
 
@@ -82,13 +82,12 @@ class Demonstration:
         self.client.put(f"/v1/assets/{ASSET}", json={"battery": policy["battery"], "state": state}).raise_for_status()
 
     def decide(self, minute: int) -> None:
-        """Decide the interval that begins at an epoch minute, once the market of that moment is read."""
+        """Decide the interval that begins at an epoch minute, once what is published by then has been read."""
         service: Service = self.app.state.service
-        now_s = self.clock().timestamp()
-        _wait_until(lambda: service.keeper is not None and (service.keeper.snapshot.taken_at_s or 0.0) >= now_s)
-        self.client.post("/v1/decisions", json={"asset_id": ASSET}).raise_for_status()
-        if self.clock().timestamp() > minute * 60:
-            raise RuntimeError("deciding does not keep up with the clock")
+        begins_s = minute * 60.0
+        _wait_until(lambda: service.keeper is not None and (service.keeper.snapshot.taken_at_s or 0.0) >= begins_s)
+        at = dt.datetime.fromtimestamp(begins_s, dt.UTC).isoformat()
+        self.client.post("/v1/decisions", json={"asset_id": ASSET, "at": at}).raise_for_status()
 
 
 def main() -> None:
@@ -97,7 +96,7 @@ def main() -> None:
     configure_logs("error")
     start = epoch_minute(asked.start)
     end = start + round(asked.hours * 60)
-    clock = ThrownClock(start * 60.0 - LEAD_S)
+    clock = ThrownClock(start * 60.0)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.read(
             authentication="off",
@@ -112,9 +111,9 @@ def main() -> None:
         demonstration = Demonstration(settings, clock)
         demonstration.start()
         for minute in track(range(start, end), "deciding"):
-            clock.at_s = minute * 60.0 - LEAD_S
+            clock.at_s = minute * 60.0
             demonstration.decide(minute)
-        clock.at_s = end * 60.0 - 60.0 + LEAD_S
+        clock.at_s = end * 60.0 - SHOWN_BEFORE_END_S
         if asked.keep:
             _stay(demonstration, end)
         take_picture(f"http://127.0.0.1:{asked.port}/", asked.out)
@@ -149,7 +148,7 @@ def _stay(demonstration: Demonstration, minute: int) -> None:
     print(f"look at http://127.0.0.1:{demonstration.settings.port}/ ; Ctrl-C ends it")
     demonstration.clock.run()
     while True:
-        if demonstration.clock().timestamp() >= minute * 60 - LEAD_S:
+        if demonstration.clock().timestamp() >= minute * 60:
             demonstration.decide(minute)
             minute += 1
         time.sleep(0.2)

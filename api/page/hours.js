@@ -3,7 +3,7 @@
 import { byId, say } from "./dom.js";
 import { axis, colour, draw, faint, points, steps, timeAxis, when } from "./figures.js";
 import { mw, number, percent, price } from "./format.js";
-import { actionWord, priceSeen } from "./sentences.js";
+import { actionWord, fallbackSentence, priceSeen } from "./sentences.js";
 
 const HOUR_MS = 3_600_000;
 
@@ -57,10 +57,13 @@ function powerTraces(decisions) {
   };
   return [
     side("Discharge", "discharge", (value) => Math.max(0, value)), side("Charge", "charge", (value) => Math.min(0, value)), told,
-    markers("Fallback", decisions.filter((each) => each.fallback.level > 0), "triangle-up", colour("bad"), (each) => `level ${each.fallback.level}`),
+    markers("Last good data", decisions.filter((each) => each.fallback.level === 1), "circle-open", colour("warn"), level),
+    markers("Rule or hold", decisions.filter((each) => each.fallback.level > 1), "triangle-up", colour("bad"), level),
     markers("By order", decisions.filter((each) => each.mode !== "policy"), "square", colour("warn"), (each) => each.mode.replace("_", " ")),
   ].filter((trace) => trace.x.length);
 }
+
+const level = (decision) => `level ${fallbackSentence(decision.fallback)}`;
 
 function markers(name, decisions, symbol, ink, words) {
   return {

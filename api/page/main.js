@@ -24,7 +24,10 @@ let running = false;
 
 const log = new Log();
 const dial = new Dial((preview) => {
-  if (watch?.newest) drawOutcomes(watch.newest, preview);
+  if (!watch?.newest) return;
+  drawOutcomes(watch.newest, preview);
+  // Something was decided since: what is shown and what is tried should be of one interval.
+  if (preview !== null && preview.valid_from !== watch.newest.valid_from) refreshNow();
 });
 const orders = new Orders(() => watch, () => refreshNow());
 
