@@ -77,7 +77,7 @@ const FINDINGS = {
   duplicate: (p) => `${p.records} records of ${p.table} came twice, alike`,
   contradiction: (p) => `${p.intervals} intervals of ${p.table} came with different values at once`,
   clock_jumped: (p) => `the clock jumped by ${number(p.seconds, 1)} s`,
-  unlike_training: (p) => `The market is unlike anything in training (${percentOf(p.far_fraction)} of its features are far out${farthest(p)}).`,
+  unlike_training: (p) => `The market is unlike anything in training (${percentOf(p.far_fraction)} of its features are far out, the farthest by ${number(p.spreads, 0)} spreads${farthest(p)}).`,
 };
 
 const MODES = {

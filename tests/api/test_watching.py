@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.day_book import book_day
+from api.market_records import market_of
 from api.schemas.decisions import DecisionOut, PreviewOut
+from api.schemas.market import MarketIn
 from api.schemas.watching import DayOut, PricesOut
 from api.storage.decision_record import DecisionRecord
 from api.storage.price_ledger import PriceStage
 from arbitrage.battery import Battery
 from tests.api.local_client import LocalClient, StandingClock, open_settings
+from tests.api.markets import PlayedFeed
 from tests.api.told_policy import save_told_policy
 
 OUTCOMES = {
@@ -153,3 +157,26 @@ def test_a_day_worked_by_hand() -> None:
 def test_a_day_without_decisions_is_empty_and_worth_nothing(client: LocalClient) -> None:
     day = DayOut.model_validate_json(client.get("/v1/assets/nobody/day").content)
     assert (day.cash_eur, day.quarter_hours, day.stored_mwh) == (0.0, [], None)
+
+
+def test_a_preview_shows_the_policy_whatever_a_person_has_ordered(client: LocalClient) -> None:
+    client.put("/v1/assets/be-1", {"battery": {"max_cycles_per_day": 1.1}, "state": {"soc_fraction": 0.5}})
+    until = (NOON + dt.timedelta(hours=1)).replace(second=0).isoformat()
+    client.put("/v1/assets/be-1/override", {"kind": "watch_only", "until": until, "reason": "looking"})
+    assert client.post("/v1/decisions", body()).json()["setpoint"]["action"] == "idle"
+    preview = client.get("/v1/assets/be-1/preview").json()
+    assert (preview["mode"], preview["setpoint"]["action"]) == ("policy", "discharge")
+
+
+def test_a_kept_asset_has_prices_and_previews_of_the_kept_market_before_anything_is_decided(tmp_path: Path) -> None:
+    policy = save_told_policy(tmp_path / "told", OUTCOMES)
+    market = market_of(MarketIn.model_validate_json(json.dumps(body()["market"])), 0)
+    clock = StandingClock(NOON)
+    with LocalClient(open_settings(tmp_path, policies={"told": policy}), clock, PlayedFeed(market, clock)) as client:
+        assert client.get("/v1/assets/be-1/preview").status_code == 404
+        client.put("/v1/assets/be-1", {"battery": {"max_cycles_per_day": 1.1}, "state": {"soc_fraction": 0.5}})
+        client.app.state.service.asset_desk.forget("be-1")
+        assert client.get("/v1/assets/be-1/preview").json()["setpoint"]["action"] == "discharge"
+        known = client.get("/v1/assets/be-1/prices?hours=1").json()["imbalance_price_eur_mwh"]
+        assert known["values"] == [-50.0, 100.0, -50.0]
+        assert client.get("/v1/decisions").json()["decisions"] == []
