@@ -166,8 +166,8 @@ def _wait_until(holds: Any, most_s: float = 120.0) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", type=Path, required=True, help="directory of a policy by the minute")
-    parser.add_argument("--hours", type=float, default=9.0)
-    parser.add_argument("--start", default="2025-03-11T22:00+01:00")
+    parser.add_argument("--hours", type=float, default=14.0)
+    parser.add_argument("--start", default="2025-03-12T05:00+01:00")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--port", type=int, default=8398)
     parser.add_argument("--out", type=Path, default=PICTURE)
