@@ -24,7 +24,7 @@ const MEASURES = {
 };
 
 export class Dial {
-  /** onPreview is told the preview, or null where there is none any more. */
+  /** onPreview is told the preview, or null where there is none any more, and whether a person turned the dial for it. */
   constructor(onPreview) {
     this._onPreview = onPreview;
     this._assetId = null;
@@ -53,7 +53,7 @@ export class Dial {
 
   /** Ask again for the interval that was decided since; nothing to do where nobody has turned the dial. */
   renew() {
-    if (this.preview !== null) this._askSoon(0);
+    if (this.preview !== null) this._askSoon(0, false);
   }
 
   clear() {
@@ -63,7 +63,7 @@ export class Dial {
     this._showTurn();
     say("dial-answer", "Move the dial to ask.");
     for (const id of ["sweep", "dial-request", "dial-copy", "dial-reset"]) byId(id).hidden = true;
-    this._onPreview(null);
+    this._onPreview(null, true);
   }
 
   /** The risk of a request with the dial at a position. */
@@ -125,22 +125,22 @@ export class Dial {
       say("dial-answer", byId("level").validationMessage);
       return;
     }
-    this._askSoon(WAIT_MS);
+    this._askSoon(WAIT_MS, true);
   }
 
-  _askSoon(waitMs) {
+  _askSoon(waitMs, byHand) {
     clearTimeout(this._timer);
-    this._timer = setTimeout(() => this._ask(), waitMs);
+    this._timer = setTimeout(() => this._ask(byHand), waitMs);
   }
 
-  async _ask() {
+  async _ask(byHand) {
     const asked = (this._asked += 1);
     const risk = this.risk(Number(byId("turn").value));
     try {
       const preview = await this._previewAt(risk);
       if (asked !== this._asked) return;
       this.preview = preview;
-      this._show(preview, risk);
+      this._show(preview, risk, byHand);
       await this._sweep(asked);
     } catch (error) {
       if (asked === this._asked) say("dial-answer", error instanceof Refused ? error.words : "The service does not answer.");
@@ -151,14 +151,14 @@ export class Dial {
     return ask(`/v1/assets/${encodeURIComponent(this._assetId)}/preview`, { query: risk });
   }
 
-  _show(preview, risk) {
+  _show(preview, risk, byHand) {
     const { action, power_mw: powerMw } = preview.setpoint;
     const why = preview.reasons.map(reasonSentence).join(" ");
     const from = new Date(preview.valid_from);
     say("dial-answer", `With this dial, from ${brussels(from)}: ${action} ${mw(powerMw)}. ${why} A preview: nothing is changed or logged.`);
     say("dial-request", `"risk": ${JSON.stringify(risk)}`);
     for (const id of ["dial-request", "dial-copy", "dial-reset"]) byId(id).hidden = false;
-    this._onPreview(preview);
+    this._onPreview(preview, byHand);
   }
 
   /** The power along the whole dial, asked one after the other so that deciding is not crowded out. */

@@ -23,11 +23,11 @@ let timer = null;
 let running = false;
 
 const log = new Log();
-const dial = new Dial((preview) => {
+const dial = new Dial((preview, byHand) => {
   if (!watch?.newest) return;
   drawOutcomes(watch.newest, preview);
   // Something was decided since: what is shown and what is tried should be of one interval.
-  if (preview !== null && preview.valid_from !== watch.newest.valid_from) refreshNow();
+  if (byHand && preview !== null && preview.valid_from !== watch.newest.valid_from) refreshNow();
 });
 const orders = new Orders(() => watch, () => refreshNow());
 
