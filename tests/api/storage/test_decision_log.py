@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
@@ -66,6 +66,7 @@ def test_an_appended_decision_is_found_as_it_was_to_the_last_digit(database: Dat
     st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20),
     st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2200, 1, 1), timezones=st.just(dt.UTC)),
 )
+@example([5e-324, 1.7976931348623157e308, -0.0, 0.1 + 0.2], dt.datetime(2108, 12, 29, 11, 1, 56, 789287, tzinfo=dt.UTC))
 def test_numbers_and_times_come_back_bit_for_bit(database: Database, numbers: list[float], time: dt.datetime) -> None:
     records = [decision(price_seen_eur_mwh=number, generated_at=time) for number in numbers]
     append(database, *records)
