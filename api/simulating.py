@@ -231,9 +231,9 @@ def _deciders(wanted: Wanted) -> list[LiveDecider]:
     battery = Battery(power_mw=power_mw, capacity_mwh=capacity_mwh, max_cycles_per_day=budget)
     battery = next((policy.battery for policy in learned.values()), battery)
     deciders = []
-    for name in wanted.strategies:
+    for number, name in enumerate(wanted.strategies):
         if name in learned:
-            choice = RiskChoice(wanted.risk_aversion if name == wanted.strategies[0] else None)
+            choice = RiskChoice(wanted.risk_aversion if number == 0 else None)
             identity = PolicyIdentity(Path(name).resolve().name, read_card(Path(name))["tensors_sha256"])
             deciders.append(LiveDecider(choice.of(learned[name]), battery, identity))
         else:

@@ -22,6 +22,7 @@ from arbitrage.errors import BadInput
 from arbitrage.live.decider import LiveDecider, Prepared
 from arbitrage.live.decision import AssetState, Level, LiveRule, Mode, Orders, Override
 from arbitrage.live.quality import Finding, Quality
+from arbitrage.live.shield import careful_mw
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.tapes import PRICE, SOLAR_FORECAST
@@ -264,6 +265,16 @@ def test_an_observation_unlike_any_in_training_is_flagged_and_acted_on_only_as_t
         assert (holding.shield.requested_mw != 0.0) == (holding.shield.rule is LiveRule.UNFAMILIAR)
         cut += holding.shield.applied
     assert cut > 0
+
+
+@pytest.mark.parametrize(
+    ("asked_mw", "averse_mw", "left_mw"),
+    [(1.0, 0.4, 0.4), (0.3, 1.0, 0.3), (-1.0, -0.5, -0.5), (1.0, -1.0, 0.0), (-1.0, 1.0, 0.0), (1.0, 0.0, 0.0)],
+)
+def test_two_readings_that_agree_on_the_side_leave_the_smaller_power_and_others_none(
+    asked_mw: float, averse_mw: float, left_mw: float
+) -> None:
+    assert careful_mw(asked_mw, averse_mw) == left_mw
 
 
 def test_nothing_of_the_sample_after_training_is_unfamiliar(quarter_hours: ArbitragePolicy) -> None:
