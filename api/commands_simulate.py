@@ -21,7 +21,7 @@ Speed = Annotated[float, typer.Option(min=0.0, help="Simulated seconds a second;
 Seed = Annotated[int, typer.Option(min=0, help="Of the simulated world.")]
 Start = Annotated[str, typer.Option(help="When it begins: ISO 8601 with an offset, on a quarter-hour.")]
 Preset = Annotated[str, typer.Option(help="What the world is like: 2019, 2022 or 2024.")]
-Aversion = Annotated[float | None, typer.Option("--risk-aversion", help="Position of the risk dial of the one who acts.")]
+Aversion = Annotated[float | None, typer.Option("--risk-aversion", help="Of the one who acts: position of the dial.")]
 FaultText = Annotated[
     list[str] | None,
     typer.Option(
