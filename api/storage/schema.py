@@ -19,6 +19,8 @@ LATEST = "0001"
 """The revision that the newest migration makes."""
 _LOCK = 0x6172626974726167
 """Names PostgreSQL's advisory lock of whoever migrates: `arbitrag` in ASCII."""
+_LONGEST_WAIT_S = 60
+"""For another process that migrates in PostgreSQL."""
 
 
 def migrate(connection: Connection) -> None:
@@ -27,6 +29,7 @@ def migrate(connection: Connection) -> None:
     Raises DatabaseRefused for the schema of a newer version, and for tables of another program.
     """
     if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_LONGEST_WAIT_S}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     found = schema_revision(connection)
     if found != LATEST:

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+from api.storage import schema
 from api.storage.database import Database
 from api.storage.refusals import DatabaseRefused, StorageUnavailable
 from api.storage.schema import LATEST, MIGRATIONS, VERSION_TABLE, schema_revision
@@ -73,6 +74,16 @@ def test_several_starts_at_once_make_one_schema(database_url: str) -> None:
         list(threads.map(start, range(4)))
     with opened(database_url) as database, database.reading() as connection:
         assert schema_revision(connection) is not None
+
+
+def test_a_start_does_not_wait_for_ever_for_another_that_migrates(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.storage.schema._LONGEST_WAIT_S", 0.05)
+    with opened(postgresql_url) as database, opened(postgresql_url) as other, other.writing() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": schema._LOCK})
+        with pytest.raises(DatabaseRefused, match="lock timeout"):
+            database.migrate()
 
 
 def test_the_schema_of_a_newer_version_is_refused_and_left_as_it_is(database: Database) -> None:
