@@ -57,7 +57,7 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
         kept = feed or await service.beside(feed_of, settings, served, clock)
         if kept is not None:
             service.keeper = MarketKeeper(kept, service.threads, settings.feed_interval_s)
-            service.keeper.start(partial(_ahead, service))
+            service.keeper.start(partial(after_poll, service))
         try:
             yield
         finally:
@@ -76,7 +76,7 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
     return app
 
 
-async def _ahead(service: Service) -> None:
+async def after_poll(service: Service) -> None:
     """After each poll: settle what can be settled, read what will be asked for."""
     if service.keeper is not None:
         await service.beside(settle, service.prices, service.keeper.snapshot.market, service.clock())

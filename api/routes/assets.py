@@ -95,13 +95,10 @@ def _asset_faults(service: Service, asked: AssetIn) -> list[FaultItem]:
     """What is wrong with an asset beyond its form."""
     battery = asked.battery.battery()
     faults = state_faults(battery, AssetState(asked.state.state(battery)))
-    for name in ("policy_id", "challenger_policy_id"):
-        policy_id = getattr(asked, name)
-        known = {served.policy_id: served for served in service.policies.all()}
-        served = service.policies.default if policy_id is None and name == "policy_id" else known.get(policy_id)
-        if served is None and policy_id is not None:
-            faults.append(fault(name, "unknown_policy", f"{policy_id} is none of {', '.join(sorted(known))}"))
-        if served is not None and served.battery is not None:
-            found = BadInput(mismatches(served.battery, battery))
-            faults += domain_faults(found, "battery", "unsuitable")
+    known = {served.policy_id: served for served in service.policies.all()}
+    served = service.policies.default if asked.policy_id is None else known.get(asked.policy_id)
+    if served is None and asked.policy_id is not None:
+        faults.append(fault("policy_id", "unknown_policy", f"{asked.policy_id} is none of {', '.join(sorted(known))}"))
+    if served is not None and served.battery is not None:
+        faults += domain_faults(BadInput(mismatches(served.battery, battery)), "battery", "unsuitable")
     return faults

@@ -19,9 +19,6 @@ class AssetSpec(Wire):
 
     battery: BatteryIn
     ramp_mw_per_min: Annotated[Positive | None, Field(description="How fast its power may change.")] = None
-    challenger_policy_id: Annotated[
-        Name | None, Field(description="A policy that decides in the shadow and is scored by settled prices.")
-    ] = None
 
 
 class AssetIn(AssetSpec):

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx
 
-from api.app import create_app
+from api.app import after_poll, create_app
 from api.feed import Feed
 from api.settings import Settings
 
@@ -59,6 +59,11 @@ class LocalClient:
     def poll(self) -> None:
         """Let the service ask its feed once."""
         self._runner.run(self.app.state.service.keeper.turn())
+
+    def poll_and_settle(self) -> None:
+        """Let the service ask its feed once, and do all that it does after a poll."""
+        self.poll()
+        self._runner.run(after_poll(self.app.state.service))
 
     async def sleep(self, seconds: float) -> None:
         """Let a handler wait."""

@@ -129,7 +129,7 @@ def others() -> Iterator[Case]:
     ):
         yield "/v1/assets/be-9", field, value, field
     yield "/v1/assets/be-9", "policy_id", "nobody", "policy_id"
-    yield "/v1/assets/be-9", "challenger_policy_id", "nobody", "challenger_policy_id"
+    yield "/v1/assets/be-9", "policy_id", "a b", "policy_id"
     yield "/v1/assets/be-9", "state", {"soc_mwh": 3.0}, "state.soc_mwh"
     for field, value in (
         ("kind", "pause"),
