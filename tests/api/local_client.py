@@ -65,6 +65,10 @@ class LocalClient:
         self.poll()
         self._runner.run(after_poll(self.app.state.service))
 
+    def wait(self, seconds: float) -> None:
+        """Let the service go on with what it does by itself."""
+        self._runner.run(asyncio.sleep(seconds))
+
     async def sleep(self, seconds: float) -> None:
         """Let a handler wait."""
         await asyncio.sleep(seconds)

@@ -1,0 +1,78 @@
+"""Backtests over HTTP: queued, run in a process of their own, and found again with figures and report."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from api.backtest_job import run_backtest_job
+from api.schemas.backtests import BacktestIn
+from arbitrage.agents.rules import ThresholdRule
+from arbitrage.backtest.engine import run_backtest
+from arbitrage.backtest.metrics import summary
+from arbitrage.battery import Battery
+from arbitrage.errors import BadInput
+from arbitrage.market.embedded import sample_market
+from arbitrage.market.splits import select
+from tests.api.local_client import LocalClient, open_settings
+
+ASKED: dict[str, Any] = {
+    "strategy": "idle",
+    "start": "2025-04-01T00:00:00+02:00",
+    "end": "2025-04-03T00:00:00+02:00",
+    "with_report": False,
+}
+
+
+def test_a_job_gives_the_figures_of_the_backtest_and_says_how_far_it_is(tmp_path: Any) -> None:
+    told: list[float] = []
+    figures, report = run_backtest_job(
+        open_settings(tmp_path), BacktestIn.model_validate_json(text(ASKED)), "j", told.append
+    )
+    market = sample_market()
+    span = select(market, start=ASKED["start"], end=ASKED["end"])
+    expected = summary(run_backtest(market, Battery(), ThresholdRule(), span))
+    assert set(expected) <= set(figures)
+    assert figures["profit_eur_per_day"] == 0.0
+    assert report is None
+    assert told[0] == 0.0
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+def test_a_job_draws_its_report_beside_rivals(tmp_path: Any) -> None:
+    asked = BacktestIn.model_validate_json(text(ASKED | {"with_report": True}))
+    _, report = run_backtest_job(open_settings(tmp_path), asked, "drawn", lambda _: None)
+    assert report is not None
+    assert report.name == "drawn.html"
+    assert "perfect-foresight" in report.read_text()
+
+
+def test_a_job_that_cannot_be_run_is_refused_with_the_reason(tmp_path: Any) -> None:
+    asked = BacktestIn.model_validate_json(text(ASKED | {"start": "2030-01-01T00:00:00Z", "end": None}))
+    with pytest.raises(BadInput, match="selection"):
+        run_backtest_job(open_settings(tmp_path), asked, "j", lambda _: None)
+
+
+def test_a_backtest_that_is_asked_for_runs_in_a_process_of_its_own(tmp_path: Any) -> None:
+    with LocalClient(open_settings(tmp_path)) as client:
+        queued = client.post("/v1/backtests", ASKED)
+        assert queued.status_code == 202
+        place = queued.headers["location"]
+        deadline = time.monotonic() + 120.0
+        while (job := client.get(place).json())["status"] in ("queued", "running"):
+            assert time.monotonic() < deadline, job
+            client.wait(0.2)
+        assert job["status"] == "done", job
+        assert job["progress_fraction"] == 1.0
+        assert job["summary"]["profit_eur_per_day"] == 0.0
+        assert job["report"] is None
+        assert client.get(f"{place}/report").status_code == 404
+        assert client.get("/v1/backtests").json()["backtests"] == [job]
+
+
+def text(asked: dict[str, Any]) -> bytes:
+    return json.dumps(asked).encode()
