@@ -1,4 +1,7 @@
-"""What routes are given."""
+"""What routes are given.
+
+Law: none of these is a plain function, for FastAPI would run it on a thread, and each request would wait for one.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from api.gate import CALLER
 from api.service import Service
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The service that the request came to."""
     service: Service = request.app.state.service
     return service
 
 
-def caller_of(request: Request) -> str:
+async def caller_of(request: Request) -> str:
     """The name of the key that the request shows."""
     name: str = request.scope[CALLER].name
     return name

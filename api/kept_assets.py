@@ -12,7 +12,7 @@ from api.storage.asset_store import Asset, AssetState, AssetStore, Override, Ove
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.decision import FOLLOW, Orders
 from arbitrage.live.decision import Override as LiveOverride
-from arbitrage.quarter_hour import brussels_day_numbers, calendar_day, epoch_minute
+from arbitrage.quarter_hour import BRUSSELS, calendar_day, day_number, epoch_minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def state_at(now: dt.datetime, state: BatteryState, power_mw: float = 0.0) -> As
 
 def brussels_day(time: dt.datetime) -> int:
     """Number of the Brussels day that a time lies in."""
-    return int(brussels_day_numbers([int(time.timestamp() // 60)])[0])
+    return day_number(time.astimezone(BRUSSELS).date())
 
 
 def _override_document(order: Override) -> dict[str, Any]:
