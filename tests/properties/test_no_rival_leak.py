@@ -20,7 +20,13 @@ from arbitrage.agents.mpc.forecast_fit import ForecastConfig, fit_price_forecast
 from arbitrage.agents.mpc.mpc_policy import Form, MpcConfig, MpcPolicy
 from arbitrage.agents.mpc.price_forecast import PriceForecast
 from arbitrage.agents.policy import Policy
-from arbitrage.backtest.known_quarter_hour import RUNNING_PRICE, KnownQuarterHour, fit_known_quarter_hour, reveal
+from arbitrage.backtest.known_quarter_hour import (
+    KNOWN_QUARTER_HOUR,
+    RUNNING_PRICE,
+    KnownQuarterHour,
+    fit_known_quarter_hour,
+    reveal,
+)
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.errors import BadInput
@@ -218,6 +224,15 @@ def test_the_ceiling_decides_nowhere_but_in_its_own_backtest(ceiling: KnownQuart
     assert not hasattr(ceiling, "read")
     with pytest.raises(BadInput, match=RUNNING_PRICE):
         Dispatcher(ceiling._policy, BATTERY, market, decided_times(market)[:1], 15)
+
+
+def test_ceilings_in_turn_are_one_life(ceiling: KnownQuarterHour, market: MarketSeries) -> None:
+    times = decided_times(market)
+    selection = spans(market, np.isin(market.quarter_hours, times), SocReset.NEVER)
+    turns = [(int(times[0]), ceiling), (int(times[130]), ceiling)]
+    in_turn = KnownQuarterHour.backtest_in_turn(market, BATTERY, selection, turns)
+    assert in_turn.ledger.equals(ceiling.backtest(market, BATTERY, selection).ledger)
+    assert in_turn.strategy == KNOWN_QUARTER_HOUR
 
 
 def test_a_revealed_market_tells_one_price_more_and_no_other(market: MarketSeries) -> None:
