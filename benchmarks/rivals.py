@@ -51,12 +51,11 @@ from rich.table import Table
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-from arbitrage.agents.mpc.mpc_policy import Form  # noqa: E402
-from arbitrage.backtest.known_quarter_hour import KNOWN_QUARTER_HOUR, KnownQuarterHour  # noqa: E402
 from library_rivals import CANDIDATES  # noqa: E402 (runs from a checkout)
 from rival_strategies import known_quarter_hour, library_agent, plan_of_room, rolling_control  # noqa: E402
 
 from arbitrage.agents.checkpoint import load_policy  # noqa: E402
+from arbitrage.agents.mpc.mpc_policy import Form  # noqa: E402
 from arbitrage.agents.policy import Policy  # noqa: E402
 from arbitrage.backtest.engine import (  # noqa: E402
     PERFECT_FORESIGHT,
@@ -64,6 +63,7 @@ from arbitrage.backtest.engine import (  # noqa: E402
     backtest_perfect_foresight,
     run_backtest,
 )
+from arbitrage.backtest.known_quarter_hour import KNOWN_QUARTER_HOUR, KnownQuarterHour  # noqa: E402
 from arbitrage.backtest.metrics import daily_profit_eur, summary  # noqa: E402
 from arbitrage.backtest.statistics import compare_daily, estimate, tail_estimates  # noqa: E402
 from arbitrage.battery import Battery  # noqa: E402
