@@ -45,37 +45,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from library_rivals import CANDIDATES
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rival_strategies import (
+    known_quarter_hour,
+    library_agent,
+    plan_of_room,
+    price_forecast,
+    rolling_control,
+)
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-
-from library_rivals import CANDIDATES  # noqa: E402 (runs from a checkout)
-from rival_strategies import known_quarter_hour, library_agent, plan_of_room, rolling_control  # noqa: E402
-
-from arbitrage.agents.checkpoint import load_policy  # noqa: E402
-from arbitrage.agents.mpc.mpc_policy import Form  # noqa: E402
-from arbitrage.agents.policy import Policy  # noqa: E402
-from arbitrage.backtest.engine import (  # noqa: E402
+from arbitrage.agents.checkpoint import CARD_FILE, load_policy
+from arbitrage.agents.mpc.mpc_checkpoint import save_mpc_policy
+from arbitrage.agents.mpc.mpc_policy import (
+    Form,
+    MpcPolicy,
+)
+from arbitrage.agents.mpc.price_forecast import PriceForecast
+from arbitrage.agents.policy import Policy
+from arbitrage.backtest.engine import (
     PERFECT_FORESIGHT,
     Backtest,
     backtest_perfect_foresight,
     run_backtest,
 )
-from arbitrage.backtest.known_quarter_hour import KNOWN_QUARTER_HOUR, KnownQuarterHour  # noqa: E402
-from arbitrage.backtest.metrics import daily_profit_eur, summary  # noqa: E402
-from arbitrage.backtest.statistics import compare_daily, estimate, tail_estimates  # noqa: E402
-from arbitrage.battery import Battery  # noqa: E402
-from arbitrage.market.elia import read_market  # noqa: E402
-from arbitrage.market.series import MarketSeries  # noqa: E402
-from arbitrage.market.splits import DaysOfMonth, SocReset, select  # noqa: E402
-from arbitrage.market.windows import Window, WindowPlan  # noqa: E402
-from arbitrage.observation import FeatureSet  # noqa: E402
-from arbitrage.risk import RiskMeasure, RiskPreference  # noqa: E402
-from arbitrage.strategies import RULES, Trial, try_strategy  # noqa: E402
-from arbitrage.training import TrainingPlan, code_revision, train  # noqa: E402
-from arbitrage.walk_forward import Classroom, Walk, teach_rule, walk_forward  # noqa: E402
+from arbitrage.backtest.known_quarter_hour import KNOWN_QUARTER_HOUR, KnownQuarterHour
+from arbitrage.backtest.metrics import daily_profit_eur, summary
+from arbitrage.backtest.statistics import compare_daily, estimate, tail_estimates
+from arbitrage.battery import Battery
+from arbitrage.market.elia import read_market
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import DaysOfMonth, SocReset, select
+from arbitrage.market.windows import Window, WindowPlan
+from arbitrage.observation import FeatureSet
+from arbitrage.risk import RiskMeasure, RiskPreference
+from arbitrage.strategies import RULES, Trial, try_strategy
+from arbitrage.training import TrainingPlan, code_revision, provenance, train
+from arbitrage.walk_forward import Classroom, Walk, teach_rule, walk_forward
 
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 REFERENCE, WALK = "reference", "walk-forward"
@@ -88,6 +96,8 @@ CHOSEN = {"dqn": CANDIDATES["regularised"], "qr-dqn": CANDIDATES["n-step"]}
 """Best of eight on the validation days of 2022 (`learning_speed.py`); the others keep their base, TD3 the published."""
 CAREFUL = RiskPreference(RiskMeasure.CVAR, 0.1, 0.1)
 """Of model-predictive control with scenarios: mean + 0.1 x CVaR 10 % of the plan's profit."""
+KEPT = "ARBITRAGE_RIVALS_KEPT"
+"""Names the folder of what is kept to the processes of cases."""
 NOT_CAUSAL = (PERFECT_FORESIGHT, KNOWN_QUARTER_HOUR)
 YEAR = WindowPlan(train_from=dt.date(2021, 4, 25), test_from=dt.date(2022, 1, 1), test_until=dt.date(2023, 1, 1))
 console = Console(stderr=True)
@@ -186,9 +196,22 @@ def taught(case: Case, plan: TrainingPlan, folder: Path) -> Policy:
         return library_agent(case.name, plan, case.seconds, folder, CHOSEN.get(case.name))[0]
     if case.name in MPC:
         form = Form(case.name)
-        return rolling_control(plan, form, CAREFUL if form is Form.SCENARIOS else None)
+        return rolling_control(plan, form, CAREFUL if form is Form.SCENARIOS else None, forecast_for(plan))
     train(plan, folder)
     return load_policy(folder)
+
+
+def forecast_for(plan: TrainingPlan) -> PriceForecast:
+    """What rolling control plans on: one for both forms and every cap, kept from case to case."""
+    neutral = replace(plan, battery=Battery(), seed=0)
+    folder = Path(os.environ[KEPT]) / "forecasts" / neutral.fingerprint()[:16]
+    if not (folder / CARD_FILE).exists():
+        policy = rolling_control(neutral, Form.SCENARIOS, forecast=price_forecast(neutral))
+        save_mpc_policy(folder, policy, provenance(neutral))
+    kept = load_policy(folder)
+    if not isinstance(kept, MpcPolicy):
+        raise TypeError(f"{folder} holds another policy")
+    return kept.forecast
 
 
 def windows_of(name: str) -> tuple[Window, ...]:
@@ -212,7 +235,7 @@ def kept_or_run(case: Case, folder: Path) -> dict[str, Any]:
     path = folder / f"{case.label}.json"
     if not path.exists():
         asked = ["--case", case.name, "--protocol", case.protocol, "--cap", case.cap]
-        asked += ["--seed", str(case.seed), "--seconds", str(case.seconds)]
+        asked += ["--seed", str(case.seed), "--seconds", str(case.seconds), "--kept", str(folder)]
         done = subprocess.run([sys.executable, __file__, *asked], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{case.label}: {done.stderr[-2000:]}")
@@ -297,6 +320,7 @@ def main() -> None:
         parser.add_argument(f"--{name}")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    os.environ[KEPT] = str(arguments.kept.resolve())
     if arguments.case:
         seconds = arguments.seconds if arguments.case in LIBRARIES else 0.0
         print(json.dumps(run_case(Case(arguments.case, arguments.protocol, arguments.cap, arguments.seed, seconds))))
