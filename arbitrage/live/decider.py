@@ -13,9 +13,9 @@ Law
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from arbitrage.agents.network_policy import NetworkPolicy
 from arbitrage.agents.policy import Policy
 from arbitrage.agents.quantile_critic import ACTIONS
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
-from arbitrage.agents.risk_setting import RiskChoice, risk_of
+from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.agents.rules import Idle
 from arbitrage.agents.suitability import mismatches, missing_sources
 from arbitrage.battery import Battery
@@ -45,7 +45,6 @@ from arbitrage.live.decision import (
     Orders,
     PolicyIdentity,
     Reason,
-    RiskInWords,
     Shield,
     action_of,
 )
@@ -64,14 +63,13 @@ from arbitrage.live.quality import (
     without_faulty,
 )
 from arbitrage.live.shield import Wish, careful_mw, flowing, ordered, ramped
+from arbitrage.live.telling import newest_price, prices_seen, risk_in_words, summary_weights
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE, PRICE, Knowledge
-from arbitrage.minute_features import last_record_of
+from arbitrage.market.tapes import INDICATIVE, PRICE
 from arbitrage.quarter_hour import (
     MINUTES_PER_QUARTER_HOUR,
     brussels_day_numbers,
     brussels_midnight,
-    quarter_hour_starts,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +86,6 @@ _LEVELS = {
     Quality.ABSENT: Level.RULE,
     Quality.CLOCK: Level.HOLD,
 }
-_RECENT_QUARTER_HOURS = 16
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,7 @@ class LiveDecider:
         familiarity: Familiarity,
     ) -> Frame:
         known = market.known_at(time)
-        seen = _prices_seen(known)
+        seen = prices_seen(known)
         warnings = (familiarity.finding(),) if familiarity.unfamiliar else ()
         return Frame(
             valid_from=time,
@@ -219,10 +216,10 @@ class LiveDecider:
             level=chosen[0],
             fallback_reason=chosen[1],
             judgement=judgement,
-            risk=_risk_in_words(policy),
+            risk=risk_in_words(policy),
             policy=self.identity,
             warnings=warnings,
-            price_seen_eur_mwh=_newest_price(seen),
+            price_seen_eur_mwh=newest_price(seen),
             seen={name: value for name, value in seen.items() if value is not None},
         )
 
@@ -297,7 +294,7 @@ class Prepared:
         outcomes = self.dispatcher.outcomes_eur(0, state.battery)
         if outcomes is None:
             return None, ()
-        rows = (outcomes @ _summaries(outcomes.shape[1])).tolist()
+        rows = (outcomes @ summary_weights(outcomes.shape[1])).tolist()
         told = {action: Distribution(*row) for action, row in zip(ACTIONS, rows, strict=True)}
         chosen = None if wish.mode is Mode.OVERRIDE else told.pop(action_of(wish.power_mw))
         return chosen, tuple(Alternative(action, distribution) for action, distribution in told.items())
@@ -317,43 +314,3 @@ def judged_tape_of(policy: Policy) -> str | None:
     if isinstance(policy, Idle | DayAheadRule):
         return None
     return INDICATIVE if isinstance(policy, MinuteSpreadRule) else PRICE
-
-
-@lru_cache(maxsize=8)
-def _summaries(count: int) -> Floats:
-    """Weights [count, 4] that make mean, 5 %, 50 % and 95 % of equally likely outcomes in ascending order."""
-    weights = np.full((count, 4), 1.0 / count)
-    weights[:, 1:] = 0.0
-    for column, fraction in enumerate((0.05, 0.5, 0.95), start=1):
-        position = min(max(fraction * count - 0.5, 0.0), count - 1.0)
-        low = min(int(position), max(count - 2, 0))
-        weights[low, column] += 1.0 - (position - low)
-        weights[min(low + 1, count - 1), column] += position - low
-    return weights
-
-
-def _prices_seen(known: Knowledge) -> dict[str, float | None]:
-    """The newest prices at the one time of `known`; None where not known."""
-    starts = quarter_hour_starts(known.times)
-    recent = known.gather(PRICE, -MINUTES_PER_QUARTER_HOUR * np.arange(1, _RECENT_QUARTER_HOURS + 1))[0]
-    final = recent[~np.isnan(recent)]
-    values = {
-        "indicative_price_eur_mwh": float(last_record_of(known, starts)[0]),
-        "previous_indicative_price_eur_mwh": float(last_record_of(known, starts - MINUTES_PER_QUARTER_HOUR)[0]),
-        "last_price_eur_mwh": float(final[0]) if len(final) else math.nan,
-        "day_ahead_price_eur_mwh": float(known.gather(DAY_AHEAD, [0])[0, 0]),
-    }
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
-
-
-def _newest_price(seen: Mapping[str, float | None]) -> float | None:
-    names = ("indicative_price_eur_mwh", "previous_indicative_price_eur_mwh", "last_price_eur_mwh")
-    return next((value for name in names if (value := seen[name]) is not None), None)
-
-
-def _risk_in_words(policy: Policy) -> RiskInWords:
-    chosen = risk_of(policy)
-    preference = chosen.preference
-    if preference is None:
-        return RiskInWords(chosen.risk_aversion or 0.0)
-    return RiskInWords(chosen.risk_aversion or 0.0, preference.measure.value, preference.level, preference.weight)
