@@ -212,6 +212,16 @@ def test_the_number_of_a_snapshot_grows_only_when_there_is_something_new() -> No
     assert feed.poll().version == first.version + 1
 
 
+def test_nothing_of_a_table_from_the_future_is_believed() -> None:
+    window, now_s = Window(0), (START + 45) * 60.0
+    prices = pd.DataFrame({PRICE: [10.0, 20.0, 30.0]}, utc_timestamps([START, START + 15, START + 30]))
+    window.absorb(Brought(prices=prices), now_s)
+    shifted = pd.DataFrame({PRICE: [10.0, 20.0, 30.0]}, utc_timestamps([START + 15, START + 30, START + 45]))
+    found = window.absorb(Brought(prices=shifted), now_s)
+    assert [(quality, finding.code) for quality, finding in found] == [(Quality.CLOCK, "from_the_future")]
+    assert window.market.price_eur_mwh.tolist() == [10.0, 20.0, 30.0]
+
+
 def test_records_off_the_grid_are_left_out_and_told() -> None:
     good = utc_timestamps([START, START + 15])
     prices = pd.DataFrame({PRICE: [10.0, 20.0, 30.0]}, index=good.append(good[-1:] + pd.Timedelta(seconds=7)))
