@@ -6,8 +6,8 @@ dial, and takes the picture; with `--keep` the clock runs on and the page stays 
 
     cd data/sample && arbitrage train --prices SIMULATED_imbalance_prices_quarter_hour.csv \
         --day-ahead SIMULATED_day_ahead_prices.csv --forecasts SIMULATED_wind_solar_forecasts.csv \
-        --minutes SIMULATED_imbalance_prices_minute.csv --max-cycles-per-day 1.1 --out ../../runs/by-minute
-    python -m benchmarks.service_page --policy runs/by-minute
+        --max-cycles-per-day 1.1 --out ../../runs/policy
+    python -m benchmarks.service_page --policy runs/policy
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Demonstration:
     server: uvicorn.Server = field(init=False)
     client: httpx.Client = field(init=False)
     app: Any = field(init=False)
+    step_min: int = field(init=False)
+    """Of the policy."""
 
     def start(self) -> None:
         """Start the service and describe its battery."""
@@ -78,6 +80,7 @@ class Demonstration:
         _wait_until(lambda: self.server.started)
         _wait_until(lambda: self.client.get("/readyz").status_code == httpx.codes.OK)
         (policy,) = (each for each in self.client.get("/v1/policies").json()["policies"] if each["is_default"])
+        self.step_min = int(policy["step_min"])
         state = {"soc_fraction": 0.5, "cycles_used_today": 0.0}
         self.client.put(f"/v1/assets/{ASSET}", json={"battery": policy["battery"], "state": state}).raise_for_status()
 
@@ -110,7 +113,7 @@ def main() -> None:
         )
         demonstration = Demonstration(settings, clock)
         demonstration.start()
-        for minute in track(range(start, end), "deciding"):
+        for minute in track(range(start, end, demonstration.step_min), "deciding"):
             clock.at_s = minute * 60.0
             demonstration.decide(minute)
         clock.at_s = end * 60.0 - SHOWN_BEFORE_END_S
@@ -150,7 +153,7 @@ def _stay(demonstration: Demonstration, minute: int) -> None:
     while True:
         if demonstration.clock().timestamp() >= minute * 60:
             demonstration.decide(minute)
-            minute += 1
+            minute += demonstration.step_min
         time.sleep(0.2)
 
 
@@ -165,7 +168,7 @@ def _wait_until(holds: Any, most_s: float = 120.0) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--policy", type=Path, required=True, help="directory of a policy by the minute")
+    parser.add_argument("--policy", type=Path, required=True, help="directory of a trained policy")
     parser.add_argument("--hours", type=float, default=14.0)
     parser.add_argument("--start", default="2025-03-12T05:00+01:00")
     parser.add_argument("--seed", type=int, default=7)

@@ -22,9 +22,11 @@ export function standing(decision, now, unready) {
     const ago = format.span((now - until) / 1000);
     return ["bad", "Expired", `The last decision ended ${ago} ago, at ${format.brussels(until)}. The battery must hold at 0 MW.`];
   }
-  if (unready.length) return ["warn", "Not ready", unready.map((each) => `${each.about}: ${each.message}`).join("; ")];
   const { level } = decision.fallback;
-  if (level > 0) return [level === 3 ? "bad" : "warn", "Fallback", `Level ${words.fallbackSentence(decision.fallback)}.`];
+  const decider = level > 0 ? `Level ${words.fallbackSentence(decision.fallback)}.` : "";
+  const grave = level === 3 ? "bad" : "warn";
+  if (unready.length) return [grave, "Not ready", `${unready.map((each) => `${each.about}: ${each.message}`).join("; ")}. ${decider}`];
+  if (level > 0) return [grave, "Fallback", decider];
   if (decision.mode !== "policy") return ["warn", "By order", `${words.modeWords(decision.mode)}.`];
   if (decision.warnings.length) return ["warn", "Warning", decision.warnings.map(words.findingSentence).join(" ")];
   return ["good", "Deciding", `The newest decision holds until ${format.brussels(until)}.`];

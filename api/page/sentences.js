@@ -61,8 +61,8 @@ const QUALITIES = {
 };
 
 const FINDINGS = {
-  late: (p) => `the newest record is ${p.records_behind} behind`,
-  stale: (p) => `the newest record is ${p.records_behind} behind`,
+  late: (p) => `records expected since, and missing: ${p.records_behind}`,
+  stale: (p) => `records expected since, and missing: ${p.records_behind}`,
   gap: (p) => `${p.missing} of the last ${p.of} records are missing`,
   frozen: (p) => `the system imbalance has stood still for ${p.minutes} min`,
   jump: (p) => `${p.records} records left out: ${price(p.price_eur_mwh)} where the price rule says ${price(p.by_rule)}`,
