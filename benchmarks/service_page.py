@@ -30,7 +30,13 @@ from api.app import create_app
 from api.logs import configure_logs
 from api.service import Service
 from api.settings import Settings
-from arbitrage.quarter_hour import epoch_minute
+from arbitrage.agents.checkpoint import read_card
+from arbitrage.live.feed import Clocks, Feed
+from arbitrage.live.simulated_source import SimulatedSource
+from arbitrage.live.window import DAYS, Window
+from arbitrage.market.series import MinuteSource
+from arbitrage.market.simulator import simulate
+from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight, epoch_minute
 
 PICTURES = Path(__file__).parent / "pictures"
 PICTURE = PICTURES / "service_page.png"
@@ -64,7 +70,9 @@ class Demonstration:
 
     settings: Settings
     clock: ThrownClock
+    feed: Feed
     server: uvicorn.Server = field(init=False)
+    thread: threading.Thread = field(init=False)
     client: httpx.Client = field(init=False)
     app: Any = field(init=False)
     step_min: int = field(init=False)
@@ -72,10 +80,11 @@ class Demonstration:
 
     def start(self) -> None:
         """Start the service and describe its battery."""
-        self.app = create_app(self.settings, clock=self.clock)
+        self.app = create_app(self.settings, clock=self.clock, feed=self.feed)
         config = uvicorn.Config(self.app, port=self.settings.port, log_config=None, access_log=False)
         self.server = uvicorn.Server(config)
-        threading.Thread(target=self.server.run, daemon=True).start()
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.settings.port}", timeout=60.0)
         _wait_until(lambda: self.server.started)
         _wait_until(lambda: self.client.get("/readyz").status_code == httpx.codes.OK)
@@ -83,6 +92,12 @@ class Demonstration:
         self.step_min = int(policy["step_min"])
         state = {"soc_fraction": 0.5, "cycles_used_today": 0.0}
         self.client.put(f"/v1/assets/{ASSET}", json={"battery": policy["battery"], "state": state}).raise_for_status()
+
+    def stop(self) -> None:
+        """Stop the service, and wait until it has."""
+        self.client.close()
+        self.server.should_exit = True
+        self.thread.join()
 
     def decide(self, minute: int) -> None:
         """Decide the interval that begins at an epoch minute, once what is published by then has been read."""
@@ -105,13 +120,11 @@ def main() -> None:
             authentication="off",
             database_url=f"sqlite:///{folder}/page.db",
             policies={asked.policy.name: asked.policy},
-            feed="simulator",
-            simulator_seed=asked.seed,
             feed_interval_s=0.02,
             requests_per_s=1e6,
             port=asked.port,
         )
-        demonstration = Demonstration(settings, clock)
+        demonstration = Demonstration(settings, clock, simulated_feed(asked.policy, clock, asked.seed))
         demonstration.start()
         for minute in track(range(start, end, demonstration.step_min), "deciding"):
             clock.at_s = minute * 60.0
@@ -120,7 +133,16 @@ def main() -> None:
         if asked.keep:
             _stay(demonstration, end)
         take_picture(f"http://127.0.0.1:{asked.port}/", asked.out)
-        demonstration.server.should_exit = True
+        demonstration.stop()
+
+
+def simulated_feed(policy: Path, clock: ThrownClock, seed: int) -> Feed:
+    """A made-up world around the present, on whose feed both clocks are thrown forward together."""
+    delay_min = int(read_card(policy)["publication_delay_min"])
+    today = int(brussels_day_numbers([int(clock.at_s // 60)])[0])
+    world = simulate(brussels_midnight(today - DAYS - 1), brussels_midnight(today + 3), seed=seed)
+    clocks = Clocks(now_s=lambda: clock().timestamp(), steady_s=lambda: clock().timestamp())
+    return Feed(SimulatedSource(world, delay_min), Window(delay_min, MinuteSource.SIMULATED), clocks=clocks)
 
 
 def take_picture(address: str, out: Path, width: int = 1400, scheme: str = "light") -> None:
@@ -169,7 +191,7 @@ def _wait_until(holds: Any, most_s: float = 120.0) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", type=Path, required=True, help="directory of a trained policy")
-    parser.add_argument("--hours", type=float, default=14.0)
+    parser.add_argument("--hours", type=float, default=15.5)
     parser.add_argument("--start", default="2025-03-12T05:00+01:00")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--port", type=int, default=8398)

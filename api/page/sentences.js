@@ -34,6 +34,8 @@ const REASONS = {
   day_ahead_price_among_lowest: (p) => `The day-ahead price (${price(p.day_ahead_price_eur_mwh)}) is among the day’s lowest.`,
   day_ahead_price_among_highest: (p) => `The day-ahead price (${price(p.day_ahead_price_eur_mwh)}) is among the day’s highest.`,
   day_ahead_price_between: (p) => `The day-ahead price (${price(p.day_ahead_price_eur_mwh)}) is neither among the day’s lowest nor highest.`,
+  plan_moves_energy: (p) => `The plan for the hours ahead moves energy now; ${seen(p)}.`,
+  plan_idles: (p) => `The plan for the hours ahead idles now; ${seen(p)}.`,
   actor_chooses: (p) => `The neural policy chooses so; ${seen(p)}.`,
   best_outcomes: (p) => `Its outcomes are the best (${versus(p)}); ${seen(p)}.`,
 };

@@ -114,7 +114,7 @@ def test_every_code_of_a_decision_has_its_words(kind: type[Quality]) -> None:
 
 
 def test_every_reason_and_finding_that_the_domain_gives_has_its_sentence() -> None:
-    reasons = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)"\)', "\n".join(re.findall(r"Intent\(.*", SOURCES))))
+    reasons = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)"', "\n".join(re.findall(r"Intent\(.*", SOURCES))))
     reasons |= set(re.findall(r'"([a-z]+_[a-z_]+)"', "\n".join(re.findall(r"^_(?:RISK_)?REASONS = .*", SOURCES, re.M))))
     findings = set(re.findall(r'Finding\(\s*"([a-z_]+)"', SOURCES))
     assert {"charging_beats_idling", "risk_aversion_idles", "signal_below_bound"} <= reasons
