@@ -58,6 +58,7 @@ from arbitrage.cli_output import live_progress, print_figures, print_table, say,
 from arbitrage.cli_policies import policies_app
 from arbitrage.cli_runs import add_runs
 from arbitrage.cli_seeds import Seeds, Workers, train_several
+from arbitrage.cli_sweep import add_sweep
 from arbitrage.cli_trials import (
     card_of,
     policy_provenance,
@@ -92,6 +93,7 @@ add_walk_forward(app)
 add_learn(app)
 add_runs(app)
 add_fit_mpc(app)
+add_sweep(app)
 app.add_typer(policies_app, name="policies")
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from arbitrage.agents.checkpoint import CARD_FILE, read_card
 from arbitrage.backtest.engine import Backtest
-from arbitrage.backtest.report import PriceStage, ReportContext, price_stage
+from arbitrage.backtest.report import ReportContext, context_of
 from arbitrage.cli_output import live_progress, warn
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import SocReset
-from arbitrage.market.tapes import DAY_AHEAD
 from arbitrage.source_revision import code_revision
 from arbitrage.strategies import Trial, try_strategy
 
@@ -75,18 +74,4 @@ def policy_provenance(card: dict[str, Any] | None) -> dict[str, Any]:
 
 def report_context(trial: Trial, title: str, seeds: tuple[int, ...], simulated: bool = False) -> ReportContext:
     """What a report says about a trial."""
-    frame = trial.market.frame
-    tape = trial.market.tapes.get(DAY_AHEAD)
-    day_ahead = None if tape is None else tape.series().rename(DAY_AHEAD)
-    return ReportContext(
-        title=title,
-        data_hash=trial.market.data_hash,
-        price_stage=price_stage(frame) if "quality" in frame else PriceStage.UNKNOWN,
-        soc_reset=trial.soc_reset,
-        publication_delay_min=trial.market.publication_delay_min,
-        seeds=seeds,
-        code_revision=code_revision(),
-        simulated=simulated,
-        minute_source=trial.market.minute_source,
-        day_ahead_eur_mwh=day_ahead,
-    )
+    return context_of(trial.market, trial.soc_reset, title, seeds=seeds, simulated=simulated)

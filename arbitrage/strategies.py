@@ -87,13 +87,10 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
         return Idle()
     if name == "threshold":
         return _tuned(ThresholdRule(), trial, warn)
+    refuse_without_sources(name, trial.market)
     if name == "spread":
-        if DAY_AHEAD not in trial.market.tapes:
-            raise BadInput([Fault("strategy", "the spread rule needs day-ahead prices; give them with --day-ahead")])
         return _tuned(SpreadRule(), trial, warn)
     if name == "minute-spread":
-        if trial.market.minute_source is None or DAY_AHEAD not in trial.market.tapes:
-            raise BadInput([Fault("strategy", "the minute-spread rule needs minute records and day-ahead prices")])
         return _tuned_by_minute(trial, warn)
     if (Path(name) / CARD_FILE).is_file():
         return trial.risk.of(load_policy(Path(name)))
@@ -106,6 +103,14 @@ def _told_the_running_price(trial: Trial, progress: Progress | None, warn: Calla
     warn(f"{KNOWN_QUARTER_HOUR} is a ceiling, not causal: it is told each quarter-hour's final price as it begins")
     ceiling = fit_known_quarter_hour(trial.market, trial.battery, trial.learning_spans(), trial.soc_reset)
     return ceiling.backtest(trial.market, trial.battery, trial.selection, progress=progress)
+
+
+def refuse_without_sources(rule: str, market: MarketSeries) -> None:
+    """Raise BadInput where the market lacks what a rule looks at."""
+    if rule == "spread" and DAY_AHEAD not in market.tapes:
+        raise BadInput([Fault("strategy", "the spread rule needs day-ahead prices; give them with --day-ahead")])
+    if rule == "minute-spread" and (market.minute_source is None or DAY_AHEAD not in market.tapes):
+        raise BadInput([Fault("strategy", "the minute-spread rule needs minute records and day-ahead prices")])
 
 
 def risk_facts(name: str, trial: Trial) -> dict[str, Any]:

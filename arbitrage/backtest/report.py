@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -31,8 +32,10 @@ from arbitrage.backtest.sheet.rounding import number, percent
 from arbitrage.backtest.sheet.trading_panels import trading_panels
 from arbitrage.backtest.statistics import TAIL_LEVEL
 from arbitrage.market.dialects import Quality
-from arbitrage.market.series import RECONSTRUCTED, MinuteSource
+from arbitrage.market.series import RECONSTRUCTED, MarketSeries, MinuteSource
 from arbitrage.market.splits import SocReset
+from arbitrage.market.tapes import DAY_AHEAD
+from arbitrage.source_revision import code_revision
 
 
 class PriceStage(StrEnum):
@@ -92,6 +95,22 @@ def price_stage(frame: pd.DataFrame) -> PriceStage:
     if not stages or Quality.UNKNOWN in stages:
         return PriceStage.UNKNOWN
     return PriceStage.MIXED if Quality.VALIDATED in stages else PriceStage.NOT_VALIDATED
+
+
+def context_of(market: MarketSeries, soc_reset: SocReset, title: str, **more: Any) -> ReportContext:
+    """What a report has to say about backtests on a market; `more` are further fields."""
+    frame, tape = market.frame, market.tapes.get(DAY_AHEAD)
+    return ReportContext(
+        title=title,
+        data_hash=market.data_hash,
+        price_stage=price_stage(frame) if "quality" in frame else PriceStage.UNKNOWN,
+        soc_reset=soc_reset,
+        publication_delay_min=market.publication_delay_min,
+        code_revision=code_revision(),
+        minute_source=market.minute_source,
+        day_ahead_eur_mwh=None if tape is None else tape.series().rename(DAY_AHEAD),
+        **more,
+    )
 
 
 def write_report(path: Path | str, backtest: Backtest, *, rivals: Sequence[Backtest], context: ReportContext) -> None:
