@@ -91,7 +91,7 @@ def _live() -> Iterator[Tell]:
                 warn(state.remark)
             failed = f"{state.failed} failed; " if state.failed else ""
             doing = escape(failed + "; ".join(state.running))
-            bar.update(line, total=state.tasks, completed=state.done + state.failed, description=doing)
+            bar.update(line, total=state.tasks, completed=state.finished + state.failed, description=doing)
 
         yield tell
 

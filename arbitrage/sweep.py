@@ -38,7 +38,7 @@ class SweepState:
 
     tasks: int
     there_already: int
-    done: int
+    finished: int
     """Those included that were there already."""
     failed: int
     running: tuple[str, ...]
@@ -94,7 +94,7 @@ class _Sweep:
     jobs: dict[str, Job] = field(default_factory=dict)
     """All, by fingerprint."""
     doing: dict[str, str] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
+    finished: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
     there_already: int = 0
@@ -104,9 +104,9 @@ class _Sweep:
         for task in self.plan.tasks():
             job = Job(task.fingerprint(data_hash), task)
             self.jobs[job.fingerprint] = job
-        self.done = {fingerprint for fingerprint in self.jobs if self._is_done(fingerprint)}
-        self.there_already = len(self.done)
-        waiting = [fingerprint for fingerprint in self.jobs if fingerprint not in self.done]
+        self.finished = {fingerprint for fingerprint in self.jobs if self._is_done(fingerprint)}
+        self.there_already = len(self.finished)
+        waiting = [fingerprint for fingerprint in self.jobs if fingerprint not in self.finished]
         self._tell(None)
         try:
             while waiting or self.doing:
@@ -117,7 +117,7 @@ class _Sweep:
                     self._take(outcome, waiting, retries)
         finally:
             workers.end()
-        folders = tuple((job.task, self._folder(each)) for each, job in self.jobs.items() if each in self.done)
+        folders = tuple((job.task, self._folder(each)) for each, job in self.jobs.items() if each in self.finished)
         failures = {self.jobs[each].task.label: why for each, why in self.failures.items()}
         return SweepResults(folders, failures)
 
@@ -153,7 +153,7 @@ class _Sweep:
         if result.policy:
             write_files(folder / POLICY, result.policy)
         write_files(folder / RUN, result.run)
-        self.done.add(fingerprint)
+        self.finished.add(fingerprint)
 
     def _is_done(self, fingerprint: str) -> bool:
         """Raises BadInput if a result is there that cannot be used."""
@@ -170,5 +170,5 @@ class _Sweep:
 
     def _tell(self, remark: str | None) -> None:
         running = tuple(f"{self.jobs[each].task.label}: {text}" for each, text in self.doing.items())
-        counts = (len(self.jobs), self.there_already, len(self.done), len(self.failures))
+        counts = (len(self.jobs), self.there_already, len(self.finished), len(self.failures))
         self.tell(SweepState(*counts, running, remark))

@@ -143,7 +143,7 @@ def test_a_task_that_fails_takes_no_other_with_it_and_is_not_tried_again(tmp_pat
 
 def test_an_interruption_ends_the_workers_and_what_was_done_stays(tmp_path: Path) -> None:
     def interrupt(state: SweepState) -> None:
-        if state.done == 2:
+        if state.finished == 2:
             raise KeyboardInterrupt
 
     workers, again = Inline(), Inline()
