@@ -13,6 +13,7 @@ from functools import partial
 import structlog
 from fastapi import FastAPI
 
+from api.challenging import let_challengers_decide
 from api.clock import Clock, machine_clock
 from api.deciding import read_ahead
 from api.feed import Feed, MarketKeeper
@@ -27,7 +28,6 @@ from api.routes import assets, backtests, decisions, operation, page, policies, 
 from api.schemas.decisions import SCHEMA_VERSION
 from api.service import Service
 from api.settings import Authentication, Settings
-from api.settling import settle
 from api.storage.database import Database
 from api.warming import warm_up
 
@@ -77,10 +77,11 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
 
 
 async def after_poll(service: Service) -> None:
-    """After each poll: settle what can be settled, read what will be asked for."""
+    """After each poll: settle what can be settled, read what will be asked for, let challengers decide."""
     if service.keeper is not None:
-        await service.beside(settle, service.prices, service.keeper.snapshot.market, service.clock())
+        await service.beside(service.settler.settle, service.keeper.snapshot.market, service.clock())
         await read_ahead(service)
+        await let_challengers_decide(service)
 
 
 async def _warm(service: Service) -> None:

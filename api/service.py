@@ -20,6 +20,8 @@ from api.policies import Policies
 from api.preparing import Kept
 from api.retaining import Retainer
 from api.settings import Settings
+from api.settling import Settler
+from api.shadows import Shadows
 from api.storage.asset_store import AssetStore
 from api.storage.database import Database
 from api.storage.decision_log import DecisionLog
@@ -27,6 +29,7 @@ from api.storage.job_store import JobStore
 from api.storage.price_ledger import PriceLedger
 from arbitrage.live.decider import Prepared
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.store import Store
 
 Found = TypeVar("Found")
 
@@ -55,6 +58,8 @@ class Service:
     jobs: JobStore = field(init=False)
     runner: BacktestRunner = field(init=False)
     prices: PriceLedger = field(init=False)
+    settler: Settler = field(init=False)
+    shadows: Shadows = field(default_factory=Shadows)
     keeper: MarketKeeper | None = None
     """None where the service keeps no market."""
     last_seen: LastSeen = field(default_factory=LastSeen)
@@ -69,6 +74,7 @@ class Service:
         self.log = DecisionLog(self.database)
         self.assets = AssetStore(self.database)
         self.prices = PriceLedger(self.database)
+        self.settler = Settler(self.prices, None if self.settings.store is None else Store(self.settings.store))
         self.jobs = JobStore(self.database)
         self.runner = BacktestRunner(self.settings, self.jobs, self.desk)
         if self.settings.keep_decisions_days is not None:

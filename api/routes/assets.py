@@ -96,9 +96,11 @@ def _asset_faults(service: Service, asked: AssetIn) -> list[FaultItem]:
     battery = asked.battery.battery()
     faults = state_faults(battery, AssetState(asked.state.state(battery)))
     known = {served.policy_id: served for served in service.policies.all()}
-    served = service.policies.default if asked.policy_id is None else known.get(asked.policy_id)
-    if served is None and asked.policy_id is not None:
-        faults.append(fault("policy_id", "unknown_policy", f"{asked.policy_id} is none of {', '.join(sorted(known))}"))
-    if served is not None and served.battery is not None:
-        faults += domain_faults(BadInput(mismatches(served.battery, battery)), "battery", "unsuitable")
+    for name in ("policy_id", "challenger_policy_id"):
+        wanted = getattr(asked, name)
+        served = service.policies.default if wanted is None and name == "policy_id" else known.get(wanted)
+        if served is None and wanted is not None:
+            faults.append(fault(name, "unknown_policy", f"{wanted} is none of {', '.join(sorted(known))}"))
+        if served is not None and served.battery is not None:
+            faults += domain_faults(BadInput(mismatches(served.battery, battery)), "battery", "unsuitable")
     return faults

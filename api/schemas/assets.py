@@ -19,6 +19,9 @@ class AssetSpec(Wire):
 
     battery: BatteryIn
     ramp_mw_per_min: Annotated[Positive | None, Field(description="How fast its power may change.")] = None
+    challenger_policy_id: Annotated[
+        Name | None, Field(description="A policy that decides in the shadow: logged and scored, never acted on.")
+    ] = None
 
 
 class AssetIn(AssetSpec):

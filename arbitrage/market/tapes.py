@@ -50,6 +50,13 @@ class Tape:
     """Shape [n]; epoch minute from which each value may be known."""
     step_min: int = MINUTES_PER_QUARTER_HOUR
 
+    def known_value(self, start: int, time: int) -> float | None:
+        """The value of the interval that begins at `start`, as far as it is known at `time`, both epoch minutes."""
+        row = (start - self.first_minute) // self.step_min
+        if not 0 <= row < len(self.values) or self.available_at[row] > time or np.isnan(self.values[row]):
+            return None
+        return float(self.values[row])
+
     def series(self) -> pd.Series[float]:
         """The values indexed by UTC start."""
         starts = self.first_minute + self.step_min * np.arange(len(self.values))

@@ -1,0 +1,91 @@
+"""Challengers in the shadow: what another policy would have decided, written down to be scored and never acted on.
+
+Law
+- A challenger sees the market that the acting policy sees, at the same time, and lives by the battery law; nobody's
+  order reaches it.
+- What it decides stands in the log under the role `challenger`, once an interval however many processes decide; settled
+  prices score it as they score what was served (`/v1/reconciliation`).
+- A restart begins a new shadow from the asset as it stands then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from api.clock import next_step
+from api.deciding import answer, kept_source, prepare
+from api.kept_assets import KeptAsset, look_up_all
+from api.problems import Problem
+from api.routes.decisions import record_of
+from api.service import Service
+from api.shadows import Shadow
+from api.storage.decision_record import Role
+from api.storage.refusals import StorageRefusal
+from api.subjects import Subject
+from arbitrage.live.decision import FOLLOW
+from arbitrage.market.tapes import PRICE
+
+PRINCIPAL = "challenger"
+log = structlog.get_logger("api.challenging")
+
+
+async def let_challengers_decide(service: Service) -> int:
+    """Decide the coming interval for every challenger that is free then; returns how many decided."""
+    time, decided = next_step(service.clock(), 1), 0
+    for kept in await service.beside(look_up_all, service.assets, service.clock()):
+        if kept.spec.challenger_policy_id is not None:
+            shadow = service.shadows.of(kept, kept.spec.challenger_policy_id)
+            async with shadow.turn:
+                decided += await _challenge(service, kept, shadow, time)
+    return decided
+
+
+async def _challenge(service: Service, kept: KeptAsset, shadow: Shadow, time: int) -> bool:
+    """One challenger's decision; False where its interval is still running or it cannot be read."""
+    if time < shadow.free_at:
+        return False
+    _settle(service, shadow, time)
+    names = {"asset_id": kept.asset.asset_id, "policy_id": shadow.policy_id}
+    try:
+        subject = _subject(service, kept, shadow, time)
+        prepared = await prepare(service, subject, kept_source(service), None)
+    except Problem as refused:
+        log.warning("challenger_not_read", reason=refused.detail, **names)
+        return False
+    answered = answer(service, subject, prepared)
+    frame = answered.decision.frame
+    shadow.life.follow(frame.valid_from, frame.valid_until, answered.decision.power_mw)
+    shadow.free_at = frame.valid_until
+    key = f"{kept.asset.asset_id} {shadow.policy_id} {frame.valid_from}"
+    record = record_of(answered, PRINCIPAL, key.encode(), key)
+    try:
+        await service.log.append(replace(record, role=Role.CHALLENGER))
+    except StorageRefusal as refused:
+        log.warning("challenger_not_kept", reason=str(refused), **names)
+    return True
+
+
+def _subject(service: Service, kept: KeptAsset, shadow: Shadow, time: int) -> Subject:
+    """The shadow as somebody to decide for. Raises Problem where the policy is no longer served."""
+    return Subject(
+        asset_id=kept.asset.asset_id,
+        served=service.policies.named(shadow.policy_id),
+        battery=kept.battery,
+        state=shadow.life.at(time),
+        orders=FOLLOW,
+        time=time,
+        ramp_mw_per_min=kept.spec.ramp_mw_per_min,
+    )
+
+
+def _settle(service: Service, shadow: Shadow, now: int) -> None:
+    """Prices that have become known make the shadow's profit of the day, which its policy may mind."""
+    if service.keeper is None:
+        return
+    tape = service.keeper.snapshot.market.tapes.get(PRICE)
+    for start in sorted(shadow.life.unsettled):
+        price = None if tape is None else tape.known_value(start, now)
+        if price is not None:
+            shadow.life.settle(start, price, now)
