@@ -147,7 +147,8 @@ class LiveDecider:
         else:
             refuse(missing)
         now = time * SECONDS_PER_MINUTE if now_s is None else now_s
-        return self._read(market, time, policy, self._judge(market, time, now).with_findings(found))
+        due_s = now - self.bounds.under_way_s if of_feed else None
+        return self._read(market, time, policy, self._judge(market, time, now, due_s).with_findings(found))
 
     def prepare_live(self, snapshot: Snapshot, time: int, now_s: float, risk: RiskChoice = NEUTRAL) -> Prepared:
         """Read what a feed knows; as `prepare`. Raises BadInput for risk that the policy does not know."""
@@ -179,10 +180,10 @@ class LiveDecider:
             raise BadInput([Fault("risk", f"{self.policy.name} weighs no risk")])
         return risk.of(self.policy)
 
-    def _judge(self, market: MarketSeries, time: int, now_s: float) -> Judgement:
+    def _judge(self, market: MarketSeries, time: int, now_s: float, due_s: float | None) -> Judgement:
         if self.judged_tape is None:
             return Judgement(Quality.OK, None, None)
-        return judge(market, time, now_s, self.judged_tape, self.bounds)
+        return judge(market, time, now_s, self.judged_tape, self.bounds, due_s)
 
     def _level(self, judgement: Judgement, market: MarketSeries, time: int) -> tuple[Level, str | None]:
         level = _LEVELS[judgement.quality]

@@ -11,6 +11,7 @@ Law
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -101,6 +102,8 @@ class Bounds:
     disagreement_eur_mwh: float = 300.0
     """Median difference over the last quarter-hours between the final price and the last indicative one."""
     disagreement_quarter_hours: int = 4
+    under_way_s: float = 60.0
+    """What was published so recently may not have come yet from a feed that is asked once a minute."""
     not_polled_s: float = 180.0
     """How long nobody may have asked the feed before that is told."""
 
@@ -125,10 +128,13 @@ class Judgement:
         return replace(self, quality=worst, findings=(*self.findings, *(finding for _, finding in more)))
 
 
-def judge(market: MarketSeries, time: int, now_s: float, tape_name: str, bounds: Bounds) -> Judgement:
+def judge(
+    market: MarketSeries, time: int, now_s: float, tape_name: str, bounds: Bounds, due_s: float | None = None
+) -> Judgement:
     """Judge what the market had made known by `time`, an epoch minute, of the tape that the policy lives on.
 
     now_s: seconds since the epoch, from which age counts.
+    due_s: what was published by then must be here; `time` unless given.
     tape_name: INDICATIVE or PRICE; where the market does not carry it, nothing is known.
     """
     tape = market.tapes.get(tape_name)
@@ -139,7 +145,8 @@ def judge(market: MarketSeries, time: int, now_s: float, tape_name: str, bounds:
     if newest is None:
         return Judgement(Quality.ABSENT, None, None, (*(f for _, f in found), Finding("absent", {"tape": tape_name})))
     data_as_of = newest + tape.step_min
-    found += _age(tape, time, data_as_of, market.publication_delay_min, bounds)
+    due = time if due_s is None else min(time, math.floor(due_s / SECONDS_PER_MINUTE))
+    found += _age(tape, due, data_as_of, market.publication_delay_min, bounds)
     found += _gaps(tape, newest, faulty, bounds)
     if tape_name == INDICATIVE:
         found += _frozen(market, newest, bounds)
@@ -187,9 +194,9 @@ def _newest_known(tape: Tape, time: int, faulty: Numbers) -> int | None:
     return None
 
 
-def _age(tape: Tape, time: int, data_as_of: int, delay_min: int, bounds: Bounds) -> Found:
-    """Late or stale, against what is expected to be there."""
-    expected = (time - delay_min) // tape.step_min * tape.step_min
+def _age(tape: Tape, due: int, data_as_of: int, delay_min: int, bounds: Bounds) -> Found:
+    """Late or stale, against what is due by an epoch minute."""
+    expected = (due - delay_min) // tape.step_min * tape.step_min
     behind = (expected - data_as_of) // tape.step_min
     if behind <= 0:
         return []

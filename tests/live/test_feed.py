@@ -107,7 +107,7 @@ def test_a_fault_of_the_feed_is_labelled_with_its_fallback_and_passes_by_itself(
 
 def test_silence_is_told_with_its_reason_and_first_answered_with_the_last_good_data() -> None:
     lived = with_fault(FaultKind.SILENCE)
-    assert [each.level for each in lived[10:17]] == [Level.LAST_GOOD_DATA] * 5 + [Level.RULE] * 2
+    assert [each.level for each in lived[10:17]] == [Level.POLICY] + [Level.LAST_GOOD_DATA] * 5 + [Level.RULE]
     assert all("silence" in each.codes for each in lived[10:22])
 
 

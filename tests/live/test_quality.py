@@ -68,6 +68,14 @@ def test_prices_of_quarter_hours_are_late_for_half_an_hour_and_then_stale(behind
     assert judgement.data_as_of == NOON - 15 * behind
 
 
+def test_what_was_published_too_recently_to_be_here_is_not_late(minutes: MarketSeries) -> None:
+    tape = minutes.tapes[INDICATIVE]
+    behind = with_values(minutes, INDICATIVE, np.where(tape.available_at >= FROM, np.nan, tape.values))
+    assert judge(behind, FROM, FROM * 60.0, INDICATIVE, Bounds()).quality is Quality.LATE
+    assert judge(behind, FROM, FROM * 60.0 - 8.0, INDICATIVE, Bounds(), FROM * 60.0 - 8.0).quality is Quality.OK
+    assert judge(behind, FROM, FROM * 60.0, INDICATIVE, Bounds(), FROM * 60.0 + 90.0).quality is Quality.LATE
+
+
 def test_a_delay_of_publication_is_no_lateness(minutes: MarketSeries) -> None:
     judgement = judged(minutes, FROM, INDICATIVE)
     assert judgement.quality is Quality.OK
