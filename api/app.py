@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from api.challenging import let_challengers_decide
 from api.clock import Clock, machine_clock
 from api.deciding import read_ahead
+from api.direct import DirectRoute, documented_route
 from api.feed import Feed, MarketKeeper
 from api.feeds import feed_of
 from api.gate import Gate
@@ -66,8 +67,16 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
             log.info("stopped")
 
     app = FastAPI(
-        title=TITLE, version=SCHEMA_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+        title=TITLE,
+        version=SCHEMA_VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # The service counts and logs by itself; the framework would look for exporters at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.add_middleware(DirectRoute, route=documented_route(decisions.router, decisions.post_decision))
     app.add_middleware(Gate, settings=settings, metrics=metrics)
     add_refusals(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]

@@ -23,23 +23,19 @@ from api.storage.refusals import (
 )
 from arbitrage.errors import BadInput
 
+REFUSALS = (Problem, BadInput, StorageRefusal)
+"""What routes raise to refuse a request."""
 log = structlog.get_logger("api.refusing")
 
 
 def add_refusals(app: FastAPI) -> None:
     """Answer what routes raise."""
 
-    @app.exception_handler(Problem)
-    async def refuse_problem(request: Request, problem: Problem) -> Response:
-        return problem.response(request.url.path)
+    async def refuse(request: Request, refused: Exception) -> Response:
+        return problem_of(refused).response(request.url.path)
 
-    @app.exception_handler(BadInput)
-    async def refuse_input(request: Request, refused: BadInput) -> Response:
-        return from_bad_input(refused).response(request.url.path)
-
-    @app.exception_handler(StorageRefusal)
-    async def refuse_storage(request: Request, refused: StorageRefusal) -> Response:
-        return storage_problem(refused).response(request.url.path)
+    for kind in REFUSALS:
+        app.add_exception_handler(kind, refuse)
 
     @app.exception_handler(RequestValidationError)
     async def refuse_arguments(request: Request, error: RequestValidationError) -> Response:
@@ -50,6 +46,17 @@ def add_refusals(app: FastAPI) -> None:
     async def refuse_route(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         return Problem(status, f"{error.detail}.", headers=error.headers).response(request.url.path)
+
+
+def problem_of(refused: Exception) -> Problem:
+    """One of `REFUSALS` as an answer; anything else is raised as it is."""
+    if isinstance(refused, Problem):
+        return refused
+    if isinstance(refused, BadInput):
+        return from_bad_input(refused)
+    if isinstance(refused, StorageRefusal):
+        return storage_problem(refused)
+    raise refused
 
 
 def storage_problem(refused: StorageRefusal) -> Problem:
