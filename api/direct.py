@@ -40,11 +40,11 @@ class DirectRoute:
         self._route = route
         self._endpoint: Endpoint = route.endpoint
         self._path = route.path
-        (self._method,) = route.methods
+        self._methods = frozenset(route.methods or ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope.get("path") != self._path or scope.get("method") != self._method:
+        if scope.get("path") != self._path or scope.get("method") not in self._methods:
             await self.app(scope, receive, send)
             return
         scope["route"] = self._route

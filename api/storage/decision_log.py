@@ -23,9 +23,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, select, tuple_
 from sqlalchemy.exc import StatementError
 
 from api.storage.asset_store import StateChange, change_state
+from api.storage.bulk_insert import BulkInsert
 from api.storage.columns import microseconds, utc_time
 from api.storage.database import Database, is_outage, reason
-from api.storage.decision_record import COLUMNS, DecisionRecord
+from api.storage.decision_record import COLUMNS, NAMES, DecisionRecord
 from api.storage.group_commit import LONGEST_QUEUE, GroupCommit
 from api.storage.refusals import AssetUnknown, IdempotencyKeyReused, RecordRefused, VersionConflict
 from api.storage.tables import DecisionRow
@@ -84,6 +85,7 @@ class DecisionLog:
     def __init__(self, database: Database, longest_queue: int = LONGEST_QUEUE) -> None:
         self._database = database
         self._insert = database.insert(DecisionRow).on_conflict_do_nothing()
+        self._bulk = BulkInsert(database, DecisionRow, NAMES)
         self._writer: GroupCommit[_Entry, Appended] = GroupCommit(self._append_together, longest_queue)
 
     @property
@@ -137,16 +139,17 @@ class DecisionLog:
 
     def _append_together(self, entries: Sequence[_Entry]) -> Sequence[Appended | Exception]:
         """One transaction for all; if a record spoils it, one for all again in which each may fail alone."""
+        records = [entry.record for entry in entries]
         if all(entry.change is None for entry in entries):
+            if self._bulk.store(_in_order(records)):
+                return [Appended(record, is_new=True) for record in records]
             with suppress(*_FAULTS_OF_A_RECORD), self._database.writing() as connection:
-                return self._append_all(connection, [entry.record for entry in entries])
+                return self._append_all(connection, records)
         with self._database.writing() as connection:
             return [self._append_apart(connection, entry) for entry in entries]
 
     def _append_all(self, connection: Connection, records: Sequence[DecisionRecord]) -> list[Appended | Exception]:
-        # Keys in one order for everybody: two processes that insert the same two keys never wait for each other.
-        ordered = sorted(records, key=lambda record: (record.principal, record.idempotency_key or ""))
-        inserted = connection.execute(self._insert, [record.as_row() for record in ordered]).rowcount
+        inserted = connection.execute(self._insert, [record.as_row() for record in _in_order(records)]).rowcount
         if inserted == len(records):
             return [Appended(record, is_new=True) for record in records]
         return [_appended(connection, record) for record in records]
@@ -164,6 +167,11 @@ class DecisionLog:
             if is_outage(error):
                 raise
             return RecordRefused(f"decision {entry.record.decision_id!r} cannot be stored: {reason(error)}")
+
+
+def _in_order(records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
+    """Keys in one order for everybody: two processes that insert the same two keys never wait for each other."""
+    return sorted(records, key=lambda record: (record.principal, record.idempotency_key or ""))
 
 
 def _appended(connection: Connection, record: DecisionRecord) -> Appended | Exception:

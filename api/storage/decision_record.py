@@ -61,14 +61,15 @@ class DecisionRecord:
 
     def as_row(self) -> dict[str, Any]:
         """Column values by name."""
-        return {name: getattr(self, name) for name in _NAMES}
+        return {name: getattr(self, name) for name in NAMES}
 
     @staticmethod
     def of(row: Row[Any]) -> DecisionRecord:
         """From a row that has `COLUMNS`."""
-        return DecisionRecord(**{name: getattr(row, name) for name in _NAMES})
+        return DecisionRecord(**{name: getattr(row, name) for name in NAMES})
 
 
-_NAMES = tuple(field.name for field in fields(DecisionRecord))
-COLUMNS = tuple(getattr(DecisionRow, name) for name in _NAMES)
+NAMES = tuple(field.name for field in fields(DecisionRecord))
+"""The fields of a record, which are columns of the log."""
+COLUMNS = tuple(getattr(DecisionRow, name) for name in NAMES)
 """The columns of a record, in the order of its fields."""

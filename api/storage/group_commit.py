@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from api.storage.refusals import StorageBusy, StorageClosed
@@ -34,7 +34,10 @@ class GroupCommit(Generic[Item, Written]):
         self._longest_queue = longest_queue
         self._waiting: deque[tuple[Item, asyncio.Future[Written]]] = deque()
         self._thread = ThreadPoolExecutor(1, "group-commit")
-        self._writer: asyncio.Task[None] | None = None
+        self._is_writing = False
+        """Whether a group is under way, or about to be."""
+        self._done = asyncio.Event()
+        """Set once nothing waits any more."""
         self._closed = False
 
     def __len__(self) -> int:
@@ -54,28 +57,41 @@ class GroupCommit(Generic[Item, Written]):
         loop = asyncio.get_running_loop()
         written: asyncio.Future[Written] = loop.create_future()
         self._waiting.append((item, written))
-        if self._writer is None:
-            self._writer = loop.create_task(self._write_groups())
+        if not self._is_writing:
+            self._is_writing = True
+            loop.call_soon(self._write_group, loop)  # after all that is ready to come, which then goes along
         return await written
 
     async def close(self) -> None:
         """Refuse further items, and wait until all that came before are committed."""
         self._closed = True
-        if self._writer is not None:
-            await self._writer
+        if self._is_writing:
+            self._done.clear()
+            await self._done.wait()
         self._thread.shutdown()
 
-    async def _write_groups(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
-            commit = loop.run_in_executor(self._thread, self._commit, [item for item, _ in group])
-            await asyncio.wait([commit])
-            failure = commit.exception()
-            outcomes = [failure] * len(group) if failure is not None else commit.result()
-            for (_, written), outcome in zip(group, outcomes, strict=True):
-                _resolve(written, outcome)
-        self._writer = None
+    def _write_group(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand what waits to the thread, which says in the event loop when it is done: one wake-up a group each way."""
+        if not self._waiting:
+            self._is_writing = False
+            self._done.set()
+            return
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
+        commit = self._thread.submit(self._commit, [item for item, _ in group])
+        waiters = [written for _, written in group]
+        commit.add_done_callback(lambda done: loop.call_soon_threadsafe(self._end_group, loop, waiters, done))
+
+    def _end_group(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        waiters: Sequence[asyncio.Future[Written]],
+        commit: Future[Sequence[Written | Exception]],
+    ) -> None:
+        failure = commit.exception()
+        outcomes = [failure] * len(waiters) if failure is not None else commit.result()
+        for written, outcome in zip(waiters, outcomes, strict=True):
+            _resolve(written, outcome)
+        self._write_group(loop)
 
 
 def _resolve(written: asyncio.Future[Written], outcome: Written | BaseException) -> None:
