@@ -113,6 +113,7 @@ class _Sweep:
                 while waiting and workers.has_room:
                     self.doing[waiting[0]] = "beginning"
                     workers.start(self.jobs[waiting.pop(0)])
+                    self._tell(None)
                 for outcome in workers.wait():
                     self._take(outcome, waiting, retries)
         finally:

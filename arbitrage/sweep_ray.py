@@ -32,7 +32,12 @@ class RayWorkers:
     @property
     def has_room(self) -> bool:
         """Whether there are fewer jobs than processors in the cluster as it is now."""
-        return len(self._jobs) < max(1, int(self._ray.cluster_resources().get("CPU", 0)))
+        return len(self._jobs) < max(1, self.processors)
+
+    @property
+    def processors(self) -> int:
+        """Of all nodes that are alive."""
+        return int(self._ray.cluster_resources().get("CPU", 0))
 
     def start(self, job: Job) -> None:
         """Put a job into the cluster's queue."""
@@ -56,7 +61,7 @@ class RayWorkers:
         except errors.RayTaskError as failed:
             return Failed(job.fingerprint, str(failed))
         except errors.RayError as lost:
-            return Lost(job.fingerprint, f"{type(lost).__name__}: {str(lost).splitlines()[0]}")
+            return Lost(job.fingerprint, f"{type(lost).__name__}: {str(lost).partition('. ')[0]}")
         return outcome
 
 
