@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from functools import lru_cache
 
 Clock = Callable[[], dt.datetime]
 """The present, timezone-aware."""
@@ -28,6 +29,7 @@ def utc_text(time: dt.datetime) -> str:
     return time.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
+@lru_cache(maxsize=1024)
 def minute_time(epoch_minute: int) -> dt.datetime:
     """An epoch minute as an aware UTC time."""
     return dt.datetime.fromtimestamp(epoch_minute * 60, dt.UTC)

@@ -6,7 +6,6 @@ Law: the market is read once for all who ask about the same interval; a request 
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ import structlog
 
 from api.carrying import is_before, state_to_keep
 from api.clock import next_step, utc_text
+from api.identity import decision_id
 from api.kept_assets import KeptAsset, look_up_all
 from api.last_seen import Seen, Source
 from api.market_records import market_digest, market_of
@@ -106,7 +106,7 @@ def answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAss
     contract["data_quality"] = contract["data_quality"] | {"age_s": _age_s(prepared, now)}
     head = {
         "schema_version": contract.pop("schema_version"),
-        "decision_id": str(uuid.uuid4()),
+        "decision_id": decision_id(now),
         "asset_id": subject.asset_id,
         "generated_at": utc_text(now),
     }

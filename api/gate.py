@@ -8,6 +8,7 @@ Law
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -47,6 +48,8 @@ _SECURE_HEADERS = tuple(
     }.items()
 )
 _NO_STORE = (b"cache-control", b"no-store")
+_LEVEL = logging.getLogger("api.gate")
+"""Says whether it is worth while to put a line together."""
 log = structlog.get_logger("api.gate")
 
 
@@ -141,6 +144,8 @@ class _Passage:
     def _book(self, scope: Scope, took_s: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         self._metrics.answered(scope["method"], route, self._status, took_s)
+        if self._status < HTTPStatus.BAD_REQUEST and not _LEVEL.isEnabledFor(logging.DEBUG):
+            return
         tell = log.warning if self._status >= HTTPStatus.BAD_REQUEST else log.debug
         caller = scope[CALLER].name if CALLER in scope else None
         tell("answered", method=scope["method"], path=scope["path"], status=self._status, key=caller, took_s=took_s)
@@ -156,10 +161,9 @@ def _header(scope: Scope, name: bytes) -> bytes | None:
 
 async def _read_whole(scope: Scope, receive: Receive, most_bytes: int) -> Receive:
     """The body as one message. Raises Problem where it is larger than it may be."""
-    too_large = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A body may have {most_bytes} bytes.")
     told = _header(scope, b"content-length")
     if told is not None and told.isdigit() and int(told) > most_bytes:
-        raise too_large
+        raise _too_large(most_bytes)
     pieces: list[bytes] = []
     size, more = 0, True
     while more:
@@ -169,7 +173,7 @@ async def _read_whole(scope: Scope, receive: Receive, most_bytes: int) -> Receiv
         piece = message.get("body", b"")
         size += len(piece)
         if size > most_bytes:
-            raise too_large
+            raise _too_large(most_bytes)
         pieces.append(piece)
         more = message.get("more_body", False)
     whole: list[Message] = [{"type": "http.request", "body": b"".join(pieces), "more_body": False}]
@@ -178,3 +182,7 @@ async def _read_whole(scope: Scope, receive: Receive, most_bytes: int) -> Receiv
         return whole.pop() if whole else await receive()
 
     return given
+
+
+def _too_large(most_bytes: int) -> Problem:
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A body may have {most_bytes} bytes.")

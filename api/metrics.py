@@ -17,6 +17,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # A combination of labels is looked up once: looking it up costs more than counting does.
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._decided: dict[tuple[str, str, int], Counter] = {}
         own = self.registry
         self._requests = Counter(
             "arbitrage_requests_total", "Requests answered.", ("method", "route", "status"), registry=own
@@ -24,7 +27,7 @@ class Metrics:
         self._seconds = Histogram(
             "arbitrage_request_seconds", "From arrival to answer.", ("route",), buckets=_BOUNDS_S, registry=own
         )
-        self.decisions = Counter(
+        self._decisions = Counter(
             "arbitrage_decisions_total",
             "Decisions answered, by action, mode and fallback level.",
             ("action", "mode", "fallback_level"),
@@ -43,8 +46,21 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, took_s: float) -> None:
         """Book one request."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(took_s)
+        counted = self._answers.get((method, route, status))
+        if counted is None:
+            counted = self._requests.labels(method, route, str(status)), self._seconds.labels(route)
+            self._answers[method, route, status] = counted
+        requests, seconds = counted
+        requests.inc()
+        seconds.observe(took_s)
+
+    def decided(self, action: str, mode: str, fallback_level: int) -> None:
+        """Book one decision."""
+        decisions = self._decided.get((action, mode, fallback_level))
+        if decisions is None:
+            decisions = self._decisions.labels(action, mode, str(fallback_level))
+            self._decided[action, mode, fallback_level] = decisions
+        decisions.inc()
 
     def text(self) -> bytes:
         """As Prometheus reads them."""

@@ -136,7 +136,7 @@ async def _logged(service: Service, answered: Answered, record: DecisionRecord) 
 
 def _count(service: Service, decision: LiveDecision) -> None:
     metrics, frame = service.metrics, decision.frame
-    metrics.decisions.labels(decision.action, decision.mode.value, str(frame.level.number)).inc()
+    metrics.decided(decision.action, decision.mode.value, frame.level.number)
     if decision.shield.rule is not None:
         metrics.shielded.labels(decision.shield.rule.value).inc()
     if frame.judgement.age_s is not None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from arbitrage.battery import BatteryState
@@ -54,7 +55,10 @@ class Level(StrEnum):
     @property
     def number(self) -> int:
         """0 to 3, less trusting as it grows."""
-        return tuple(Level).index(self)
+        return _LEVEL_NUMBERS[self]
+
+
+_LEVEL_NUMBERS = {level: number for number, level in enumerate(Level)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +271,7 @@ def action_of(power_mw: float) -> str:
     return "charge" if power_mw < 0.0 else "discharge" if power_mw > 0.0 else "idle"
 
 
+@lru_cache(maxsize=1024)
 def iso(minute: int) -> str:
     """An epoch minute as ISO 8601 UTC."""
     return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
