@@ -8,9 +8,6 @@ Law
 
 from __future__ import annotations
 
-import datetime as dt
-from functools import lru_cache
-
 from api.clock import minute_time
 from api.kept_assets import brussels_day, state_at
 from api.storage.asset_store import AssetState as KeptState
@@ -27,15 +24,9 @@ def carried(battery: Battery, kept: KeptState, step_min: int, time: int) -> Asse
     flowed_min = min(ends, time) - began
     if kept.power_mw and flowed_min > 0:
         state = battery.step(state, kept.power_mw, flowed_min).after
-    if _calendar_day(time) != kept.cycle_day:
+    if calendar_day(brussels_day(minute_time(time))) != kept.cycle_day:
         state = BatteryState(state.soc_mwh)
     return AssetState(state, power_mw=kept.power_mw if time <= ends else 0.0)
-
-
-@lru_cache(maxsize=1024)
-def _calendar_day(time: int) -> dt.date:
-    """The Brussels day that an epoch minute lies in."""
-    return calendar_day(brussels_day(minute_time(time)))
 
 
 def state_to_keep(decision: LiveDecision) -> KeptState:

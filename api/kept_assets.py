@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from api.clock import minute_time, utc_text
@@ -80,6 +81,7 @@ def state_at(now: dt.datetime, state: BatteryState, power_mw: float = 0.0) -> As
     return AssetState(soc_mwh=state.soc_mwh, cycles_used=state.cycles_used, cycle_day=day, power_mw=power_mw, as_of=now)
 
 
+@lru_cache(maxsize=1024)
 def brussels_day(time: dt.datetime) -> int:
     """Number of the Brussels day that a time lies in."""
     return day_number(time.astimezone(BRUSSELS).date())

@@ -1,20 +1,22 @@
-"""Rows of one table inserted all at once or not at all, with a statement that was compiled once.
+"""Rows of one table inserted all at once or not at all, by one statement that is compiled once for each number of rows.
 
 Law
 - What the database gets is what SQLAlchemy would send: its own text of the statement, its own conversion of values.
 - It is the quick way for the usual case and decides nothing: where any row is refused, nothing is stored and the caller
   goes the careful way.
 
-Building a statement and a transaction through SQLAlchemy costs several times what SQLite needs to store a row.
+Making a statement and a transaction through SQLAlchemy costs several times what SQLite needs to store a row. And one
+statement for all rows lets go of the interpreter once, where a statement a row would wait for the event loop each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, bindparam
 
 from api.storage.database import Database
 from api.storage.tables import Tables
@@ -28,30 +30,39 @@ class BulkInsert:
 
     def __init__(self, database: Database, table: type[Tables], names: Sequence[str]) -> None:
         self._database = database
-        dialect, columns = database.engine.dialect, _table(table).columns
-        statement = _table(table).insert().compile(dialect=dialect, column_keys=list(names))
-        self._text = str(statement)
-        self._order: list[str] = list(statement.positiontup or names)
-        self._positional = statement.positional
-        self._values = attrgetter(*self._order)
+        self._table = _table(table)
+        self._dialect = database.engine.dialect
+        columns = [column for column in self._table.columns if column.name in names]
+        self._names = [column.name for column in columns]
+        self._values = attrgetter(*self._names)
         self._conversions: list[tuple[int, Callable[[Any], Any]]] = [
             (place, convert)
-            for place, name in enumerate(self._order)
-            if (convert := columns[name].type.dialect_impl(dialect).bind_processor(dialect)) is not None
+            for place, column in enumerate(columns)
+            if (convert := column.type.dialect_impl(self._dialect).bind_processor(self._dialect)) is not None
         ]
+        self._statement = lru_cache(self._compiled)
 
     def store(self, items: Sequence[Any]) -> bool:
         """Whether all are stored, in a transaction of their own; else none is. Raises StorageUnavailable."""
         try:
-            return self._database.driver_insert(self._text, [self._row(item) for item in items])
+            text, parameters = self._statement(len(items))
+            values = [value for item in items for value in self._row(item)]
+            given = values if self._dialect.positional else dict(zip(parameters, values, strict=True))
+            return self._database.driver_insert(text, given)
         except _REFUSED_BY_DRIVER:
             return False
 
-    def _row(self, item: Any) -> Any:
+    def _compiled(self, count: int) -> tuple[str, list[str]]:
+        """The statement for so many rows, and its parameters row by row."""
+        rows = [{name: bindparam(f"{name}_{number}") for name in self._names} for number in range(count)]
+        statement = self._table.insert().values(rows)
+        return str(statement.compile(dialect=self._dialect)), [row[name].key for row in rows for name in self._names]
+
+    def _row(self, item: Any) -> list[Any]:
         row = list(self._values(item))
         for place, convert in self._conversions:
             row[place] = convert(row[place])
-        return row if self._positional else dict(zip(self._order, row, strict=True))
+        return row
 
 
 def _table(table: type[Tables]) -> Table:

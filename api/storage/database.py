@@ -11,7 +11,7 @@ Law
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ _CHECKPOINT_PAGES = 4000
 LOCK_WAIT_S = 5.0
 """How long a writer waits for the lock that another process holds, and a start for a connection."""
 _WRITES = "arbitrage_writes"
-_BEGIN_WRITING = "BEGIN IMMEDIATE"
 
 
 class Database:
@@ -81,19 +80,16 @@ class Database:
         with _named_outages(), self._writing_engine.begin() as connection:
             yield connection
 
-    def driver_insert(self, statement: str, rows: Sequence[Any]) -> bool:
-        """One statement of the driver's own for many rows, in a transaction of its own; False if it refuses any.
+    def driver_insert(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> bool:
+        """One statement in the driver's own words, in a transaction of its own; False if it is refused.
 
         Raises StorageUnavailable; what the driver says of values that it cannot send is raised as it is.
         """
         driver = self.engine.dialect.loaded_dbapi
         connection = self.engine.raw_connection()  # undone when it goes back uncommitted
         try:
-            cursor = connection.cursor()
-            if self.dialect == "sqlite":
-                cursor.execute(_BEGIN_WRITING)
-            cursor.executemany(statement, rows)
-            connection.commit()
+            connection.cursor().execute(statement, parameters)
+            connection.commit()  # in SQLite, a statement outside of a transaction is one by itself
         except driver.OperationalError as error:
             connection.invalidate()
             raise StorageUnavailable(f"the database did not do its work: {reason(error)}") from error
@@ -175,7 +171,7 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql(_BEGIN_WRITING if writes else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
