@@ -6,6 +6,7 @@ The service starts without torch: policies are served by numpy and compiled loop
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -103,11 +104,20 @@ async def _warm(service: Service) -> None:
     del service.unready["policies"]
 
 
+def app_to_serve(settings: Settings) -> FastAPI:
+    """The service as a process of its own runs it. Raises BadInput."""
+    app = create_app(settings)
+    # What is loaded by now stays for good: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
+    return app
+
+
 def from_environment() -> FastAPI:
     """The service as its worker processes make it. Raises BadInput."""
     settings = Settings.read()
     configure_logs(settings.log_level)
-    return create_app(settings)
+    return app_to_serve(settings)
 
 
 def _say_start(settings: Settings) -> None:

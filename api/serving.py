@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from api.app import create_app
+from api.app import app_to_serve, create_app
 from api.logs import configure_logs
 from api.metrics import MULTIPROCESS_VARIABLE
 from api.settings import Settings
@@ -34,7 +34,7 @@ def run(settings: Settings) -> None:
         "lifespan": "on",
     }
     if settings.workers == 1:
-        uvicorn.run(create_app(settings), **options)
+        uvicorn.run(app_to_serve(settings), **options)
         return
     create_app(settings)
     os.environ.update(settings.as_environment())

@@ -16,7 +16,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Table, bindparam
+from sqlalchemy import BindParameter, Table, bindparam
 
 from api.storage.database import Database
 from api.storage.tables import Tables
@@ -54,7 +54,9 @@ class BulkInsert:
 
     def _compiled(self, count: int) -> tuple[str, list[str]]:
         """The statement for so many rows, and its parameters row by row."""
-        rows = [{name: bindparam(f"{name}_{number}") for name in self._names} for number in range(count)]
+        rows: list[dict[str, BindParameter[Any]]] = [
+            {name: bindparam(f"{name}_{number}") for name in self._names} for number in range(count)
+        ]
         statement = self._table.insert().values(rows)
         return str(statement.compile(dialect=self._dialect)), [row[name].key for row in rows for name in self._names]
 
