@@ -18,7 +18,7 @@ from api.clock import next_step
 from api.deciding import answer, kept_source, prepare
 from api.kept_assets import KeptAsset, look_up_all
 from api.problems import Problem
-from api.routes.decisions import record_of
+from api.recording import record_of
 from api.service import Service
 from api.shadows import Shadow
 from api.storage.decision_record import Role

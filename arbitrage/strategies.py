@@ -15,8 +15,14 @@ from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.agents.policy import Policy
 from arbitrage.agents.risk_setting import RiskChoice, risk_in_words, risk_setting
 from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
-from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, Progress, backtest_perfect_foresight, run_backtest
-from arbitrage.backtest.known_quarter_hour import KNOWN_QUARTER_HOUR, fit_known_quarter_hour
+from arbitrage.backtest.engine import (
+    KNOWN_QUARTER_HOUR,
+    PERFECT_FORESIGHT,
+    Backtest,
+    Progress,
+    backtest_perfect_foresight,
+    run_backtest,
+)
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
@@ -101,6 +107,9 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
 def _told_the_running_price(trial: Trial, progress: Progress | None, warn: Callable[[str], None]) -> Backtest:
     """The ceiling that knows the running quarter-hour's price, taught on all days that are not tested."""
     warn(f"{KNOWN_QUARTER_HOUR} is a ceiling, not causal: it is told each quarter-hour's final price as it begins")
+    # It learns, which loads torch; nobody else who names strategies needs to wait for that.
+    from arbitrage.backtest.known_quarter_hour import fit_known_quarter_hour
+
     ceiling = fit_known_quarter_hour(trial.market, trial.battery, trial.learning_spans(), trial.soc_reset)
     return ceiling.backtest(trial.market, trial.battery, trial.selection, progress=progress)
 

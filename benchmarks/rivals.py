@@ -66,12 +66,13 @@ from arbitrage.agents.mpc.mpc_policy import (
 from arbitrage.agents.mpc.price_forecast import PriceForecast
 from arbitrage.agents.policy import Policy
 from arbitrage.backtest.engine import (
+    KNOWN_QUARTER_HOUR,
     PERFECT_FORESIGHT,
     Backtest,
     backtest_perfect_foresight,
     run_backtest,
 )
-from arbitrage.backtest.known_quarter_hour import KNOWN_QUARTER_HOUR, KnownQuarterHour
+from arbitrage.backtest.known_quarter_hour import KnownQuarterHour
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.backtest.statistics import compare_daily, estimate, tail_estimates
 from arbitrage.battery import Battery

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.bodies import described, parse, read_bytes
-from api.clock import minute_time
 from api.deciding import Answered, decide
 from api.dependencies import CallerDep, ServiceDep
 from api.problems import Problem, fault, unusable
+from api.recording import record_of
 from api.responses import JSON
 from api.schemas.decisions import DecisionOut, DecisionRequest
 from api.schemas.log import DecisionPage, LogQuery
@@ -27,8 +27,6 @@ from arbitrage.live.decision import LiveDecision
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"])
 IDEMPOTENCY_KEY = "idempotency-key"
-NO_ASSET = "-"
-"""What the log calls the asset of a request that names none."""
 _LONGEST_KEY = 255
 _KEY_PARAMETER = {
     "name": "Idempotency-Key",
@@ -84,31 +82,6 @@ def idempotency_key(request: Request) -> str | None:
         message = f"must be 1 to {_LONGEST_KEY} printable ASCII characters"
         raise unusable([fault("Idempotency-Key", "invalid", message)])
     return key
-
-
-def record_of(answered: Answered, caller: str, body: bytes, key: str | None) -> DecisionRecord:
-    """What the log keeps of an answer."""
-    decision, contract = answered.decision, answered.contract
-    frame = decision.frame
-    return DecisionRecord(
-        decision_id=contract["decision_id"],
-        asset_id=contract["asset_id"] or NO_ASSET,
-        generated_at=answered.generated_at,
-        valid_from=minute_time(frame.valid_from),
-        valid_until=minute_time(frame.valid_until),
-        action=decision.action,
-        power_mw=decision.power_mw,
-        mode=decision.mode.value,
-        principal=caller,
-        request_sha256=hashlib.sha256(body).hexdigest(),
-        answer=orjson.dumps(contract).decode(),
-        fallback_level=frame.level.number,
-        data_as_of=None if frame.judgement.data_as_of is None else minute_time(frame.judgement.data_as_of),
-        policy_id=frame.policy.policy_id,
-        policy_sha256=frame.policy.sha256,
-        price_seen_eur_mwh=frame.price_seen_eur_mwh,
-        idempotency_key=key,
-    )
 
 
 async def _given_before(service: Service, caller: str, key: str, body: bytes) -> Response | None:

@@ -29,6 +29,8 @@ Progress = Callable[[int], None]
 """Told the number of quarter-hours just done."""
 
 PERFECT_FORESIGHT = "perfect-foresight"
+KNOWN_QUARTER_HOUR = "known-quarter-hour"
+"""Ceilings, as strategies are called; the second is made in `known_quarter_hour`."""
 
 
 @dataclass(frozen=True, slots=True)

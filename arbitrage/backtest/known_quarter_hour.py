@@ -21,7 +21,7 @@ from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
 from arbitrage.agents.closed_form_config import ClosedFormConfig
 from arbitrage.agents.relay import relay
-from arbitrage.backtest.engine import Backtest, Progress, run_backtest
+from arbitrage.backtest.engine import KNOWN_QUARTER_HOUR, Backtest, Progress, run_backtest
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
@@ -29,7 +29,6 @@ from arbitrage.market.splits import SocReset, Span
 from arbitrage.market.tapes import Knowledge, Tape
 from arbitrage.observation import Encoded, MarketFeatures
 
-KNOWN_QUARTER_HOUR = "known-quarter-hour"
 RUNNING_PRICE = "running_quarter_hour_final_price_eur_mwh"
 """Tape of final prices that may be known when their quarter-hour begins. No real market has it."""
 KNOWN_DEPARTURE = "known_price_less_base"

@@ -20,8 +20,8 @@ from arbitrage.agents.mpc.forecast_fit import ForecastConfig, fit_price_forecast
 from arbitrage.agents.mpc.mpc_policy import Form, MpcConfig, MpcPolicy
 from arbitrage.agents.mpc.price_forecast import PriceForecast
 from arbitrage.agents.policy import Policy
+from arbitrage.backtest.engine import KNOWN_QUARTER_HOUR
 from arbitrage.backtest.known_quarter_hour import (
-    KNOWN_QUARTER_HOUR,
     RUNNING_PRICE,
     KnownQuarterHour,
     fit_known_quarter_hour,
