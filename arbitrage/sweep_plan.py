@@ -20,8 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.closed_form_config import Preset
+from arbitrage.agents.policy_files import CARD_FILE
 from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.backtest.engine import PERFECT_FORESIGHT
+from arbitrage.backtest.recording import learned_days
 from arbitrage.backtest.run_folder import installed_versions
 from arbitrage.battery import Battery
 from arbitrage.errors import Fault, refuse
@@ -142,7 +144,7 @@ class SweepTask:
         """Where its results go, below the sweep's folder."""
         words = "-".join((self.contender, self.battery_name, self.window.name))
         safe = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in words)
-        return f"{safe}-{fingerprint[:_DIGITS]}".replace("--", "-")
+        return f"{safe}-{fingerprint[:_DIGITS]}".replace("--", "-").lstrip(".-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +169,8 @@ class SweepPlan:
 
     def refuse_leaks(self, market: MarketSeries) -> None:
         """Raise BadInput where a tested day is also learned from, or a window holds nothing to test."""
-        refuse(fault for window in self.windows for fault in _leaks(window, market))
+        faults = [fault for window in self.windows for fault in _leaks(window, market)]
+        refuse(faults or (fault for policy in self.given for fault in _seen_days(policy, self.windows, market)))
 
     def _tasks(self) -> Iterator[SweepTask]:
         for window in self.windows:
@@ -224,6 +227,14 @@ def _leaks(window: SweepWindow, market: MarketSeries) -> Iterator[Fault]:
         yield Fault(f"window {window.name}", f"tests {shared} quarter-hours that it also learns from")
     if not window.tested(market).any():
         yield Fault(f"window {window.name}", "holds nothing to test")
+
+
+def _seen_days(policy: GivenPolicy, windows: Sequence[SweepWindow], market: MarketSeries) -> Iterator[Fault]:
+    """Tested days that a given policy learned from or was chosen on, by its card."""
+    card = json.loads(policy.files[CARD_FILE])
+    for window in windows:
+        for fault in learned_days(card, np.unique(market.day_numbers[window.tested(market)])):
+            yield Fault(f"{policy.name} in window {window.name}", fault.message)
 
 
 def _name_of(battery: Battery, named: Mapping[str, Battery]) -> str:

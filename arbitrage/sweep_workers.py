@@ -154,7 +154,7 @@ class _Worker:
         fingerprint = "" if self.job is None else self.job.fingerprint
         try:
             outcome: Outcome = self.ear.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # nothing more, or no whole message
             self._process.join()
             self.job = None
             return Lost(fingerprint, f"its process ended with exit code {self._process.exitcode}")

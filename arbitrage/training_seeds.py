@@ -115,7 +115,7 @@ class _Worker:
         """Take one message, and say whether it was the last."""
         try:
             kind, content = self.ear.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # nothing more, or no whole message
             self._process.join()
             results.failures[self.seed] = f"its process ended with exit code {self._process.exitcode}"
             report(self.seed, "failed", 1.0)

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from filelock import FileLock
 
-from arbitrage.agents.closed_form_config import Preset
+from arbitrage.agents.checkpoint import load_policy
+from arbitrage.agents.closed_form_config import ClosedFormConfig, Preset
+from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.risk_setting import RiskChoice
+from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.run_folder import read_run
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
@@ -24,10 +28,11 @@ from arbitrage.quarter_hour import epoch_minute
 from arbitrage.risk import RiskPreference
 from arbitrage.sweep import RUN, SweepState, run_sweep
 from arbitrage.sweep_file import read_sweep_file
-from arbitrage.sweep_plan import SweepPlan, SweepWindow, TrainingSettings
+from arbitrage.sweep_plan import GivenPolicy, SweepPlan, SweepWindow, TrainingSettings
 from arbitrage.sweep_ray import RayWorkers
 from arbitrage.sweep_table import sweep_tables
 from arbitrage.sweep_workers import Job, Lost, Outcome, ProcessWorkers, try_job
+from arbitrage.training import TrainingPlan, train
 from tests.worlds import noisy_market
 
 MARKET = noisy_market(seed=8, days=31)
@@ -323,3 +328,48 @@ def test_the_command_runs_a_plan_and_writes_its_tables(plan_of_sample: Path, tmp
     assert [row["strategy"] for row in answer["over_windows"]] == ["idle", "threshold"]
     assert answer == json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert read_run(tmp_path / "out" / answer["folders"]["idle, battery, spring"] / RUN).backtests
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy that learned from days 1-14 and was chosen on 15-20."""
+    directory = tmp_path_factory.mktemp("given") / "policy"
+    plan = TrainingPlan(
+        market=MARKET,
+        battery=Battery(max_cycles_per_day=1.1),
+        train_days=WINDOW.train_days,
+        validation_days=WINDOW.validation_days,
+        config=ClosedFormConfig(cosines=12, passes=1, network=None, size=LatticeSize(5, 4)),
+        with_critic=False,
+        with_risk_head=False,
+    )
+    train(plan, directory)
+    return directory
+
+
+def given(directory: Path) -> GivenPolicy:
+    files = {name: (directory / name).read_bytes() for name in ("card.json", "policy.safetensors")}
+    return GivenPolicy(name="mine", battery=Battery(max_cycles_per_day=1.1), files=files)
+
+
+def test_a_given_policy_travels_as_bytes_and_is_tested_with_its_own_battery(policy: Path, tmp_path: Path) -> None:
+    plan = replace(RULES, strategies=("idle",), given=(given(policy),))
+    results = run_sweep(plan, MARKET, tmp_path, Inline())
+    backtest = read_run(results.folders[1][1] / RUN).backtests[0]
+    alone = run_backtest(MARKET, backtest.battery, load_policy(policy), WINDOW.selection(MARKET))
+    assert backtest.battery.max_cycles_per_day == 1.1
+    assert backtest.strategy == "mine"
+    pd.testing.assert_frame_equal(backtest.ledger, alone.ledger)
+
+
+def test_a_given_policy_is_not_tested_on_days_that_it_learned_from(policy: Path, tmp_path: Path) -> None:
+    days = {"train_days": DaysOfMonth(1, 5), "validation_days": DaysOfMonth(6, 7), "test_days": DaysOfMonth(13, 31)}
+    window = replace(WINDOW, **days)
+    with pytest.raises(BadInput) as refused:
+        run_sweep(replace(RULES, windows=(window,), given=(given(policy),)), MARKET, tmp_path, Inline())
+    assert [fault.where for fault in refused.value.faults] == ["mine in window july"] * 2
+
+
+def test_folders_of_policies_from_elsewhere_are_not_hidden(policy: Path) -> None:
+    plan = replace(RULES, given=(replace(given(policy), name="../other/policy"),))
+    assert plan.tasks()[-1].folder("0" * 64) == "other-policy-own-battery-july-0000000000"

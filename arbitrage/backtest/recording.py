@@ -43,7 +43,7 @@ _SPLITS = {"train_days_of_month": "training", "validation_days_of_month": "valid
 
 def refuse_recording(card: Card, battery: Battery, market: MarketSeries, selection: Sequence[Span]) -> None:
     """Raise BadInput, naming all faults, if a test on the selection may not be written on the card."""
-    faults = [*_learned_days(card, np.unique(market.day_numbers[rows_of(selection)]))]
+    faults = [*learned_days(card, np.unique(market.day_numbers[rows_of(selection)]))]
     if asdict(battery) != card.get("battery"):
         faults.append(Fault("record", "the battery is not the one that the policy was trained for"))
     refuse(faults)
@@ -62,8 +62,8 @@ def figures_for_card(result: Backtest, selection: Sequence[Span], market: Market
     }
 
 
-def _learned_days(card: Card, days: DayNumbers) -> list[Fault]:
-    """A fault for training and for validation days among the Brussels days [n]."""
+def learned_days(card: Card, days: DayNumbers) -> list[Fault]:
+    """A fault for training and for validation days among the Brussels days [n] that are tested."""
     split = card.get("split")
     if not isinstance(split, dict) or not set(_SPLITS) <= set(split):
         return [Fault("record", "the card does not say on which days the policy learned")]
