@@ -77,13 +77,18 @@ def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed |
         # The service counts and logs by itself; the framework would look for exporters at each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    _furnish(app, settings, metrics)
+    return app
+
+
+def _furnish(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Gate, refusals, document and routes; of the layers, the one added last is met first."""
     app.add_middleware(DirectRoute, route=documented_route(decisions.router, decisions.post_decision))
     app.add_middleware(Gate, settings=settings, metrics=metrics)
     add_refusals(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     for module in (operation, decisions, assets, policies, backtests, reconciliation, watching, page):
         app.include_router(module.router)
-    return app
 
 
 async def after_poll(service: Service) -> None:

@@ -36,13 +36,13 @@ class Kept(Generic[Made]):
         if future is None:
             future = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(self._threads, make))
             self._kept[key] = future
-            future.add_done_callback(lambda done: self._forget_failure(key, done))
+            future.add_done_callback(lambda future: self._forget_failure(key, future))
             if len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
         return await asyncio.shield(future)
 
-    def _forget_failure(self, key: Hashable, done: asyncio.Future[Made]) -> None:
-        if (done.cancelled() or done.exception() is not None) and self._kept.get(key) is done:
+    def _forget_failure(self, key: Hashable, future: asyncio.Future[Made]) -> None:
+        if (future.cancelled() or future.exception() is not None) and self._kept.get(key) is future:
             del self._kept[key]

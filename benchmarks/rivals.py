@@ -15,8 +15,9 @@ sb3-contrib's QR-DQN on our environment, so many seconds of learning each, the b
 
 Leads are the agent's profit less the rival's, paired by day, 95 % intervals by a bootstrap over blocks of days and over
 seeds, p-values adjusted by Holm over all rivals of a protocol and cap. Every finished case is kept, so that an
-interrupted benchmark goes on; a case has a process and a thread of its own. Settings of rivals were chosen on
-validation days (`library_rivals.py`, `mpc_settings.py`).
+interrupted benchmark goes on; a case has a process and a thread of its own.
+Settings of DQN and QR-DQN were chosen on the validation days without a cap (`learning_speed.py`), SAC keeps its
+base, TD3 the published ones.
 
     python benchmarks/rivals.py [--seeds 5] [--library-seeds 2] [--seconds 300] [--workers 2] [--only TEXT ...]
                                 [--json OUT]

@@ -5,8 +5,7 @@ Law
   them; beyond `networks.CLIP` of these spreads it cannot tell one value from another. What is counted is the share of
   features that lie out there.
 - A single far feature is nothing new: prices are wild. It takes `UNFAMILIAR_FRACTION` of all features at once, or one
-  that lies `UNHEARD_OF` spreads out. Taught on 2021, 0.4 % of its own quarter-hours and 0.8 % of those of 2022 are
-  unfamiliar by the former, none by the latter.
+  that lies `UNHEARD_OF` spreads out.
 - A rule was trained on nothing and knows nothing unfamiliar.
 """
 
