@@ -1,8 +1,9 @@
 """Gradient updates a second: ours against well-known libraries, same network and batch, one thread each, one run.
 
 Ratios within one run count; seconds depend on the machine. An update is drawing 256 transitions from replay, forward,
-backward, Adam and the target. The library's own training method is timed, on its own replay. The twin distributional
-discrete SAC is compared with the same arithmetic in plain torch: modules, autograd and Adam as one writes them first.
+backward, Adam and the target. The library's own training method is timed, on its own replay. Our DQN
+selects singly here, as the library's does; our QR-DQN doubly, as it always does. The twin distributional discrete SAC
+is compared with the same arithmetic in plain torch: modules, autograd and Adam as one writes them first.
 
     python benchmarks/update_speed.py [--seconds 4] [--device cpu] [--jemalloc /path/to/libjemalloc.so] [--json OUT]
 
@@ -194,6 +195,8 @@ def measure(seconds: float, jemalloc: str | None) -> list[dict[str, Any]]:
     for own, other, width, quantiles, asked in CASES:
         algorithm = {"QR-DQN": Algorithm.QUANTILE_DQN, "DQN": Algorithm.DQN, "SAC": Algorithm.SAC}[own]
         settings = quantile(width, quantiles) if quantiles else {"hidden": (width, width)}
+        if own == "DQN":
+            settings["double"] = False  # the library's is not
         theirs = rate(library(other, width, quantiles), seconds)
         mine = rate(ours(algorithm, settings), seconds)
         row = {"update": f"{own}, 2 x {width}" + (f", {quantiles} quantiles" if quantiles else "")}
