@@ -382,8 +382,14 @@ def test_a_compiled_update_is_the_eager_one() -> None:
     eager, compiled = (
         make_learner(algorithm, problem, quick(algorithm), 0, compiled=compiled) for compiled in (False, True)
     )
-    batch = some(algorithm)
-    found, expected = numbers_of(taught(compiled, batch, 3)), numbers_of(taught(eager, batch, 3))
+    begin = {name: tensor.clone() for name, tensor in eager.tensors().items()}
+    for batch in (some(algorithm), some(algorithm, count=24)):  # what is compiled for one size must not serve another
+        found, expected = numbers_of(taught(compiled, batch, 3)), numbers_of(taught(eager, batch, 3))
+        for name, tensor in expected.items():
+            torch.testing.assert_close(found[name], tensor, rtol=1e-5, atol=1e-5, msg=name)
+    for learner in (eager, compiled):
+        learner.load(begin)
+    found, expected = (numbers_of(taught(learner, some(algorithm), 1)) for learner in (compiled, eager))
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=1e-5, atol=1e-5, msg=name)
 
