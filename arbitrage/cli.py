@@ -165,6 +165,7 @@ def train_command(
     seeds: Seeds = None,
     workers: Workers = None,
     members: Annotated[int, typer.Option(min=1, help="Fits to average.")] = 1,
+    refit: Annotated[bool, typer.Option(help="Learn from the validation days too, once they have chosen.")] = False,
     features: FeatureSetOption = None,
     preset: PresetOption = Preset.FULL,
     risk_head: RiskHeadOption = None,
@@ -182,8 +183,7 @@ def train_command(
         **_learning_days(train_days, validation_days),
         **time_range(start, end),
         soc_reset=soc_reset or SocReset.DAILY,
-        seed=seed,
-        members=members,
+        **{"seed": seed, "members": members, "refit": refit},
         **({} if risk_head is None else {"with_risk_head": risk_head}),
     )
     _train_and_tell(plan, seeds, workers, out, json_out)

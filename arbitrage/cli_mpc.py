@@ -63,6 +63,7 @@ def fit_mpc_command(
     validation_days: Annotated[str, typer.Option(help="Days of the month that tell what came of it.")] = "21-25",
     soc_reset: Reset = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    refit: Annotated[bool, typer.Option(help="Learn from the validation days too, once they have told.")] = False,
     risk_preference: RiskPreferenceText = None,
     json_out: JsonOut = None,
 ) -> None:
@@ -78,9 +79,7 @@ def fit_mpc_command(
         validation_days=DaysOfMonth.parse(validation_days),
         **time_range(start, end),
         soc_reset=soc_reset or SocReset.DAILY,
-        seed=seed,
-        with_critic=False,
-        with_risk_head=False,
+        **{"seed": seed, "refit": refit, "with_critic": False, "with_risk_head": False},
     )
     card = _fit(MpcPlan.of(form, days, risk_choice(None, risk_preference).preference), out)
     write_json(card, json_out)

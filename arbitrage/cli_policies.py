@@ -47,7 +47,10 @@ _SECTIONS = (
     ("Battery", ("battery",)),
     ("Data", ("data_sha256", "sources", "minute_source", "minute_seed", "split")),
     ("Timing", ("publication_delay_min", "decision_latency_min")),
-    ("Training", ("seed", "seeds", "members", "chosen_stage", "training_seconds", "config", "lattice", "plan_sha256")),
+    (
+        "Training",
+        ("seed", "seeds", "members", "chosen_stage", "refit", "training_seconds", "config", "lattice", "plan_sha256"),
+    ),
     ("Versions", ("versions",)),
 )
 _TABLES = (("Validation", "validation"), ("Test", TESTS))

@@ -61,6 +61,7 @@ Walkers = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0)]
 WarmStart = Annotated[bool, typer.Option(help="Neural agents go on with the weights of the window before.")]
+Refit = Annotated[bool, typer.Option(help="The closed form also learns from the days that have chosen its stage.")]
 _ALONE = (LEARNED, "threshold", "spread", PERFECT_FORESIGHT)
 
 
@@ -95,6 +96,7 @@ def walk_forward_command(
     features: FeatureSetOption = None,
     preset: PresetOption = Preset.FULL,
     warm_start: WarmStart = True,
+    refit: Refit = True,
     json_out: JsonOut = None,
     report: ReportOut = None,
 ) -> None:
@@ -107,7 +109,7 @@ def walk_forward_command(
         prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, known_as
     ).market()
     walk = Walk(market=market, battery=battery, windows=windows)
-    learning = {"seed": seed, "warm_start": warm_start, "feature_set": features, "preset": preset}
+    learning = {"seed": seed, "warm_start": warm_start, "feature_set": features, "preset": preset, "refit": refit}
     results = [_walked(name, walk, out, learning) for name in strategy or _ALONE]
     _tell(walk, results, json_out, report, seed)
 

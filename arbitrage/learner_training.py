@@ -66,6 +66,7 @@ class LearnerPlan:
         rules = {
             "updates": (self.updates >= 1, "must be 1 or more"),
             "judge_every": (self.judge_every >= 1, "must be 1 or more"),
+            "refit": (not self.days.refit, "is for closed forms; a neural agent's best weights are those validated"),
             "device": (self.device in ("cpu", "cuda") and not gpu_missing, f"{self.device} is not at hand here"),
             "compiler": (
                 not compiler_missing,

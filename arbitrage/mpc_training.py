@@ -1,7 +1,8 @@
 """The composition root of model-predictive control: from a market and a split to a policy directory.
 
 Law: training days are fitted, validation days tell what came of it and choose nothing here, test days are nobody's
-business. The forecast knows nothing of the battery, so one serves several.
+business. With `refit` the validation days are fitted too, after they have told. The forecast knows nothing of the
+battery, so one serves several.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from arbitrage.agents.mpc.forecast_fit import ForecastConfig, fit_price_forecast
@@ -58,10 +59,10 @@ class MpcPlan:
 
 
 def fit_forecast(plan: MpcPlan) -> PriceForecast:
-    """The forecast of the training days. Raises BadInput where scikit-learn is not installed."""
+    """The forecast of the plan's `fitted_days`. Raises BadInput where scikit-learn is not installed."""
     days = plan.days
     beyond = plan.config.beyond_quarter_hours
-    return fit_price_forecast(days.market, days.selection(days.train_days), beyond, plan.forecast, days.seed)
+    return fit_price_forecast(days.market, days.selection(*days.fitted_days), beyond, plan.forecast, days.seed)
 
 
 def mpc_policy(plan: MpcPlan, forecast: PriceForecast | None = None) -> MpcPolicy:
@@ -85,16 +86,20 @@ def fit_mpc(plan: MpcPlan, directory: Path, report: Report = lambda _text, _shar
     """
     began, days = time.perf_counter(), plan.days
     report("fitting the price forecast", 0.0)
-    policy = mpc_policy(plan)
+    policy = mpc_policy(replace(plan, days=replace(days, refit=False)))
     fit_seconds = time.perf_counter() - began
-    report("validating", 0.7)
+    report("validating", 0.5 if days.refit else 0.7)
     result = summary(run_backtest(days.market, days.battery, policy, days.selection(days.validation_days)))
+    if days.refit:
+        report("fitting anew with the validation days", 0.6)
+        policy = mpc_policy(plan)
     about = {
         **provenance(days),
         "plan_sha256": plan.fingerprint(),
         "config": asdict(plan.forecast),
         "validation": {plan.config.form.value: {name: result[name] for name in _VALIDATED}},
         "chosen_stage": plan.config.form.value,
+        "refit": days.refit,
         "fit_seconds": round(fit_seconds, 2),
         "training_seconds": round(time.perf_counter() - began, 2),
     }

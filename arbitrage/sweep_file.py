@@ -9,7 +9,7 @@ risk_preferences = ["cvar:0.1:0.3"]
 prices = ["ods134.csv"]
 day_ahead = ["day_ahead.csv"]
 
-[training]                                   # preset, features, members, risk_head
+[training]                                   # preset, features, members, refit, risk_head
 preset = "fast"
 
 [batteries.capped]                           # the fields of `Battery`
@@ -63,6 +63,7 @@ _TRAINING: Mapping[str, Callable[[Any], Any]] = {
     "preset": Preset,
     "features": FeatureSet,
     "members": int,
+    "refit": bool,
     "risk_head": bool,
 }
 _BATTERY: Mapping[str, Callable[[Any], Any]] = {entry.name: lambda value: value for entry in fields(Battery)}

@@ -82,6 +82,7 @@ class TrainingSettings:
     preset: Preset = Preset.FULL
     features: FeatureSet | None = None
     members: int = 1
+    refit: bool = False
     with_risk_head: bool | None = None
     """None: as the preset has it."""
 

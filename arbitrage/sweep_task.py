@@ -118,6 +118,7 @@ def _train(task: SweepTask, market: MarketSeries, report: Report) -> _Learned:
         soc_reset=window.soc_reset,
         seed=task.seed,
         members=settings.members,
+        refit=settings.refit,
         **head,
     )
     with tempfile.TemporaryDirectory() as folder:

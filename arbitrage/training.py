@@ -2,6 +2,8 @@
 
 Law
 - Training days are fitted, validation days choose how far the correction goes, test days are nobody's business here.
+- Once they have chosen, validation days may be learned from too (`refit`): what is told of them stays that of the fit
+  that had not seen them, and critic and risk head stay its own.
 - Work is done in steps that are kept as they end, so that an interrupted training resumes where it was and ends with
   the same policy, bit for bit. What is kept belongs to one data set, split, battery and configuration; anything else
   in its place is not used.
@@ -70,6 +72,8 @@ class TrainingPlan:
     seed: int = 0
     members: int = 1
     """Fits with different random features whose advantages are averaged."""
+    refit: bool = False
+    """Whether the chosen stage is fitted anew on training and validation days together."""
     config: ClosedFormConfig = field(default_factory=ClosedFormConfig)
     features: MarketFeatures = field(default_factory=MarketFeatures)
     with_critic: bool = True
@@ -112,10 +116,15 @@ class TrainingPlan:
         chosen = {"with_critic": whole, "with_risk_head": whole and not by_minute, **settings}
         return cls(market=market, features=MarketFeatures(feature_set), config=config, **chosen)
 
-    def selection(self, days: DaysOfMonth) -> tuple[Span, ...]:
+    @property
+    def fitted_days(self) -> tuple[DaysOfMonth, ...]:
+        """What the policy has learned from in the end."""
+        return (self.train_days, self.validation_days) if self.refit else (self.train_days,)
+
+    def selection(self, *days: DaysOfMonth) -> tuple[Span, ...]:
         """The spans of these days of the month."""
-        chosen = select_rows(self.market, start=self.start, end=self.end, days=days)
-        return spans(self.market, chosen, self.soc_reset)
+        chosen = [select_rows(self.market, start=self.start, end=self.end, days=some) for some in days]
+        return spans(self.market, np.logical_or.reduce(chosen), self.soc_reset)
 
     def split(self) -> dict[str, Any]:
         """The split in words, for the card; the times bound what was looked at, as far as the market reaches."""
@@ -132,6 +141,7 @@ class TrainingPlan:
         """Names everything that the fit depends on but the member's number, the code and its packages included."""
         facts = {
             "members": self.members,
+            "refit": self.refit,
             "versions": _versions(),
             "code": code_revision(),
             "data": self.market.data_hash,
@@ -148,9 +158,7 @@ class TrainingPlan:
 
 def fit_policy(plan: TrainingPlan) -> ArbitragePolicy:
     """The policy of the last stage: encoded and fitted from a market in memory, without validation, critic or files."""
-    lesson = _training_lesson(plan)
-    seeds = (plan.seed * plan.members + number for number in range(plan.members))
-    return _policy(plan, [fit_closed_form(lesson, plan.config, seed).stages[-1] for seed in seeds])
+    return _policy(plan, _fit_members(plan, plan.config))
 
 
 def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _share: None) -> Card:
@@ -159,9 +167,9 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
     work = directory / _WORK_FOLDER
     work.mkdir(parents=True, exist_ok=True)
     names = stage_names(plan.config)
-    steps = plan.members + len(names) + 2
+    steps = plan.members + len(names) + 2 + plan.refit
     report("encoding the training days", 0.0)
-    lesson = _training_lesson(plan)
+    lesson = _lesson_to_fit(plan, plan.train_days)
     fits = []
     for number in range(plan.members):
         report(f"fitting member {number + 1} of {plan.members}", (1 + number) / steps)
@@ -177,8 +185,11 @@ def train(plan: TrainingPlan, directory: Path, report: Report = lambda _text, _s
     chosen = choose([daily_profit_eur(result.ledger) for result in results])
     policy, covered = candidates[chosen], None
     if plan.with_critic:
-        report(f"fitting the quantile critic{told}", (steps - 1) / steps)
+        report(f"fitting the quantile critic{told}", (steps - 1 - plan.refit) / steps)
         policy, covered = _with_critic(plan, policy, fits[0].fit)
+    if plan.refit:
+        report(f"fitting anew with the validation days{told}", (steps - 1) / steps)
+        policy = replace(policy, members=tuple(_fit_members(plan, plan.config.up_to_stage(chosen))))
     policy = replace(policy, head=fits[0].head)
     about = _about(plan, [summary(result) for result in results], names[chosen], covered)
     seconds = {"fit_seconds": fit_seconds, "training_seconds": time.perf_counter() - began}
@@ -209,15 +220,22 @@ def choose(daily_eur: Sequence[pd.Series[float]]) -> int:
     return best
 
 
-def _training_lesson(plan: TrainingPlan) -> Lesson:
-    lesson = _lesson(plan, plan.train_days)
+def _fit_members(plan: TrainingPlan, config: ClosedFormConfig) -> list[Member]:
+    """All members at the last stage of `config`, on all that the policy may learn from."""
+    lesson = _lesson_to_fit(plan, *plan.fitted_days)
+    seeds = (plan.seed * plan.members + number for number in range(plan.members))
+    return [fit_closed_form(lesson, config, seed).stages[-1] for seed in seeds]
+
+
+def _lesson_to_fit(plan: TrainingPlan, *days: DaysOfMonth) -> Lesson:
+    lesson = _lesson(plan, *days)
     if len(np.unique(lesson.folds[lesson.folds >= 0])) < _FEWEST_FOLDS:
         raise BadInput([Fault("training days", "are too few to hold days out; give more than a week")])
     return lesson
 
 
-def _lesson(plan: TrainingPlan, days: DaysOfMonth) -> Lesson:
-    selection = plan.selection(days)
+def _lesson(plan: TrainingPlan, *days: DaysOfMonth) -> Lesson:
+    selection = plan.selection(*days)
     return prepare_lesson(plan.market, plan.battery, selection, plan.soc_reset, plan.config.size, plan.features)
 
 
@@ -300,6 +318,7 @@ def _about(plan: TrainingPlan, validation: list[dict[str, Any]], chosen: str, co
         "config": asdict(plan.config),
         "validation": {stage: {name: result[name] for name in figures} for stage, result in stages},
         "chosen_stage": chosen,
+        "refit": plan.refit,
         "critic_validation_coverage": covered,
     }
 

@@ -117,13 +117,14 @@ class ClosedForm:
     feature_set: FeatureSet | None = None
     preset: Preset = Preset.FULL
     seed: int = 0
+    refit: bool = True
+    """Whether the days that have chosen are learned from before the window is tested: they are the newest."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Further ones of the `TrainingPlan`."""
 
     def __call__(self, room: Classroom) -> Policy:
-        plan = TrainingPlan.of(
-            self.feature_set, room.market, self.preset, **_days(room), **self.settings, seed=self.seed
-        )
+        chosen = {**_days(room), **self.settings, "seed": self.seed, "refit": self.refit}
+        plan = TrainingPlan.of(self.feature_set, room.market, self.preset, **chosen)
         if finished_card(plan, room.folder) is None:
             train(plan, room.folder)
         return load_policy(room.folder)

@@ -66,8 +66,8 @@ def library_agent(
     return kept_rival(kind, contest, chosen, plan.seed, seconds, kept)
 
 
-def plan_of_room(room: Classroom, seed: int = 0) -> TrainingPlan:
-    """What a walk's window may learn from, as a plan."""
+def plan_of_room(room: Classroom, seed: int = 0, *, refit: bool = False) -> TrainingPlan:
+    """What a walk's window may learn from, as a plan; `refit` as in `TrainingPlan`."""
     return TrainingPlan.of(
         FeatureSet.QUARTER_HOUR,
         room.market,
@@ -78,6 +78,7 @@ def plan_of_room(room: Classroom, seed: int = 0) -> TrainingPlan:
         end=room.window.train_end,
         soc_reset=SocReset.NEVER,
         seed=seed,
+        refit=refit,
         with_critic=False,
         with_risk_head=False,
     )
@@ -91,7 +92,7 @@ class TeachRollingControl:
     preference: RiskPreference | None = None
 
     def __call__(self, room: Classroom) -> Policy:
-        return rolling_control(plan_of_room(room), self.form, self.preference)
+        return rolling_control(plan_of_room(room, refit=True), self.form, self.preference)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from arbitrage.agents.network_policy import NetworkPolicy
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.battery import Battery
+from arbitrage.errors import BadInput
 from arbitrage.learner_training import _WORK_FILE as WORK_FILE
 from arbitrage.learner_training import LearnerPlan, LearnerTraining, lay_paths, train_learner
 from arbitrage.learners.algorithms import Algorithm
@@ -52,7 +53,7 @@ def plan(algorithm: Algorithm = Algorithm.DQN, **changes: Any) -> LearnerPlan:
         with_risk_head=False,
     )
     settings = {"settings": QUICK, "source": SMALL, "updates": 400, "judge_every": 100, "compiled": False}
-    return LearnerPlan(days=days, algorithm=algorithm, **settings | changes)
+    return LearnerPlan(**{"days": days, "algorithm": algorithm, **settings, **changes})
 
 
 def seconds_plan(**changes: Any) -> LearnerPlan:
@@ -251,6 +252,11 @@ def test_work_of_another_plan_in_the_directory_leaves_no_trace(tmp_path: Path) -
     other.save(tmp_path / WORK_FILE)
     card = train_learner(seconds_plan(), tmp_path)
     assert card["tensors_sha256"] == train_learner(seconds_plan(), tmp_path / "fresh")["tensors_sha256"]
+
+
+def test_a_refit_is_refused_to_neural_agents() -> None:
+    with pytest.raises(BadInput, match="refit"):
+        seconds_plan(days=replace(plan().days, refit=True))
 
 
 def test_a_training_that_diverges_stops_with_a_message_and_the_best_before_stays(tmp_path: Path) -> None:

@@ -92,6 +92,19 @@ def test_the_card_says_what_it_is_and_what_it_earned_on_validation_days(fitted: 
     assert {file.name for file in fitted.iterdir()} == {CARD_FILE, TENSORS_FILE}
 
 
+def test_a_refit_learns_from_the_validation_days_after_they_have_told(
+    market: MarketSeries, fitted: Path, tmp_path: Path
+) -> None:
+    plan = plan_of(market, Form.SCENARIOS)
+    card = fit_mpc(replace(plan, days=replace(plan.days, refit=True)), tmp_path)
+    assert card["refit"]
+    assert card["validation"] == json.loads((fitted / CARD_FILE).read_text())["validation"]
+    before, after = load_policy(fitted), load_policy(tmp_path)
+    assert isinstance(before, MpcPolicy)
+    assert isinstance(after, MpcPolicy)
+    assert not np.array_equal(before.forecast.coefficients, after.forecast.coefficients)
+
+
 def test_a_directory_is_a_strategy_in_the_same_ledger(market: MarketSeries, fitted: Path) -> None:
     selection = select(market, **TWO_DAYS, soc_reset=SocReset.DAILY)
     trial = Trial(market, BATTERY, selection, SocReset.DAILY, DaysOfMonth(21, 25))

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import arbitrage.training
+from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.checkpoint import CARD_FILE, TENSORS_FILE, load_policy
-from arbitrage.agents.closed_form import stage_names
+from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson, stage_names
 from arbitrage.agents.closed_form_config import ClosedFormConfig
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.network_training import NetworkConfig
@@ -22,7 +23,7 @@ from arbitrage.errors import BadInput
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.splits import DaysOfMonth
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training import TrainingPlan, choose, train
+from arbitrage.training import TrainingPlan, choose, fit_policy, train
 
 CONFIG = ClosedFormConfig(cosines=12, passes=1, network=NetworkConfig(width=8, steps=20), size=LatticeSize(5, 4))
 
@@ -124,6 +125,35 @@ def test_an_interrupted_training_resumes_to_the_same_policy(
     train(plan(), tmp_path)
     assert fitted == [0, 1]
     assert (tmp_path / TENSORS_FILE).read_bytes() == (trained / TENSORS_FILE).read_bytes()
+
+
+def test_a_refit_learns_from_the_validation_days_after_they_have_chosen(trained: Path, tmp_path: Path) -> None:
+    card = train(replace(plan(), refit=True), tmp_path)
+    before, after = load_policy(trained), load_policy(tmp_path)
+    both = replace(plan(), train_days=DaysOfMonth(1, 8), validation_days=DaysOfMonth(9, 10))
+    stage = stage_names(CONFIG).index(card["chosen_stage"])
+    on_both = fit_policy(replace(both, config=CONFIG.up_to_stage(stage), with_critic=False, with_risk_head=False))
+    assert isinstance(before, ArbitragePolicy)
+    assert isinstance(after, ArbitragePolicy)
+    for old, new, expected in zip(before.members, after.members, on_both.members, strict=True):
+        np.testing.assert_array_equal(new.correction_coefficients, expected.correction_coefficients)
+        assert not np.array_equal(new.correction_coefficients, old.correction_coefficients)
+    held_out = json.loads((trained / CARD_FILE).read_text())
+    assert card["validation"] == held_out["validation"]
+    assert (held_out["refit"], card["refit"]) == (False, True)
+    for old_weights, new_weights in zip(before.critic or (), after.critic or (), strict=True):
+        np.testing.assert_array_equal(old_weights, new_weights)
+
+
+@pytest.mark.parametrize("stage", range(len(stage_names(CONFIG))))
+def test_a_stage_fitted_alone_is_the_one_of_the_whole_fit(stage: int) -> None:
+    chosen = plan()
+    lesson = prepare_lesson(
+        chosen.market, chosen.battery, chosen.selection(chosen.train_days), chosen.soc_reset, CONFIG.size
+    )
+    whole = fit_closed_form(lesson, CONFIG, 0).stages[stage]
+    (alone,) = fit_closed_form(lesson, CONFIG.up_to_stage(stage), 0).stages
+    np.testing.assert_allclose(alone.correction_coefficients, whole.correction_coefficients, rtol=1e-4, atol=1e-6)
 
 
 def test_the_last_stage_is_kept_unless_another_is_significantly_better() -> None:

@@ -59,6 +59,13 @@ class ClosedFormConfig:
             return cls()
         return cls.fast() if preset is Preset.FAST else cls.quick()
 
+    def up_to_stage(self, stage: int) -> ClosedFormConfig:
+        """A lean fit of that stage alone, one of `closed_form.stage_names`; a lean one has none but its last."""
+        if self.lean:
+            return self
+        network = self.network if stage > self.passes else None
+        return replace(self, passes=min(stage, self.passes), network=network, lean=True)
+
     @classmethod
     def by_minute(cls) -> ClosedFormConfig:
         """Where minutes are seen, cross-validation finds less to correct: one pass, half of it, and no network."""
