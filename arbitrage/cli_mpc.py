@@ -79,7 +79,8 @@ def fit_mpc_command(
         validation_days=DaysOfMonth.parse(validation_days),
         **time_range(start, end),
         soc_reset=soc_reset or SocReset.DAILY,
-        **{"seed": seed, "refit": refit, "with_critic": False, "with_risk_head": False},
+        seed=seed,
+        refit=refit,
     )
     card = _fit(MpcPlan.of(form, days, risk_choice(None, risk_preference).preference), out)
     write_json(card, json_out)
