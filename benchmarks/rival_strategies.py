@@ -92,7 +92,7 @@ class TeachRollingControl:
     preference: RiskPreference | None = None
 
     def __call__(self, room: Classroom) -> Policy:
-        return rolling_control(plan_of_room(room, refit=True), self.form, self.preference)
+        return rolling_control(plan_of_room(room), self.form, self.preference)
 
 
 @dataclass(frozen=True, slots=True)

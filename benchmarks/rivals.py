@@ -5,9 +5,9 @@ Two protocols, finished quarter-hours only, battery of 1 MW / 2 MWh, 0.9 each wa
   own from an empty battery.
 - walk-forward: learn from 2021-04-25 on, the first whole day there is, test 2022 month by month with one battery that
   lives through the year; days 1-25 of what came before to learn from, 26-31 to choose on. Ours and model-predictive
-  control learn anew every month, in the end from all those days (`learned without refit` does not), rules are tuned
-  anew on all of them; library agents, whose best weights are chosen on the days held back, are trained once, on what
-  came before 2022, for want of time, and so is `learned once`.
+  control learn anew every month, rules are tuned anew; library agents are trained once, on what came before 2022, for
+  want of time, and so is `learned once`. `learned with refit` is what `arbitrage walk-forward` does: in the end it
+  learns from the days that have chosen too.
 
 Rows: this program's agent; idle, rules, perfect foresight; the learned policy told the running quarter-hour's final
 price (NOT causal: what minutes can be worth at most); model-predictive control on a probabilistic price forecast, with
@@ -91,7 +91,7 @@ from arbitrage.walk_forward import Classroom, Walk, teach_rule, walk_forward
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 REFERENCE, WALK = "reference", "walk-forward"
 CAPS = {"none": None, "1.1": 1.1}
-OURS, ONCE, HELD_BACK = "learned", "learned once", "learned without refit"
+OURS, ONCE, REFIT = "learned", "learned once", "learned with refit"
 FIXED = ("idle", "threshold", "spread", PERFECT_FORESIGHT)
 MPC = ("mpc", "mpc-scenarios")
 LIBRARIES = ("dqn", "qr-dqn", "sac", "td3")
@@ -187,8 +187,7 @@ def walking(case: Case, folder: Path) -> Backtest:
     def teach(room: Classroom) -> Policy:
         if case.name in RULES:
             return teach_rule(case.name)(room)
-        refit = case.name in (OURS, ONCE, *MPC)
-        return taught(case, plan_of_room(room, case.seed, refit=refit), room.folder)
+        return taught(case, plan_of_room(room, case.seed, refit=case.name == REFIT), room.folder)
 
     policies = walk_forward(walk, teach, folder, name=case.name, tell=lambda text, _: console.print(text))
     return run_backtest(market, battery, policies, selection)
@@ -229,7 +228,7 @@ def cases(seeds: int, library_seeds: int, seconds: float) -> Iterator[Case]:
         for cap in CAPS:
             yield from (Case(name, protocol, cap) for name in FIXED)
             yield from (Case(name, protocol, cap) for name in (*MPC, KNOWN_QUARTER_HOUR))
-            ours = (OURS,) if protocol == REFERENCE else (OURS, ONCE, HELD_BACK)
+            ours = (OURS,) if protocol == REFERENCE else (OURS, ONCE, REFIT)
             yield from (Case(name, protocol, cap, seed) for name in ours for seed in range(seeds))
             yield from (Case(name, protocol, cap, s, seconds) for name in LIBRARIES for s in range(library_seeds))
 
