@@ -180,11 +180,11 @@ def train_command(
         MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min).market(),
         preset,
         battery=options.battery(None),
-        **_learning_days(train_days, validation_days),
-        **time_range(start, end),
-        soc_reset=soc_reset or SocReset.DAILY,
-        **{"seed": seed, "members": members, "refit": refit},
-        **({} if risk_head is None else {"with_risk_head": risk_head}),
+        **{**_learning_days(train_days, validation_days), **time_range(start, end)},
+        **_given(soc_reset=soc_reset, with_risk_head=risk_head),
+        seed=seed,
+        members=members,
+        refit=refit,
     )
     _train_and_tell(plan, seeds, workers, out, json_out)
 
@@ -192,6 +192,11 @@ def train_command(
 def _learning_days(train_days: str, validation_days: str) -> dict[str, DaysOfMonth]:
     days = {"train_days": train_days, "validation_days": validation_days}
     return {name: DaysOfMonth.parse(text) for name, text in days.items()}
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that were not left out."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _train_and_tell(

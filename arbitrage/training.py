@@ -29,7 +29,7 @@ from safetensors.numpy import load_file, save
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
 from arbitrage.agents.checkpoint import CARD_FILE, Card, member_from_tensors, member_tensors, save_policy, write_whole
 from arbitrage.agents.closed_form import Fitted, Lesson, day_end_values, fit_closed_form, prepare_lesson, stage_names
-from arbitrage.agents.closed_form_config import ClosedFormConfig, Preset
+from arbitrage.agents.closed_form_config import NETWORK_FROM_DAYS, ClosedFormConfig, Preset
 from arbitrage.agents.critic_training import fit_critic
 from arbitrage.agents.member import Member
 from arbitrage.agents.policy_card import TensorsState, read_any_card, tensors_beside
@@ -42,7 +42,7 @@ from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
+from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
 from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from arbitrage.source_revision import code_revision
@@ -102,7 +102,9 @@ class TrainingPlan:
         preset: Preset = Preset.FULL,
         **settings: Any,
     ) -> TrainingPlan:
-        """A plan with the configuration that suits the set of features; None: all that the market has.
+        """A plan with the configuration that suits the set of features and the number of training days.
+
+        feature_set: None is all that the market has.
 
         Raises BadInput for a preset other than the full one by the minute.
         """
@@ -114,7 +116,10 @@ class TrainingPlan:
         config = ClosedFormConfig.by_minute() if by_minute else ClosedFormConfig.of(preset)
         whole = preset is Preset.FULL
         chosen = {"with_critic": whole, "with_risk_head": whole and not by_minute, **settings}
-        return cls(market=market, features=MarketFeatures(feature_set), config=config, **chosen)
+        plan = cls(market=market, features=MarketFeatures(feature_set), config=config, **chosen)
+        if config.network is None or plan.training_day_count() >= NETWORK_FROM_DAYS:
+            return plan
+        return replace(plan, config=replace(config, network=None))
 
     @property
     def fitted_days(self) -> tuple[DaysOfMonth, ...]:
@@ -125,6 +130,10 @@ class TrainingPlan:
         """The spans of these days of the month."""
         chosen = [select_rows(self.market, start=self.start, end=self.end, days=some) for some in days]
         return spans(self.market, np.logical_or.reduce(chosen), self.soc_reset)
+
+    def training_day_count(self) -> int:
+        """Brussels days that are learned from before validation."""
+        return len(np.unique(self.market.day_numbers[rows_of(self.selection(self.train_days))]))
 
     def split(self) -> dict[str, Any]:
         """The split in words, for the card; the times bound what was looked at, as far as the market reaches."""

@@ -23,7 +23,7 @@ from arbitrage.dispatch import Dispatcher
 from arbitrage.errors import BadInput
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.sample import sample_files
-from arbitrage.market.splits import DaysOfMonth, SocReset
+from arbitrage.market.splits import DaysOfMonth, SocReset, rows_of
 from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.training import TrainingPlan, fit_policy, train
@@ -46,17 +46,19 @@ def plan(preset: Preset) -> TrainingPlan:
     return replace(asked, config=replace(asked.config, **SMALL))
 
 
-def test_the_full_preset_is_what_there_was_without_one() -> None:
+def test_the_full_preset_is_the_default_with_a_critic() -> None:
     assert ClosedFormConfig.of(Preset.FULL) == ClosedFormConfig()
-    with_none = TrainingPlan.of(
-        FeatureSet.QUARTER_HOUR,
-        sample_market(),
-        battery=Battery(),
-        train_days=DaysOfMonth(1, 6),
-        validation_days=DaysOfMonth(7, 8),
-    )
-    assert with_none.config == ClosedFormConfig()
-    assert with_none.with_critic
+    assert plan(Preset.FULL).with_critic
+
+
+def test_a_network_is_fitted_from_so_many_training_days_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = plan(Preset.FULL)
+    days = asked.market.day_numbers[rows_of(asked.selection(asked.train_days))]
+    assert asked.config.network is None
+    monkeypatch.setattr(arbitrage.training, "NETWORK_FROM_DAYS", len(set(days.tolist())))
+    assert plan(Preset.FULL).config.network == ClosedFormConfig().network
+    monkeypatch.setattr(arbitrage.training, "NETWORK_FROM_DAYS", len(set(days.tolist())) + 1)
+    assert plan(Preset.FULL).config.network is None
 
 
 @pytest.mark.parametrize("preset", LEAN)

@@ -1,6 +1,7 @@
 """Settings of the closed-form fit, and the presets that trade money for time.
 
-Law: every number here was chosen by cross-validation on days 1-25 of each month of 2022, none on later days.
+Law: every number here was chosen by cross-validation on days 1-25 of each month of 2022, or walking through 2021, none
+on other days.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.minute_fit import MinuteConfig
 from arbitrage.agents.network_training import NetworkConfig
 from arbitrage.agents.price_chain import ChainSize
+
+NETWORK_FROM_DAYS = 200
+"""Training days from which the network is worth having: walking through 2021 it lost money with 190 days and fewer."""
 
 
 class Preset(StrEnum):
