@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,5 +168,5 @@ def test_a_plan_sees_all_that_its_market_has_unless_told_otherwise() -> None:
     assert TrainingPlan.of(None, with_minutes, **days).features.feature_set is FeatureSet.FULL
     assert TrainingPlan.of(None, without, **days).features.feature_set is FeatureSet.QUARTER_HOUR
     told = TrainingPlan.of(FeatureSet.QUARTER_HOUR, with_minutes, **days)
-    assert told.config == replace(ClosedFormConfig(), network=None), "six days are too few for a network"
+    assert told.config == dataclasses.replace(ClosedFormConfig(), network=None), "six days are too few for a network"
     assert told.config != ClosedFormConfig.by_minute()
