@@ -122,9 +122,13 @@ class ClosedForm:
     settings: dict[str, Any] = field(default_factory=dict)
     """Further ones of the `TrainingPlan`."""
 
-    def __call__(self, room: Classroom) -> Policy:
+    def plan(self, room: Classroom) -> TrainingPlan:
+        """What is learned for the window."""
         chosen = {**_days(room), **self.settings, "seed": self.seed, "refit": self.refit}
-        plan = TrainingPlan.of(self.feature_set, room.market, self.preset, **chosen)
+        return TrainingPlan.of(self.feature_set, room.market, self.preset, **chosen)
+
+    def __call__(self, room: Classroom) -> Policy:
+        plan = self.plan(room)
         if finished_card(plan, room.folder) is None:
             train(plan, room.folder)
         return load_policy(room.folder)

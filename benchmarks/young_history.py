@@ -41,11 +41,11 @@ from arbitrage.backtest.metrics import daily_profit_eur
 from arbitrage.backtest.statistics import compare_daily
 from arbitrage.battery import Battery
 from arbitrage.market.elia import read_market
-from arbitrage.market.splits import SocReset
 from arbitrage.market.windows import WindowPlan
+from arbitrage.observation import FeatureSet
 from arbitrage.source_revision import code_revision
-from arbitrage.training import TrainingPlan, fit_policy
-from arbitrage.walk_forward import TRAIN_DAYS, VALIDATION_DAYS, Classroom, Walk, walk_forward
+from arbitrage.training import fit_policy
+from arbitrage.walk_forward import Classroom, ClosedForm, Walk, walk_forward
 
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CAPS = {"none": None, "1.1": 1.1}
@@ -85,8 +85,11 @@ def run_case(case: Case, folder: Path) -> dict[str, Any]:
     market = read_market(prices, day_ahead=DATA / "day_ahead_hourly_2021_2022.parquet", publication_delay_min=0)
     walk = Walk(market=market, battery=Battery(max_cycles_per_day=CAPS[case.cap]), windows=MONTHS)
 
+    bare = {"with_critic": False, "with_risk_head": False}
+    learned = ClosedForm(feature_set=FeatureSet.QUARTER_HOUR, seed=case.seed, refit=case.refit, settings=bare)
+
     def teach(room: Classroom) -> Policy:
-        return fit_policy(plan_of(case, room))
+        return fit_policy(replace(learned.plan(room), config=CONFIGS[case.config]))
 
     with tempfile.TemporaryDirectory() as unused:
         policies = walk_forward(walk, teach, Path(unused), name=case.strategy)
@@ -104,23 +107,6 @@ def run_case(case: Case, folder: Path) -> dict[str, Any]:
     beside.write_text(json.dumps(answer))
     beside.replace(path)
     return answer
-
-
-def plan_of(case: Case, room: Classroom) -> TrainingPlan:
-    return TrainingPlan(
-        market=room.market,
-        battery=room.battery,
-        train_days=TRAIN_DAYS,
-        validation_days=VALIDATION_DAYS,
-        start=room.window.train_start,
-        end=room.window.train_end,
-        soc_reset=SocReset.NEVER,
-        seed=case.seed,
-        config=CONFIGS[case.config],
-        refit=case.refit,
-        with_critic=False,
-        with_risk_head=False,
-    )
 
 
 def rows_of(answers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
