@@ -1,9 +1,10 @@
 """The reference's split: 2022, days 1-20 of each month to learn, 21-25 to choose, 26 to month end to test.
 
 Prints EUR a day on the 65 test days, each day on its own from an empty battery, uncapped and with 1.1 cycles: learned
-policies of several seeds beside floors, rules and the ceiling, with intervals. Nothing is tuned here.
+policies of several seeds beside floors, rules and the ceiling, with intervals. Nothing is tuned here. With --refit the
+policies learn from days 21-25 too, once those have chosen.
 
-    python benchmarks/reference_split.py [--seeds 5] [--members 1] [--publication-delay-min 0] [--json OUT]
+    python benchmarks/reference_split.py [--seeds 5] [--members 1] [--refit] [--publication-delay-min 0] [--json OUT]
 """
 
 from __future__ import annotations
@@ -38,17 +39,18 @@ console = Console(stderr=True)
 
 
 def learned(
-    market: MarketSeries, battery: Battery, seeds: int, members: int, folder: Path
+    market: MarketSeries, battery: Battery, arguments: argparse.Namespace, folder: Path
 ) -> tuple[list[Backtest], list[dict[str, Any]]]:
     results, cards = [], []
-    for seed in range(seeds):
+    for seed in range(arguments.seeds):
         plan = TrainingPlan(
             market=market,
             battery=battery,
             train_days=TRAIN,
             validation_days=VALIDATION,
             seed=seed,
-            members=members,
+            members=arguments.members,
+            refit=arguments.refit,
         )
         began = time.perf_counter()
         where = folder / f"{battery.max_cycles_per_day}-{seed}"
@@ -86,7 +88,7 @@ def learned_row(results: list[Backtest], cards: list[dict[str, Any]]) -> dict[st
 def rows_for(
     battery: Battery, market: MarketSeries, arguments: argparse.Namespace, folder: Path
 ) -> list[dict[str, Any]]:
-    results, cards = learned(market, battery, arguments.seeds, arguments.members, folder)
+    results, cards = learned(market, battery, arguments, folder)
     mean_daily = pd.concat([daily_profit_eur(result.ledger) for result in results], axis=1).mean(axis=1)
     rows = [learned_row(results, cards)]
     trial = Trial(market, battery, select(market, days_of_month=TEST), SocReset.DAILY, VALIDATION)
@@ -109,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--members", type=int, default=1)
+    parser.add_argument("--refit", action="store_true")
     parser.add_argument("--publication-delay-min", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
