@@ -2,10 +2,10 @@
 
 The reference's split (2022: learn on days 1-20 of each month, choose on 21-25, test from the 26th, each day on its own
 from an empty battery), finished quarter-hours only. Rows: our presets quick, fast and full; quick and fast learned from
-days 21-25 too, since they leave nothing to choose (refit: the libraries choose their weights on those days); stable-baselines3's DQN and
-sb3-contrib's QR-DQN, ten minutes of learning each after a tuning stage of two minutes for each of eight settings, the
-weights chosen on the validation days (`library_rivals.py`, extra `compare`); rules tuned on the validation days; the
-ceiling. Differences are paired by day.
+days 21-25 too, since they leave nothing to choose (`refit`; the libraries choose their weights on those days);
+stable-baselines3's DQN and sb3-contrib's QR-DQN, ten minutes of learning each after a tuning stage of two minutes for
+each of eight settings, the weights chosen on the validation days (`library_rivals.py`, extra `compare`); rules tuned on
+the validation days; the ceiling. Differences are paired by day.
 
 What counts as training: encoding and fitting, from the market in memory to a policy that can act; for `full` its
 validation and critic too, for the libraries their own learning alone. Every case has a process of its own, one thread
