@@ -109,7 +109,10 @@ def _nearest(daily: dict[str, Floats], kind: str, mean: float) -> str:
 
 
 def draw(rows: Sequence[Row], shares: Sequence[Row]) -> go.Figure:
-    """Mean against CVaR 10 % for each market, information and cap; below, energy by the minute along the dial."""
+    """Mean against CVaR 10 % for each market, information and cap; below, energy by the minute along the dial.
+
+    Axes show what lies near the dial; lines to worse points leave the frame.
+    """
     panels = list(dict.fromkeys((row["source"], row["sees"], row["cap"]) for row in rows))
     last = list(dict.fromkeys((share["source"], share["cap"]) for share in shares))
     columns = len(_BOOKS)
@@ -123,7 +126,7 @@ def draw(rows: Sequence[Row], shares: Sequence[Row]) -> go.Figure:
             _add_frontier(figure, own, number, column)
     for number, key in enumerate(last):
         own = [share for share in shares if (share["source"], share["cap"]) == key]
-        _add_shares(figure, own, len(panels) + 1 + number // columns, number % columns + 1)
+        _add_shares(figure, own, len(panels) + 1 + number // columns, number % columns + 1, first=number == 0)
     style(figure, 360 * count)
     figure.update_layout(showlegend=True)
     return figure
@@ -138,6 +141,10 @@ def _strength(row: Row, kind: str) -> float:
     if row["way"] == NEUTRAL:
         return 1.0 if kind == "power" else 0.0
     return float(row["way"].split()[1])
+
+
+_LEAST_SEEN = 0.9
+"""Share of the mean below which a point lies outside the picture; lines lead there."""
 
 
 def _add_frontier(figure: go.Figure, rows: Sequence[Row], number: int, column: int) -> None:
@@ -162,11 +169,17 @@ def _add_frontier(figure: go.Figure, rows: Sequence[Row], number: int, column: i
             row=number,
             col=column,
         )
-    figure.update_xaxes(title_text="mean, EUR a day", row=number, col=column)
-    figure.update_yaxes(title_text="CVaR 10 %, EUR a day", row=number, col=column)
+    seen = [row for row in rows if row["mean"] >= _LEAST_SEEN * neutral["mean"]]
+    for axis, name, update in (
+        ("mean", "mean", figure.update_xaxes),
+        ("cvar_10", "CVaR 10 %", figure.update_yaxes),
+    ):
+        low, high = (extreme(row[axis] for row in seen) for extreme in (min, max))
+        room = 0.12 * (high - low)
+        update(title_text=f"{name}, EUR a day", range=[low - room, high + room], row=number, col=column)
 
 
-def _add_shares(figure: go.Figure, shares: Sequence[Row], number: int, column: int) -> None:
+def _add_shares(figure: go.Figure, shares: Sequence[Row], number: int, column: int, *, first: bool) -> None:
     for place, share in enumerate(shares):
         part = place / max(len(shares) - 1, 1)
         figure.add_trace(
@@ -178,7 +191,7 @@ def _add_shares(figure: go.Figure, shares: Sequence[Row], number: int, column: i
                 opacity=0.3 + 0.7 * part,
                 name=share["way"],
                 legendgroup=share["way"],
-                showlegend=column == 1,
+                showlegend=first,
             ),
             row=number,
             col=column,
