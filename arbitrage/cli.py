@@ -180,7 +180,7 @@ def train_command(
         MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min).market(),
         preset,
         battery=options.battery(None),
-        **{**_learning_days(train_days, validation_days), **time_range(start, end)},
+        **_learning_days(train_days, validation_days) | time_range(start, end),
         **_given(soc_reset=soc_reset, with_risk_head=risk_head),
         seed=seed,
         members=members,

@@ -143,8 +143,8 @@ def _strength(row: Row, kind: str) -> float:
     return float(row["way"].split()[1])
 
 
-_LEAST_SEEN = 0.9
-"""Share of the mean below which a point lies outside the picture; lines lead there."""
+_FARTHEST = 0.1
+"""Share of the mean at w = 0 by which a point in the picture may earn less; lines lead out to others."""
 
 
 def _add_frontier(figure: go.Figure, rows: Sequence[Row], number: int, column: int) -> None:
@@ -169,7 +169,8 @@ def _add_frontier(figure: go.Figure, rows: Sequence[Row], number: int, column: i
             row=number,
             col=column,
         )
-    seen = [row for row in rows if row["mean"] >= _LEAST_SEEN * neutral["mean"]]
+    least = neutral["mean"] - _FARTHEST * abs(neutral["mean"])
+    seen = [row for row in rows if row["mean"] >= least]
     for axis, name, update in (
         ("mean", "mean", figure.update_xaxes),
         ("cvar_10", "CVaR 10 %", figure.update_yaxes),

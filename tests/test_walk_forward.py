@@ -18,6 +18,7 @@ from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.tapes import PRICE
+from arbitrage.market.timing import until
 from arbitrage.market.windows import WindowPlan
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.walk_forward import NEURAL, Classroom, ClosedForm, Neural, Teach, Walk, teach_rule, teacher, walk_forward
@@ -54,6 +55,16 @@ def test_rules_of_a_walk_are_tuned_on_the_past_alone(name: str, tmp_path: Path) 
     assert policies.policies == other.policies
     before = result.ledger.index < result.ledger.index[30 * 96]
     assert result.ledger["net_energy_mwh"][before].equals(same.ledger["net_energy_mwh"][before])
+
+
+def test_a_closed_form_learns_from_the_newest_days_too_unless_told_otherwise() -> None:
+    market, (first, *_) = noisy_market(6, 70, START), WINDOWS
+    room = Classroom(until(market, first.train_end), BATTERY, first, Path("unused"))
+    learned, held_back = (teacher("learned", seed=0, warm_start=True, **told) for told in ({}, {"refit": False}))
+    assert isinstance(learned, ClosedForm)
+    assert isinstance(held_back, ClosedForm)
+    newest = [plan.selection(*plan.fitted_days)[-1].last for plan in (learned.plan(room), held_back.plan(room))]
+    assert newest == [31 * 96, 25 * 96]
 
 
 def test_a_closed_form_walks_and_learns_from_the_past_alone(tmp_path: Path) -> None:
