@@ -24,7 +24,7 @@ from api.settings import Settings
 from api.storage.database import Database
 from api.storage.job_store import Job, JobStore
 from arbitrage.agents.checkpoint import load_policy, read_card
-from arbitrage.agents.risk_setting import RiskChoice
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.report import write_report

@@ -24,7 +24,7 @@ from api.schemas.market import MarketIn
 from api.service import Service
 from api.storage.asset_store import StateChange
 from api.subjects import Subject, subject_of
-from arbitrage.agents.risk_setting import RiskChoice
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.suitability import mismatches
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, refuse

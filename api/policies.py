@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from api.problems import Problem, fault, unusable
-from arbitrage.agents.checkpoint import LearnedPolicy, load_policy, read_card
+from arbitrage.agents.checkpoint import load_policy, read_card
 from arbitrage.agents.minute_rule import MinuteSpreadRule
 from arbitrage.agents.policy import Policy
 from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
@@ -50,8 +50,8 @@ class ServedPolicy:
 
     @property
     def battery(self) -> Battery | None:
-        """The battery that it was trained for; None for a rule, which takes any."""
-        return self.policy.battery if isinstance(self.policy, LearnedPolicy) else None
+        """The battery that it was made for; None for a rule, which takes any."""
+        return Battery(**self.card["battery"]) if self.card else None
 
     @property
     def publication_delay_min(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.clock import next_step
 from api.service import Service
 from api.storage.refusals import StorageRefusal
-from arbitrage.live.decider import judged_tape_of
+from arbitrage.agents.policy import judged_series
 from arbitrage.live.quality import Bounds, Quality, judge
 
 FIT = (Quality.OK, Quality.GAP, Quality.JUMP, Quality.CONTRADICTION, Quality.LATE)
@@ -34,7 +34,7 @@ def _data_reasons(service: Service, max_age_s: float | None) -> Reasons:
     keeper, default = service.keeper, service.policies.default
     if keeper is None or not keeper.snapshot.market.tapes:
         return {"data": "nothing is known of the market yet"}
-    tape = None if default is None else judged_tape_of(default.policy)
+    tape = None if default is None else judged_series(default.policy)
     if tape is None:
         return {}
     now = service.clock()

@@ -19,10 +19,9 @@ import typer
 from rich.live import Live
 
 from api.in_process import InProcessService
-from arbitrage.agents.checkpoint import CARD_FILE, LearnedPolicy, load_policy, read_card
+from arbitrage.agents.checkpoint import CARD_FILE, load_policy, read_card
 from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.policy import Policy
-from arbitrage.agents.risk_setting import RiskChoice
+from arbitrage.agents.policy import Policy, RiskChoice
 from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery
@@ -177,7 +176,7 @@ def _outcome(scene: Scene, decider: LiveDecider, lived: _Lived, number: int) -> 
     if lived.interrupted:
         return figures
     market = scene.world.market(
-        with_minutes=decider.judged_tape == INDICATIVE, publication_delay_min=scene.publication_delay_min
+        with_minutes=decider.judged_series == INDICATIVE, publication_delay_min=scene.publication_delay_min
     )
     rows = market.rows(scene.start, scene.end)
     span = (Span(rows.start, rows.stop),)
@@ -196,13 +195,13 @@ def _scene(wanted: Wanted, deciders: list[LiveDecider]) -> Scene:
     quarter_hours = max(1, round(wanted.days * _DAY_MIN / MINUTES_PER_QUARTER_HOUR))
     end = start + MINUTES_PER_QUARTER_HOUR * quarter_hours
     faults = [_fault(text, start) for text in wanted.faults]
-    delays = {each.policy.publication_delay_min for each in deciders if isinstance(each.policy, LearnedPolicy)}
+    delays = {delay for each in deciders if (delay := each.policy.publication_delay_min) is not None}
     if len(delays) > 1:
         raise BadInput([Fault("challenger", f"the policies were trained for different delays: {sorted(delays)} min")])
     delay_min = delays.pop() if delays else MINUTE_PUBLICATION_DELAY_MIN
     begin, over = start - _HISTORY_DAYS * _DAY_MIN, end + _AFTER_DAYS * _DAY_MIN
     world = simulate(begin, over, seed=wanted.seed, parameters=wanted.preset)
-    with_minutes = any(each.judged_tape == INDICATIVE for each in deciders)
+    with_minutes = any(each.judged_series == INDICATIVE for each in deciders)
     return Scene(world, start, end, delay_min, with_minutes, faults)
 
 
@@ -235,7 +234,7 @@ def _deciders(wanted: Wanted) -> list[LiveDecider]:
         if name in learned:
             choice = RiskChoice(wanted.risk_aversion if number == 0 else None)
             identity = PolicyIdentity(Path(name).resolve().name, read_card(Path(name))["tensors_sha256"])
-            deciders.append(LiveDecider(choice.of(learned[name]), battery, identity))
+            deciders.append(LiveDecider(learned[name].with_risk(choice), battery, identity))
         else:
             deciders.append(LiveDecider(_RULES[name], battery, PolicyIdentity(name)))
     return deciders

@@ -14,7 +14,6 @@ from api.policies import Policies, ServedPolicy
 from api.problems import FaultItem, Problem, fault, unusable
 from api.schemas.decisions import DecisionRequest
 from arbitrage.battery import Battery
-from arbitrage.live.decider import step_min_of
 from arbitrage.live.decision import FOLLOW, AssetState, Orders
 from arbitrage.quarter_hour import epoch_minute
 
@@ -82,7 +81,7 @@ def _state(
     request: DecisionRequest, kept: KeptAsset | None, served: ServedPolicy, battery: Battery, time: int
 ) -> AssetState:
     """The state of the request, else the kept one carried forward. Raises Problem."""
-    before = None if kept is None else carried(battery, kept.asset.state, step_min_of(served.policy), time)
+    before = None if kept is None else carried(battery, kept.asset.state, served.policy.step_min, time)
     if request.state is not None:
         power_mw = 0.0 if before is None else before.power_mw
         return AssetState(request.state.state(battery), request.state.profit_today_eur, power_mw)

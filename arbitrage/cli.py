@@ -77,7 +77,7 @@ from arbitrage.market.elia import read_market, read_table
 from arbitrage.market.sample import sample_files
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.quarter_hour import utc_timestamps
-from arbitrage.strategies import Trial, decision_step_min, find_policy
+from arbitrage.strategies import Trial, find_policy
 from arbitrage.training import TrainingPlan, train
 
 app = typer.Typer(
@@ -249,7 +249,7 @@ def decide_command(
     selection, risk = selection_of(market, None, None, None, None)[0], risk_choice(risk_aversion, risk_preference)
     trial = Trial(market, battery, selection, SocReset.NEVER, DaysOfMonth(1, 31), risk)
     policy = find_policy(strategy, trial, warn)
-    step_min = decision_step_min(policy)
+    step_min = policy.step_min
     time = time_to_decide(market, at, step_min)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
     answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state, profit_today_eur)

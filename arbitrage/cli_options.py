@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from arbitrage.agents.closed_form_config import Preset
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
-from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.battery import Battery
 from arbitrage.cli_output import warn
 from arbitrage.errors import BadInput, Fault, refuse

@@ -43,7 +43,7 @@ from arbitrage.market.timing import KnownAs
 from arbitrage.market.windows import Window, WindowPlan
 from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.strategies import Trial
-from arbitrage.walk_forward import LEARNED, VALIDATION_DAYS, Walk, step_min_of, teacher, walk_forward
+from arbitrage.walk_forward import LEARNED, VALIDATION_DAYS, Walk, teacher, walk_forward
 
 Out = Annotated[Path, typer.Option(help="Directory of the windows' policies; an interrupted walk goes on there.")]
 TrainFrom = Annotated[str, typer.Option(help="First Brussels day to learn from.")]
@@ -144,7 +144,7 @@ def _walked(name: str, walk: Walk, out: Path, learning: dict[str, Any]) -> Backt
             tell=lambda text, share: bar.update(task, description=text, completed=share),
         )
     with live_progress(f"{name}: testing", 1.0):
-        return run_backtest(walk.market, walk.battery, policy, selection, step_min=step_min_of(policy))
+        return run_backtest(walk.market, walk.battery, policy, selection, step_min=policy.step_min)
 
 
 def _tell(walk: Walk, results: list[Backtest], json_out: str | None, report: Path | None, seed: int) -> None:

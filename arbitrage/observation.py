@@ -14,6 +14,7 @@ Without day-ahead prices the trailing weekly mean of the imbalance price stands 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -23,7 +24,17 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.battery import Battery
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, RESIDUAL, SOLAR_FORECAST, WIND_FORECAST, Knowledge
+from arbitrage.market.coverage import Need
+from arbitrage.market.series import MINUTE_COLUMNS
+from arbitrage.market.tapes import (
+    DAY_AHEAD,
+    INDICATIVE,
+    PRICE,
+    RESIDUAL,
+    SOLAR_FORECAST,
+    WIND_FORECAST,
+    Knowledge,
+)
 from arbitrage.minute_features import (
     PREVIOUS,
     RUNNING,
@@ -111,6 +122,28 @@ class FeatureSet(StrEnum):
     used, newest indicative price."""
     FULL = "full"
     """All of the quarter-hour set, and everything that the minute records say."""
+
+
+_OLDER_MINUTE = "the newest older minute of the quarter-hour, or what was known when it began,"
+_ENCODED = {
+    PRICE: Need(PRICE, "the newest older price of the last four hours"),
+    DAY_AHEAD: Need(DAY_AHEAD, "the weekly mean of the imbalance price", rest_of_day=True),
+    WIND_FORECAST: Need(WIND_FORECAST, "zero", rest_of_day=True),
+    SOLAR_FORECAST: Need(SOLAR_FORECAST, "zero", rest_of_day=True),
+    **{series: Need(series, _OLDER_MINUTE) for series in MINUTE_COLUMNS},
+}
+"""What the encoder reads, and what it puts in the place of a record that is not there."""
+_NOT_ENCODED = {
+    FeatureSet.FULL: frozenset[str](),
+    FeatureSet.REFERENCE: frozenset(_ENCODED) - {INDICATIVE},
+    FeatureSet.QUARTER_HOUR: frozenset(MINUTE_COLUMNS) - {INDICATIVE},
+}
+
+
+def encoder_needs(feature_set: FeatureSet, sources: Collection[str]) -> tuple[Need, ...]:
+    """The series that a set of features rests on, of those that the market carried in training."""
+    unread = _NOT_ENCODED[feature_set]
+    return tuple(need for series, need in _ENCODED.items() if series in sources and series not in unread)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from arbitrage.agents.checkpoint import CARD_FILE, LearnedPolicy, load_policy
+from arbitrage.agents.checkpoint import CARD_FILE, load_policy
 from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
-from arbitrage.agents.policy import Policy
-from arbitrage.agents.risk_setting import RiskChoice, risk_in_words, risk_setting
+from arbitrage.agents.policy import Policy, RiskChoice
+from arbitrage.agents.risk_setting import risk_in_words, risk_setting
 from arbitrage.agents.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
 from arbitrage.backtest.engine import (
     KNOWN_QUARTER_HOUR,
@@ -28,7 +28,6 @@ from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
 from arbitrage.market.tapes import DAY_AHEAD
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
 RULES = ("idle", "threshold", "spread", "minute-spread")
 
@@ -73,18 +72,12 @@ def try_strategy(name: str, trial: Trial, *, progress: Progress | None = None, w
     if name == KNOWN_QUARTER_HOUR:
         return _told_the_running_price(trial, progress, warn)
     policy = find_policy(name, trial, warn)
-    step_min = decision_step_min(policy)
-    result = run_backtest(trial.market, trial.battery, policy, trial.selection, step_min=step_min, progress=progress)
+    result = run_backtest(
+        trial.market, trial.battery, policy, trial.selection, step_min=policy.step_min, progress=progress
+    )
     if name in RULES:
         return result
     return replace(result, strategy=f"{policy.name} ({Path(name).name}){risk_in_words(policy)}")
-
-
-def decision_step_min(policy: Policy) -> int:
-    """Minutes between the decisions that a strategy is made for."""
-    if isinstance(policy, LearnedPolicy):
-        return policy.step_min
-    return 1 if isinstance(policy, MinuteSpreadRule) else MINUTES_PER_QUARTER_HOUR
 
 
 def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
@@ -99,7 +92,7 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
     if name == "minute-spread":
         return _tuned_by_minute(trial, warn)
     if (Path(name) / CARD_FILE).is_file():
-        return trial.risk.of(load_policy(Path(name)))
+        return load_policy(Path(name)).with_risk(trial.risk)
     known = ", ".join(RULES)
     raise BadInput([Fault("strategy", f"{name!r} is neither one of {known} nor a policy directory")])
 
@@ -124,7 +117,7 @@ def refuse_without_sources(rule: str, market: MarketSeries) -> None:
 
 def risk_facts(name: str, trial: Trial) -> dict[str, Any]:
     """How the risk of a policy directory is set in this trial; nothing for a rule. Raises BadInput."""
-    return risk_setting(trial.risk.of(load_policy(name))) if (Path(name) / CARD_FILE).is_file() else {}
+    return risk_setting(load_policy(name).with_risk(trial.risk)) if (Path(name) / CARD_FILE).is_file() else {}
 
 
 def _tuned(rule: Rule, trial: Trial, warn: Callable[[str], None]) -> Rule:

@@ -38,8 +38,8 @@ from typing import Any
 
 from arbitrage.agents.checkpoint import CARD_FILE, read_card
 from arbitrage.agents.closed_form_config import Preset
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.policy_files import SETTING_FILE, TENSORS_FILE
-from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.splits import DaysOfMonth, SocReset

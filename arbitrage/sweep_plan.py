@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.closed_form_config import Preset
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.policy_files import CARD_FILE
-from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.backtest.engine import PERFECT_FORESIGHT
 from arbitrage.backtest.recording import learned_days
 from arbitrage.backtest.run_folder import installed_versions

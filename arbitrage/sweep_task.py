@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from arbitrage.agents.checkpoint import CARD_FILE, LearnedPolicy, load_policy, read_card
+from arbitrage.agents.checkpoint import CARD_FILE, load_policy, read_card
 from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.agents.policy import Policy
 from arbitrage.agents.policy_files import TENSORS_FILE
@@ -25,7 +25,7 @@ from arbitrage.backtest.run_folder import Run, run_files, span_times
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import spans
 from arbitrage.market.timing import until
-from arbitrage.strategies import decision_step_min, refuse_without_sources
+from arbitrage.strategies import refuse_without_sources
 from arbitrage.sweep_plan import LEARNED, SweepTask, risk_words
 from arbitrage.training import TrainingPlan, train
 
@@ -64,11 +64,10 @@ def run_task(task: SweepTask, market: MarketSeries, fingerprint: str, report: Re
     report("testing", 1.0)
     results = []
     for risk in task.risks:
-        policy = risk.of(learned.policy) if isinstance(learned.policy, LearnedPolicy) else learned.policy
-        step_min = decision_step_min(policy)
-        result = run_backtest(market, task.battery, policy, selection, step_min=step_min)
+        policy = learned.policy.with_risk(risk)
+        result = run_backtest(market, task.battery, policy, selection, step_min=policy.step_min)
         name = ", ".join(filter(None, (task.contender, risk_words(risk))))
-        facts = learned.facts | (risk_setting(policy) if isinstance(policy, LearnedPolicy) else {})
+        facts = learned.facts | (risk_setting(policy) if learned.files else {})
         results.append((replace(result, strategy=name), facts))
     return TaskResult(_pack(task, market, fingerprint, results), learned.files)
 

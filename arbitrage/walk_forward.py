@@ -28,7 +28,7 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, sp
 from arbitrage.market.timing import until
 from arbitrage.market.windows import Window, refuse_windows_outside
 from arbitrage.observation import FeatureSet
-from arbitrage.strategies import RULES, decision_step_min
+from arbitrage.strategies import RULES
 from arbitrage.training import TrainingPlan, finished_card, train
 
 if TYPE_CHECKING:
@@ -103,11 +103,6 @@ def walk_forward(
         turns.append((window.test_start, teach(room)))
     tell(f"{name}: all windows learned", 1.0)
     return relay(name, turns)
-
-
-def step_min_of(policies: Relay) -> int:
-    """Minutes between the decisions that a walk's policies are made for."""
-    return min(decision_step_min(policy) for policy in policies.policies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.agents.policy_files import write_whole
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.env.episode import rated_power_mw
@@ -96,7 +96,7 @@ class NetworkView:
 
 
 @dataclass(frozen=True, slots=True)
-class LibraryPolicy:
+class LibraryPolicy(Untrained):
     """A library's network as a policy: its layers [inputs, outputs], ReLU between them."""
 
     name: str

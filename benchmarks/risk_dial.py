@@ -41,7 +41,7 @@ sys.path.insert(0, str(PROJECT))
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy  # noqa: E402 (runs from a checkout)
 from arbitrage.agents.checkpoint import load_policy  # noqa: E402
-from arbitrage.agents.policy import Intent  # noqa: E402
+from arbitrage.agents.policy import Intent, Untrained  # noqa: E402
 from arbitrage.agents.policy_view import Dialled, PolicyView  # noqa: E402
 from arbitrage.agents.risk_head import HeadParameters  # noqa: E402
 from arbitrage.backtest.accounts import daily_accounts  # noqa: E402
@@ -98,7 +98,7 @@ def market_of(case: Case) -> MarketSeries:
     return with_reconstructed_minutes(market, "matched", case.run) if by_minute else market
 
 
-class Watched:
+class Watched(Untrained):
     """A reading that has been made, as a policy; it counts the energy of each minute of the quarter-hour."""
 
     def __init__(self, name: str, view: PolicyView, times: npt.NDArray[np.int64], battery: Battery, step_min: int):

@@ -17,7 +17,7 @@ from filelock import FileLock
 from arbitrage.agents.checkpoint import load_policy
 from arbitrage.agents.closed_form_config import ClosedFormConfig, Preset
 from arbitrage.agents.lattice import LatticeSize
-from arbitrage.agents.risk_setting import RiskChoice
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.run_folder import read_run
 from arbitrage.battery import Battery

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from hypothesis import strategies as st
 
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import SocReset, Span, spans
@@ -60,7 +60,7 @@ class Clueless:
 
 
 @dataclass(frozen=True)
-class Scripted:
+class Scripted(Untrained):
     """Asks for the power written down for each time; `script` maps epoch minutes to MW."""
 
     script: dict[int, float]

@@ -12,10 +12,6 @@ from api.dependencies import ServiceDep
 from api.policies import ServedPolicy
 from api.responses import json_response
 from api.schemas.policies import PolicyList
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.network_policy import Head, NetworkPolicy
-from arbitrage.agents.policy import Policy
-from arbitrage.live.decider import step_min_of
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
 
@@ -29,24 +25,16 @@ async def get_policies(service: ServiceDep) -> Response:
 
 def _document(served: ServedPolicy, is_default: bool) -> dict[str, Any]:
     policy = served.policy
-    closed_form = policy if isinstance(policy, ArbitragePolicy) else None
     return {
         "id": served.policy_id,
         "kind": served.card.get("kind", "rule"),
         "name": policy.name,
         "sha256": served.sha256,
-        "step_min": step_min_of(policy),
+        "step_min": policy.step_min,
         "is_default": is_default,
         "battery": None if served.battery is None else asdict(served.battery),
         "publication_delay_min": served.publication_delay_min,
-        "has_risk_head": closed_form is not None and closed_form.head is not None,
-        "has_quantile_critic": _tells_outcomes(policy),
+        "has_risk_head": policy.has_dial,
+        "has_quantile_critic": policy.tells_outcomes,
         "card": dict(served.card),
     }
-
-
-def _tells_outcomes(policy: Policy) -> bool:
-    """Whether it knows distributions, which a risk preference can weigh."""
-    if isinstance(policy, NetworkPolicy):
-        return bool(policy.critics) and policy.head is not Head.EXPECTED
-    return isinstance(policy, ArbitragePolicy) and policy.critic is not None

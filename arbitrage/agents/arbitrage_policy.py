@@ -17,20 +17,28 @@ from arbitrage.agents.lattice import Lattice, LatticeSize, make_lattice
 from arbitrage.agents.member import DayOutline, Member, outline_days, plan_days, predict_price, slow_gaps
 from arbitrage.agents.minute_heads import Gaps, forecast_minutes
 from arbitrage.agents.networks import Network
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.policy_view import Dialled, MemberView, PolicyView
 from arbitrage.agents.price_chain import Questions, continuation_advantages, gap_that_implies
 from arbitrage.agents.risk_head import RiskHead, read_context, refuse_outside_dial
 from arbitrage.agents.suitability import mismatches, missing_sources
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.market.coverage import Need
 from arbitrage.market.tapes import Knowledge
-from arbitrage.observation import Encoded, FeatureSet, MarketFeatures
+from arbitrage.observation import Encoded, FeatureSet, MarketFeatures, encoder_needs
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, quarter_hour_starts
 from arbitrage.risk import RiskPreference
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
+
+NO_DIAL = "the policy has no risk head (presets quick and fast train none); train it with --risk-head, or leave the option out"
+NO_OUTCOMES = (
+    "the policy has no quantile critic, so it knows no outcomes to weigh (presets quick and fast train none); train it "
+    "with --preset full, or leave the option out"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,36 @@ class ArbitragePolicy:
         """Minutes between the decisions that it was trained for."""
         return 1 if self.features.running_names else MINUTES_PER_QUARTER_HOUR
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Those of the encoder, as far as it was trained with them."""
+        return encoder_needs(self.features.feature_set, self.sources)
+
+    @property
+    def trained_battery(self) -> Battery | None:
+        """The battery; it decides for no other."""
+        return self.battery
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether a risk head was trained with it."""
+        return self.head is not None
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether a quantile critic was trained with it."""
+        return self.critic is not None
+
+    @property
+    def risk(self) -> RiskChoice:
+        """How its risk is set."""
+        return RiskChoice(self.risk_aversion or None, self.preference)
+
+    def with_risk(self, choice: RiskChoice) -> ArbitragePolicy:
+        """The same policy with its risk so set; see `with_risk_aversion` and `with_risk_preference`."""
+        policy = self if choice.risk_aversion is None else self.with_risk_aversion(choice.risk_aversion)
+        return policy if choice.preference is None else policy.with_risk_preference(choice.preference)
+
     def with_risk_aversion(self, risk_aversion: float) -> ArbitragePolicy:
         """The same policy with its dial turned: 0 is risk-neutral, `risk_head.MOST_RISK_AVERSE` the end.
 
@@ -82,7 +120,7 @@ class ArbitragePolicy:
         """
         refuse_outside_dial(risk_aversion)
         if self.head is None and risk_aversion > 0.0:
-            raise BadInput([Fault("risk_aversion", "the policy has no risk head; train it anew")])
+            raise BadInput([Fault("risk_aversion", NO_DIAL)])
         return replace(self, risk_aversion=risk_aversion)
 
     def with_risk_preference(self, preference: RiskPreference | None) -> ArbitragePolicy:
@@ -93,7 +131,7 @@ class ArbitragePolicy:
         if preference is not None and preference.weight == 0.0:
             preference = None
         if self.critic is None and preference is not None:
-            raise BadInput([Fault("risk_preference", "the policy has no quantile critic to tell outcomes by")])
+            raise BadInput([Fault("risk_preference", NO_OUTCOMES)])
         return replace(self, preference=preference)
 
     def read(self, knowledge: Knowledge, battery: Battery) -> PolicyView:

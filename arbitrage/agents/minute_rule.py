@@ -10,16 +10,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.agents.rules import follow_bounds
 from arbitrage.battery import Battery, BatteryState
+from arbitrage.market.coverage import Need
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
-from arbitrage.market.tapes import DAY_AHEAD, Knowledge
+from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE, Knowledge
 from arbitrage.minute_features import last_record_of
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, quarter_hour_starts
 
@@ -30,7 +32,7 @@ _GRID = (*_MARGINS, 0.0, *(-margin for margin in reversed(_MARGINS)))
 
 
 @dataclass(frozen=True, slots=True)
-class MinuteSpreadRule:
+class MinuteSpreadRule(Untrained):
     """Charge while the indicative price lies below the hour's day-ahead price by a margin, discharge while above."""
 
     charge_below_eur_mwh: float = -50.0
@@ -38,6 +40,11 @@ class MinuteSpreadRule:
     tuned_on: str | None = None
     """The days on which the two margins were chosen; None: never tuned."""
     name: str = "minute spread"
+    step_min: ClassVar[int] = 1
+    needs: ClassVar[tuple[Need, ...]] = (
+        Need(INDICATIVE, stand_in="the newest older minute of this quarter-hour or the one before"),
+        Need(DAY_AHEAD),
+    )
 
     def read(self, knowledge: Knowledge, battery: Battery) -> Asked:
         """What is asked for at each time; nothing of it depends on the battery's state."""

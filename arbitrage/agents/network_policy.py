@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.networks import affine
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, RiskChoice
 from arbitrage.agents.suitability import mismatches, missing_sources
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.errors import Fault, refuse
+from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.market.coverage import Need
 from arbitrage.market.tapes import Knowledge
-from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures, encode_battery
+from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures, encode_battery, encoder_needs
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from arbitrage.risk import RiskPreference
 
@@ -108,7 +109,38 @@ class NetworkPolicy:
         refuse([*broken, *self._misfits()])
 
     def _can_prefer(self) -> bool:
-        return self.preference.weight == 0.0 or (bool(self.critics) and self.head is not Head.EXPECTED)
+        return self.preference.weight == 0.0 or self.tells_outcomes
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Those of the encoder, as far as it was trained with them."""
+        return encoder_needs(self.features.feature_set, self.sources)
+
+    @property
+    def trained_battery(self) -> Battery | None:
+        """The battery; it decides for no other."""
+        return self.battery
+
+    @property
+    def has_dial(self) -> bool:
+        """Never: it has no risk head."""
+        return False
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether its critics know distributions."""
+        return bool(self.critics) and self.head is not Head.EXPECTED
+
+    @property
+    def risk(self) -> RiskChoice:
+        """How its risk is set."""
+        return RiskChoice(None, self.preference if self.preference.weight != 0.0 else None)
+
+    def with_risk(self, choice: RiskChoice) -> NetworkPolicy:
+        """The same policy with its risk so set; see `with_risk_preference`. Raises BadInput for a risk aversion."""
+        if choice.risk_aversion:
+            raise BadInput([Fault("risk_aversion", f"{self.name} has no risk head; use --risk-preference instead")])
+        return self if choice.preference is None else self.with_risk_preference(choice.preference)
 
     def _misfits(self) -> list[Fault]:
         """Networks that have other inputs or outputs than they are read with."""

@@ -1,19 +1,36 @@
 """What every strategy is, learned or not: it reads what is known, then says what power it would like.
 
-Law: a policy never sees the market itself, only a `Knowledge`; and it asks, it does not act: the battery law has the
-last word, in `dispatch`.
+Contract: a policy never sees the market itself, only a `Knowledge`; and it asks, it does not act: the battery law has
+the last word, in `dispatch`. What callers must know of a policy before they ask it, the policy itself answers; nothing
+outside `agents` looks at its type.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.tapes import Knowledge
+from arbitrage.errors import BadInput, Fault
+from arbitrage.market.coverage import Need
+from arbitrage.market.tapes import INDICATIVE, PRICE, Knowledge
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
+from arbitrage.risk import RiskPreference
+
+
+@dataclass(frozen=True, slots=True)
+class RiskChoice:
+    """How risk is to be weighed; None leaves it as the policy was loaded."""
+
+    risk_aversion: float | None = None
+    """Position of the dial, 0 (risk-neutral) to 0.95."""
+    preference: RiskPreference | None = None
+
+
+NEUTRAL = RiskChoice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,89 @@ class Policy(Protocol):
         """As reports call it."""
         ...
 
+    @property
+    def step_min(self) -> int:
+        """Minutes between the decisions that it is made for."""
+        ...
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Series of the market without which it cannot read it."""
+        ...
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The series that its decisions rest on, and what stands in where a record is not there."""
+        ...
+
+    @property
+    def trained_battery(self) -> Battery | None:
+        """The only battery that it decides for; None: any."""
+        ...
+
+    @property
+    def publication_delay_min(self) -> int | None:
+        """How late the records came that it learned from; None where it learned from none."""
+        ...
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether its risk aversion can be set."""
+        ...
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether it knows how the day may turn out, which a risk preference can weigh."""
+        ...
+
+    @property
+    def risk(self) -> RiskChoice:
+        """How its risk is set; None in it where it is neutral."""
+        ...
+
+    def with_risk(self, choice: RiskChoice) -> Self:
+        """The same policy with its risk so set. Raises BadInput where it has no such setting."""
+        ...
+
     def read(self, knowledge: Knowledge, battery: Battery) -> Outlook:
         """Read the market at the times of `knowledge`; time t of the outlook rests on what is known at time t only."""
         ...
+
+
+class Untrained:
+    """What a strategy answers that was not trained: base class of rules, which say only what they need."""
+
+    __slots__ = ()
+
+    step_min: ClassVar[int] = MINUTES_PER_QUARTER_HOUR
+    needs: ClassVar[tuple[Need, ...]] = (Need(PRICE),)
+    trained_battery: ClassVar[Battery | None] = None
+    publication_delay_min: ClassVar[int | None] = None
+    has_dial: ClassVar[bool] = False
+    tells_outcomes: ClassVar[bool] = False
+    risk: ClassVar[RiskChoice] = NEUTRAL
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Everything that it needs."""
+        return tuple(need.series for need in self.needs)
+
+    def with_risk(self, choice: RiskChoice) -> Self:
+        """The rule itself. Raises BadInput for anything but neutral: a rule weighs no risk."""
+        faults = []
+        if choice.risk_aversion:
+            faults.append(Fault("risk_aversion", _NO_RISK))
+        if choice.preference is not None and choice.preference.weight != 0.0:
+            faults.append(Fault("risk_preference", _NO_RISK))
+        if faults:
+            raise BadInput(faults)
+        return self
+
+
+_NO_RISK = "a rule has no risk setting; leave the option out, or choose a learned policy"
+
+
+def judged_series(policy: Policy) -> str | None:
+    """The prices whose freshness counts live: minutes if the policy reads them, else quarter-hours; None if neither."""
+    read = {need.series for need in policy.needs}
+    return next((series for series in (INDICATIVE, PRICE) if series in read), None)

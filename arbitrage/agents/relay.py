@@ -7,14 +7,15 @@ the battery does not notice the change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.policy import Intent, Outlook, Policy
+from arbitrage.agents.policy import Intent, Outlook, Policy, RiskChoice
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.errors import Fault, refuse
+from arbitrage.market.coverage import Need
 from arbitrage.market.tapes import Knowledge
 
 Numbers = npt.NDArray[np.int64]
@@ -56,6 +57,52 @@ class Relay:
             "starts": (all(np.diff(self.starts) > 0), "must rise from policy to policy"),
         }
         refuse(Fault(name, message) for name, (holds, message) in rules.items() if not holds)
+
+    @property
+    def step_min(self) -> int:
+        """The shortest of the policies'."""
+        return min(policy.step_min for policy in self.policies)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All that one of the policies cannot do without."""
+        return tuple(sorted({source for policy in self.policies for source in policy.sources}))
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """All that one of the policies needs, each series as the first says that needs it."""
+        needs = {need.series: need for policy in reversed(self.policies) for need in reversed(policy.needs)}
+        return tuple(reversed(needs.values()))
+
+    @property
+    def trained_battery(self) -> Battery | None:
+        """The battery of the first policy that decides for one only."""
+        return next((own for policy in self.policies if (own := policy.trained_battery) is not None), None)
+
+    @property
+    def publication_delay_min(self) -> int | None:
+        """The longest delay that a policy learned with."""
+        delays = [delay for policy in self.policies if (delay := policy.publication_delay_min) is not None]
+        return max(delays, default=None)
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether each policy has one."""
+        return all(policy.has_dial for policy in self.policies)
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether each policy does."""
+        return all(policy.tells_outcomes for policy in self.policies)
+
+    @property
+    def risk(self) -> RiskChoice:
+        """That of the first policy; `with_risk` sets all alike."""
+        return self.policies[0].risk
+
+    def with_risk(self, choice: RiskChoice) -> Relay:
+        """The relay of the policies with their risk so set. Raises BadInput if one has no such setting."""
+        return replace(self, policies=tuple(policy.with_risk(choice) for policy in self.policies))
 
     def read(self, knowledge: Knowledge, battery: Battery) -> Outlook:
         """Let each policy read its own times. Raises BadInput where a time lies before the first policy's start."""

@@ -8,16 +8,13 @@ not such a file is refused with every fault; where there is none, the policy is 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.mpc.mpc_policy import MpcPolicy
-from arbitrage.agents.network_policy import NetworkPolicy
+from arbitrage.agents.policy import Policy, RiskChoice
 from arbitrage.agents.policy_files import SETTING_FILE, write_whole
 from arbitrage.agents.risk_head import AdvantageSize, RiskHead
 from arbitrage.errors import BadInput, Fault
@@ -27,7 +24,7 @@ _NAMES = ("risk_aversion", "risk_preference")
 _TENSORS = "risk."
 
 Tensors = dict[str, npt.NDArray[Any]]
-AnyPolicy = ArbitragePolicy | NetworkPolicy | MpcPolicy
+AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 
 
 def head_tensors(head: RiskHead) -> Tensors:
@@ -47,16 +44,16 @@ def head_from_tensors(tensors: Tensors, where: str) -> RiskHead | None:
         raise BadInput([Fault(where, f"holds a risk head that is not whole: {error} is missing")]) from error
 
 
-def write_setting(directory: Path, policy: AnyPolicy) -> Path:
+def write_setting(directory: Path, policy: Policy) -> Path:
     """Write how the policy's risk is set beside its files, for whoever loads it next; returns the file."""
     path = directory / SETTING_FILE
     write_whole(path, (json.dumps(risk_setting(policy), indent=2) + "\n").encode())
     return path
 
 
-def risk_setting(policy: object) -> dict[str, Any]:
+def risk_setting(policy: Policy) -> dict[str, Any]:
     """How a policy's risk is set, as the file holds it; neutral where it has no such thing."""
-    chosen = risk_of(policy)
+    chosen = policy.risk
     preference = None if chosen.preference is None else str(chosen.preference)
     return {"risk_aversion": chosen.risk_aversion or 0.0, "risk_preference": preference}
 
@@ -68,37 +65,12 @@ def with_setting(policy: AnyPolicy, directory: Path) -> AnyPolicy:
         return policy
     setting = _read(path)
     text = setting["risk_preference"]
-    return RiskChoice(setting["risk_aversion"], None if text is None else RiskPreference.parse(text)).of(policy)
+    return policy.with_risk(RiskChoice(setting["risk_aversion"], None if text is None else RiskPreference.parse(text)))
 
 
-@dataclass(frozen=True, slots=True)
-class RiskChoice:
-    """What somebody asks of a policy's risk; None leaves it as it was loaded."""
-
-    risk_aversion: float | None = None
-    preference: RiskPreference | None = None
-
-    def of(self, policy: AnyPolicy) -> AnyPolicy:
-        """The policy so set. Raises BadInput where it has no such thing."""
-        if self.risk_aversion is not None and isinstance(policy, ArbitragePolicy):
-            policy = policy.with_risk_aversion(self.risk_aversion)
-        elif self.risk_aversion:
-            raise BadInput([Fault("risk_aversion", f"{policy.name} has no risk head")])
-        return policy if self.preference is None else policy.with_risk_preference(self.preference)
-
-
-def risk_of(policy: object) -> RiskChoice:
-    """How a policy's risk is set: nothing where it is neutral or has no such thing."""
-    if not isinstance(policy, AnyPolicy):
-        return RiskChoice()
-    weighed = policy.preference is not None and policy.preference.weight != 0.0
-    aversion = policy.risk_aversion if isinstance(policy, ArbitragePolicy) else 0.0
-    return RiskChoice(aversion or None, policy.preference if weighed else None)
-
-
-def risk_in_words(policy: object) -> str:
+def risk_in_words(policy: Policy) -> str:
     """How a policy's risk is set, to follow its name; nothing where it is neutral."""
-    chosen = risk_of(policy)
+    chosen = policy.risk
     aversion = "" if chosen.risk_aversion is None else f", risk aversion {chosen.risk_aversion:g}"
     return aversion + ("" if chosen.preference is None else f", preference {chosen.preference}")
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.battery import Battery, BatteryLaw, BatteryState, advance, clip_power_mw
+from arbitrage.market.coverage import Need
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
 from arbitrage.market.tapes import DAY_AHEAD, PRICE, Knowledge
@@ -27,13 +28,15 @@ Floats = npt.NDArray[np.float64]
 _WEEK_QUARTER_HOURS = 7 * 96
 _LAST = tuple(range(-1, -17, -1))
 """Quarter-hours back in which the last known price is looked for."""
+LAST_PRICE = Need(PRICE, stand_in="the newest older price of the last four hours")
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(Untrained):
     """Never moves energy."""
 
     name: str = "idle"
+    needs: ClassVar[tuple[Need, ...]] = ()
 
     def read(self, knowledge: Knowledge, battery: Battery) -> _Signal:
         """An outlook that always idles."""
@@ -42,7 +45,7 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
-class ThresholdRule:
+class ThresholdRule(Untrained):
     """Charge when the last known price is low for this week, discharge when it is high.
 
     The bounds are the mean of the last seven days' known prices plus so many of their standard deviations.
@@ -53,6 +56,7 @@ class ThresholdRule:
     tuned_on: str | None = None
     """The days on which the two numbers were chosen; None: never tuned."""
     name: str = "threshold"
+    needs: ClassVar[tuple[Need, ...]] = (LAST_PRICE,)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -76,7 +80,7 @@ class ThresholdRule:
 
 
 @dataclass(frozen=True, slots=True)
-class SpreadRule:
+class SpreadRule(Untrained):
     """Charge when the last known price lies below the hour's day-ahead price by a margin, discharge when above."""
 
     charge_below_eur_mwh: float = -50.0
@@ -84,6 +88,7 @@ class SpreadRule:
     tuned_on: str | None = None
     """The days on which the two margins were chosen; None: never tuned."""
     name: str = "spread"
+    needs: ClassVar[tuple[Need, ...]] = (LAST_PRICE, Need(DAY_AHEAD))
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -7,22 +7,79 @@ and what it asks for is multiplied.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.policy import Intent, Outlook, Policy
+from arbitrage.agents.policy import Intent, Outlook, Policy, RiskChoice
 from arbitrage.battery import Battery, BatteryState
+from arbitrage.market.coverage import Need
 from arbitrage.market.tapes import Knowledge
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class ScaledPower:
-    """Asks for a fraction of the power that another policy asks for."""
+class _Wrapper:
+    """Answers for another policy all that does not depend on size."""
 
     policy: Policy
+
+    @property
+    def name(self) -> str:
+        """The policy's."""
+        return self.policy.name
+
+    @property
+    def step_min(self) -> int:
+        """The policy's."""
+        return self.policy.step_min
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The policy's."""
+        return self.policy.sources
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The policy's."""
+        return self.policy.needs
+
+    @property
+    def trained_battery(self) -> Battery | None:
+        """The policy's."""
+        return self.policy.trained_battery
+
+    @property
+    def publication_delay_min(self) -> int | None:
+        """The policy's."""
+        return self.policy.publication_delay_min
+
+    @property
+    def has_dial(self) -> bool:
+        """The policy's."""
+        return self.policy.has_dial
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """The policy's."""
+        return self.policy.tells_outcomes
+
+    @property
+    def risk(self) -> RiskChoice:
+        """The policy's."""
+        return self.policy.risk
+
+    def with_risk(self, choice: RiskChoice) -> Self:
+        """The same size of the policy with its risk so set. Raises BadInput as the policy does."""
+        return replace(self, policy=self.policy.with_risk(choice))
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledPower(_Wrapper):
+    """Asks for a fraction of the power that another policy asks for."""
+
     power_fraction: float
 
     @property
@@ -36,21 +93,20 @@ class ScaledPower:
 
 
 @dataclass(frozen=True, slots=True)
-class Enlarged:
+class Enlarged(_Wrapper):
     """Runs the policy of one battery on another that is so many times as large in power and in energy alike."""
 
-    policy: Policy
-    trained_battery: Battery
+    inner_battery: Battery
 
     @property
-    def name(self) -> str:
-        """The policy's."""
-        return self.policy.name
+    def trained_battery(self) -> Battery | None:
+        """None: it decides for any size."""
+        return None
 
     def read(self, knowledge: Knowledge, battery: Battery) -> SizedOutlook:
         """The policy's reading for its own battery; states and powers are translated."""
-        times = battery.power_mw / self.trained_battery.power_mw
-        return SizedOutlook(self.policy.read(knowledge, self.trained_battery), times, times)
+        times = battery.power_mw / self.inner_battery.power_mw
+        return SizedOutlook(self.policy.read(knowledge, self.inner_battery), times, times)
 
 
 @dataclass(frozen=True, slots=True)

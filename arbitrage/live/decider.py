@@ -21,13 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.network_policy import NetworkPolicy
-from arbitrage.agents.policy import Policy
+from arbitrage.agents.policy import NEUTRAL, Policy, RiskChoice, judged_series
 from arbitrage.agents.quantile_critic import ACTIONS
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
-from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.agents.rules import Idle
 from arbitrage.agents.suitability import mismatches, missing_sources
 from arbitrage.battery import Battery
@@ -51,6 +47,7 @@ from arbitrage.live.decision import (
 from arbitrage.live.fallback_rule import DayAheadRule, knows_curve
 from arbitrage.live.familiarity import Familiarity, familiarity_of
 from arbitrage.live.feed import Snapshot
+from arbitrage.live.missing import missing_records
 from arbitrage.live.quality import (
     SECONDS_PER_MINUTE,
     Bounds,
@@ -64,17 +61,12 @@ from arbitrage.live.quality import (
 )
 from arbitrage.live.shield import Wish, careful_mw, flowing, ordered, ramped
 from arbitrage.live.telling import newest_price, prices_seen, risk_in_words, summary_weights
+from arbitrage.market.coverage import Need
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import INDICATIVE, PRICE
-from arbitrage.quarter_hour import (
-    MINUTES_PER_QUARTER_HOUR,
-    brussels_day_numbers,
-    brussels_midnight,
-)
+from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight
 
 Floats = npt.NDArray[np.float64]
 
-NEUTRAL = RiskChoice()
 _LEVELS = {
     Quality.OK: Level.POLICY,
     Quality.GAP: Level.LAST_GOOD_DATA,
@@ -104,18 +96,18 @@ class LiveDecider:
     def __post_init__(self) -> None:
         if self.ramp_mw_per_min is not None and not self.ramp_mw_per_min > 0.0:
             raise BadInput([Fault("ramp_mw_per_min", f"must be above 0, not {self.ramp_mw_per_min}")])
-        if isinstance(self.policy, ArbitragePolicy | NetworkPolicy):
-            refuse(mismatches(self.policy.battery, self.battery))
+        trained = self.policy.trained_battery
+        refuse([] if trained is None else mismatches(trained, self.battery))
 
     @cached_property
     def step_min(self) -> int:
         """Minutes between the decisions that the policy is made for."""
-        return step_min_of(self.policy)
+        return self.policy.step_min
 
     @cached_property
-    def judged_tape(self) -> str | None:
+    def judged_series(self) -> str | None:
         """The prices whose freshness counts; None for a policy that looks at none."""
-        return judged_tape_of(self.policy)
+        return judged_series(self.policy)
 
     def valid_until(self, time: int) -> int:
         """The end of the interval that a decision at an epoch minute is for: the next step of the policy's clock."""
@@ -139,8 +131,8 @@ class LiveDecider:
         of_feed: what the market lacks is a fallback, for nobody can give it; else it is refused.
         Raises BadInput for risk that the policy does not know, or a market that lacks what it was trained on.
         """
-        policy, missing = self._at_risk(risk), self._missing(market, time)
-        found = [*reported]
+        policy, missing = self.policy.with_risk(risk), missing_sources(self.policy.sources, market.known_at(time))
+        found = [*reported, *missing_records(market, time, self._secondary(missing))]
         if missing and of_feed:
             names = ", ".join(fault.where for fault in missing)
             found.append((Quality.ABSENT, Finding("missing_source", {"sources": names})))
@@ -168,22 +160,15 @@ class LiveDecider:
         frame = self._frame(policy, trusted, time, (level, reason), judgement, familiarity)
         return Prepared(self, frame, dispatcher, cautious, familiarity.unfamiliar)
 
-    def _missing(self, market: MarketSeries, time: int) -> list[Fault]:
-        if isinstance(self.policy, ArbitragePolicy | NetworkPolicy):
-            return missing_sources(self.policy.sources, market.known_at(time))
-        return []
-
-    def _at_risk(self, risk: RiskChoice) -> Policy:
-        if risk == NEUTRAL:
-            return self.policy
-        if not isinstance(self.policy, ArbitragePolicy | NetworkPolicy):
-            raise BadInput([Fault("risk", f"{self.policy.name} weighs no risk")])
-        return risk.of(self.policy)
+    def _secondary(self, missing: list[Fault]) -> list[Need]:
+        """What the policy needs besides the judged series, as far as the market carries it at all."""
+        known = {self.judged_series, *(fault.where for fault in missing)}
+        return [need for need in self.policy.needs if need.series not in known]
 
     def _judge(self, market: MarketSeries, time: int, now_s: float, due_s: float | None) -> Judgement:
-        if self.judged_tape is None:
+        if self.judged_series is None:
             return Judgement(Quality.OK, None, None)
-        return judge(market, time, now_s, self.judged_tape, self.bounds, due_s)
+        return judge(market, time, now_s, self.judged_series, self.bounds, due_s)
 
     def _level(self, judgement: Judgement, market: MarketSeries, time: int) -> tuple[Level, str | None]:
         level = _LEVELS[judgement.quality]
@@ -193,9 +178,9 @@ class LiveDecider:
 
     def _cautious(self, policy: Policy, market: MarketSeries, time: int) -> Dispatcher | None:
         """The most risk-averse reading, which has to agree before anything unfamiliar is acted on; None: hold."""
-        if not isinstance(policy, ArbitragePolicy) or policy.head is None:
+        if not policy.has_dial:
             return None
-        averse = policy.with_risk_aversion(MOST_RISK_AVERSE)
+        averse = policy.with_risk(RiskChoice(MOST_RISK_AVERSE))
         return Dispatcher(averse, self.battery, market, time, self.valid_until(time) - time)
 
     def _frame(
@@ -299,19 +284,3 @@ class Prepared:
         told = {action: Distribution(*row) for action, row in zip(ACTIONS, rows, strict=True)}
         chosen = None if wish.mode is Mode.OVERRIDE else told.pop(action_of(wish.power_mw))
         return chosen, tuple(Alternative(action, distribution) for action, distribution in told.items())
-
-
-def step_min_of(policy: Policy) -> int:
-    """Minutes between the decisions that a policy is made for."""
-    if isinstance(policy, ArbitragePolicy | NetworkPolicy):
-        return policy.step_min
-    return 1 if isinstance(policy, MinuteSpreadRule) else MINUTES_PER_QUARTER_HOUR
-
-
-def judged_tape_of(policy: Policy) -> str | None:
-    """The tape whose freshness counts for a policy: minutes if it reads them, else quarter-hours; None if neither."""
-    if isinstance(policy, ArbitragePolicy | NetworkPolicy):
-        return INDICATIVE if INDICATIVE in policy.sources else PRICE
-    if isinstance(policy, Idle | DayAheadRule):
-        return None
-    return INDICATIVE if isinstance(policy, MinuteSpreadRule) else PRICE

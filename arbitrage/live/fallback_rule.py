@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.battery import Battery, BatteryLaw, BatteryState
+from arbitrage.market.coverage import Need
 from arbitrage.market.tapes import DAY_AHEAD, Knowledge
 from arbitrage.quarter_hour import (
     MINUTES_PER_QUARTER_HOUR,
@@ -28,10 +30,11 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class DayAheadRule:
+class DayAheadRule(Untrained):
     """Once up and once down the day-ahead curve of each Brussels day."""
 
     name: str = "day-ahead"
+    needs: ClassVar[tuple[Need, ...]] = (Need(DAY_AHEAD, rest_of_day=True),)
 
     def read(self, knowledge: Knowledge, battery: Battery) -> PlannedPowers:
         """What is asked for at each time; nothing of it depends on the battery's state."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from arbitrage.agents.risk_setting import RiskChoice
+from arbitrage.agents.policy import NEUTRAL, RiskChoice
 from arbitrage.live.asset import LiveBattery
-from arbitrage.live.decider import NEUTRAL, LiveDecider
+from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import AssetState, LiveDecision
 from arbitrage.live.feed import Snapshot
 from arbitrage.live.reconciliation import Flow

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.policy import Policy
-from arbitrage.agents.risk_setting import risk_of
 from arbitrage.live.decision import RiskInWords
 from arbitrage.market.tapes import DAY_AHEAD, PRICE, Knowledge
 from arbitrage.minute_features import last_record_of
@@ -56,7 +55,7 @@ def newest_price(seen: Mapping[str, float | None]) -> float | None:
 
 def risk_in_words(policy: Policy) -> RiskInWords:
     """How the policy's risk is set."""
-    chosen = risk_of(policy)
+    chosen = policy.risk
     preference = chosen.preference
     if preference is None:
         return RiskInWords(chosen.risk_aversion or 0.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.agents.sized import Enlarged, ScaledPower
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery, BatteryState
@@ -23,7 +23,7 @@ LARGE = replace(SMALL, power_mw=50.0, capacity_mwh=100.0)
 
 
 @dataclass(frozen=True)
-class Mirror:
+class Mirror(Untrained):
     """Asks for a tenth of the energy it is told of, and only knows its own battery."""
 
     name: str = "mirror"

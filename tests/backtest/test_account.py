@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.backtest.account import Account
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery, BatteryState
@@ -35,7 +35,7 @@ def test_money_counts_from_its_publication_wear_at_once_and_midnight_begins_anew
 
 
 @dataclasses.dataclass
-class Listening(Clueless):
+class Listening(Clueless, Untrained):
     """Asks for what is written down, and writes down what profit it is told."""
 
     asked_mw: list[float]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, backtest_perfect_foresight, run_backtest
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher, ShieldRule, decide
@@ -123,7 +123,7 @@ def test_the_cycle_budget_is_one_for_each_brussels_day_also_when_energy_is_carri
 
 
 @dataclass
-class Remembering(Clueless):
+class Remembering(Clueless, Untrained):
     """Keeps what it was shown, and asks for nothing."""
 
     name: str = "remembering"

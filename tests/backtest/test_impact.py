@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.policy import Intent, Outlook, Policy
+from arbitrage.agents.policy import Intent, Outlook, Policy, Untrained
 from arbitrage.agents.rules import ThresholdRule
 from arbitrage.agents.sized import Enlarged
 from arbitrage.backtest.engine import run_backtest
@@ -123,7 +123,7 @@ def test_no_decision_rests_on_what_the_world_does_later(minute: int, seed: int) 
 
 
 @dataclasses.dataclass(frozen=True)
-class Peeking:
+class Peeking(Untrained):
     """Looks past what is known at the record of its own minute, and does whatever that record does not show."""
 
     name: str = "peeking"

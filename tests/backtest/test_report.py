@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.backtest.comparison import daily_profits_eur
 from arbitrage.backtest.engine import Backtest, backtest_perfect_foresight, run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur, summary
@@ -48,7 +48,7 @@ GAP = slice(130, 134)
 
 
 @dataclasses.dataclass(frozen=True)
-class Clockwork:
+class Clockwork(Untrained):
     """Charges in the first half of the Brussels morning and discharges at night: a policy that needs no prices."""
 
     name: str = "clockwork"

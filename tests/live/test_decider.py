@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.policy import Policy
+from arbitrage.agents.policy import Policy, RiskChoice
 from arbitrage.agents.quantile_critic import ACTIONS, at_fraction
-from arbitrage.agents.risk_setting import RiskChoice
 from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher, ShieldRule
@@ -95,11 +94,11 @@ def test_risk_is_set_for_one_decision_and_told(quarter_hours: ArbitragePolicy) -
     averse, neutral = decider.prepare(market, NIGHT, risk=choice), decider.prepare(market, NIGHT)
     assert averse.contract["risk"] == {"aversion": 0.5, "measure": "cvar", "level": 0.1, "weight": 0.3}
     assert neutral.contract["risk"] == {"aversion": 0.0, "measure": None, "level": None, "weight": 0.0}
-    same = choice.of(quarter_hours)
+    same = quarter_hours.with_risk(choice)
     assert averse.decide(HALF_FULL).shield.requested_mw == (
         Dispatcher(same, BATTERY, market, NIGHT, 15).decide(0, HALF_FULL.battery, 12.5).intent.power_mw
     )
-    with pytest.raises(BadInput, match="weighs no risk"):
+    with pytest.raises(BadInput, match="no risk setting"):
         LiveDecider(SpreadRule(), BATTERY, IDENTITY).prepare(market, NIGHT, risk=choice)
 
 

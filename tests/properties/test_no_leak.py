@@ -17,7 +17,7 @@ from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.network_policy import Head, NetworkPolicy, PlainNetwork
 from arbitrage.agents.network_training import NetworkConfig
 from arbitrage.agents.networks import Network
-from arbitrage.agents.policy import Intent, Policy
+from arbitrage.agents.policy import Intent, Policy, Untrained
 from arbitrage.agents.quantile_critic import QUANTILES
 from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.backtest.engine import run_backtest
@@ -136,7 +136,7 @@ def test_the_policies_that_are_tried_do_move_energy_both_ways(
 
 
 @dataclasses.dataclass(frozen=True)
-class Peeking:
+class Peeking(Untrained):
     """Reads final prices past what is known: those of the quarter-hours `ahead` of now."""
 
     ahead: int
@@ -157,7 +157,7 @@ class Peeked(Clueless):
 
 
 @dataclasses.dataclass(frozen=True)
-class Standardising:
+class Standardising(Untrained):
     """Compares the newest price with the mean over ALL times it is asked about: a leak by batch."""
 
     name: str = "standardising"

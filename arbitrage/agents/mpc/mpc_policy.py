@@ -18,12 +18,13 @@ import numpy.typing as npt
 from arbitrage.agents.mpc.horizon import LONGEST_DAY, encode_ahead, look_ahead
 from arbitrage.agents.mpc.price_forecast import PriceForecast, lay_paths, quantile_at
 from arbitrage.agents.mpc.programme import Aim, Plan, best_plan, make_solver
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, RiskChoice
 from arbitrage.agents.suitability import missing_sources
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.errors import Fault, refuse
+from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.market.coverage import Need
 from arbitrage.market.tapes import Knowledge
-from arbitrage.observation import MarketFeatures
+from arbitrage.observation import MarketFeatures, encoder_needs
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers
 from arbitrage.risk import RiskMeasure, RiskPreference
 
@@ -108,6 +109,38 @@ class MpcPolicy:
     def step_min(self) -> int:
         """Minutes between its decisions."""
         return MINUTES_PER_QUARTER_HOUR
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Those of the encoder, as far as the forecast was fitted with them."""
+        return encoder_needs(self.features.feature_set, self.sources)
+
+    @property
+    def trained_battery(self) -> Battery | None:
+        """None: it plans for any battery."""
+        return None
+
+    @property
+    def has_dial(self) -> bool:
+        """Never: it has no risk head."""
+        return False
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Never: plans know too little of what may come."""
+        return False
+
+    @property
+    def risk(self) -> RiskChoice:
+        """How its risk is set."""
+        weighs = self.preference is not None and self.preference.weight != 0.0
+        return RiskChoice(None, self.preference if weighs else None)
+
+    def with_risk(self, choice: RiskChoice) -> MpcPolicy:
+        """The same policy with its risk so set; see `with_risk_preference`. Raises BadInput for a risk aversion."""
+        if choice.risk_aversion:
+            raise BadInput([Fault("risk_aversion", f"{self.name} has no risk head; use --risk-preference instead")])
+        return self if choice.preference is None else self.with_risk_preference(choice.preference)
 
     def with_risk_preference(self, preference: RiskPreference | None) -> MpcPolicy:
         """The same policy with another aim. Raises BadInput for one path of prices, and for measures but CVaR."""

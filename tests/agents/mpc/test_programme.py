@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbitrage.agents.mpc.programme import Aim, Plan, best_plan, make_solver
-from arbitrage.agents.policy import Intent
+from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.perfect_foresight import perfect_foresight
 from arbitrage.battery import Battery, BatteryState
@@ -58,7 +58,7 @@ def test_a_plan_on_the_prices_to_come_is_worth_what_perfect_foresight_earns(
 
 
 @dataclass(frozen=True)
-class KnowsAll:
+class KnowsAll(Untrained):
     """Rolling plans on the prices to come, to the end of the day and beyond: no policy, an oracle."""
 
     market: MarketSeries

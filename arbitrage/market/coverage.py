@@ -1,0 +1,174 @@
+"""Which records a strategy reads, and how many of them were there when it decided.
+
+Contract
+- A `Need` names one series that a strategy reads, and what takes the place of a record that is not there.
+- At each decision one record of a series is due: of a day-ahead series the one that covers the interval decided, of
+  prices and minutes the newest one that the publication delay lets through. It is present, late (it exists, but was not
+  known yet) or absent.
+- Filled counts the decisions at which a stand-in took the place of something: of the record itself, or of a part of the
+  rest of the delivery day where the strategy looks at the day's curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.market.series import MINUTE_COLUMNS, MarketSeries
+from arbitrage.market.tapes import (
+    ALPHA_COMPONENT,
+    CUMULATIVE_IMBALANCE,
+    DAY_AHEAD,
+    DECREMENTAL,
+    INCREMENTAL,
+    INDICATIVE,
+    PRICE,
+    SOLAR_FORECAST,
+    WIND_FORECAST,
+)
+from arbitrage.quarter_hour import (
+    MINUTES_PER_QUARTER_HOUR,
+    EpochMinutes,
+    brussels_day_numbers,
+    brussels_midnight,
+    quarter_hour_starts,
+)
+
+Flags = npt.NDArray[np.bool_]
+
+DAY_AHEAD_SERIES = (DAY_AHEAD, WIND_FORECAST, SOLAR_FORECAST)
+"""Published on the day before delivery."""
+IN_WORDS = {
+    PRICE: "imbalance prices",
+    DAY_AHEAD: "day-ahead prices",
+    WIND_FORECAST: "wind forecasts",
+    SOLAR_FORECAST: "solar forecasts",
+    INDICATIVE: "minute records of the price",
+    CUMULATIVE_IMBALANCE: "minute records of the system imbalance",
+    INCREMENTAL: "minute records of the incremental price",
+    DECREMENTAL: "minute records of the decremental price",
+    ALPHA_COMPONENT: "minute records of alpha",
+}
+"""Series as messages call them."""
+_LONGEST_DAY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A series that a strategy reads."""
+
+    series: str
+    stand_in: str | None = None
+    """What takes the place of a record that is not there, in words; None: nothing, the strategy idles."""
+    rest_of_day: bool = False
+    """Whether the rest of the delivery day is read too."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCoverage:
+    """How many records of one series were there; present + late + absent = intervals."""
+
+    source: str
+    intervals: int
+    """Decisions at which a record was due: quarter-hours, or minutes of a minute series."""
+    present: int
+    late: int
+    absent: int
+    filled: int
+    """Decisions at which a stand-in took the place of something that the strategy reads; at most `intervals`."""
+    stand_in: str | None
+
+    @property
+    def missing(self) -> int:
+        """Records that were not there when they were due."""
+        return self.late + self.absent
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was there."""
+        return self.missing == 0 and self.filled == 0
+
+    def figures(self) -> dict[str, Any]:
+        """For JSON, without the name."""
+        return {name: value for name, value in asdict(self).items() if name != "source"}
+
+    def warning(self) -> str | None:
+        """What a user has to know, in one sentence; None if everything was there."""
+        if self.complete:
+            return None
+        name, unit = IN_WORDS.get(self.source, self.source), _unit(self.source)
+        instead = f"; {self.stand_in} stands in" if self.stand_in else "; the strategy idles there"
+        if not self.missing:
+            return f"{name} do not reach the end of the day for {self.filled:,} of {self.intervals:,} {unit}{instead}"
+        late = f" ({self.late:,} of them late)" if self.late else ""
+        return f"{name} are missing for {self.missing:,} of {self.intervals:,} {unit}{late}{instead}"
+
+
+def source_coverage(
+    market: MarketSeries, needs: Iterable[Need], times: EpochMinutes, step_min: int
+) -> tuple[SourceCoverage, ...]:
+    """Count the records of each needed series over the decisions at `times`, epoch minutes [T] `step_min` apart."""
+    on_quarter_hours = times[times % MINUTES_PER_QUARTER_HOUR == 0]
+    return tuple(
+        _covered(market, need, times if need.series in MINUTE_COLUMNS and step_min == 1 else on_quarter_hours)
+        for need in needs
+    )
+
+
+def due_records(market: MarketSeries, series: str, times: EpochMinutes) -> EpochMinutes:
+    """Start of the record of a series that is due at each time [T], epoch minutes."""
+    if series in DAY_AHEAD_SERIES:
+        return quarter_hour_starts(times)
+    delay_min = market.publication_delay_min + market.decision_latency_min
+    if series in MINUTE_COLUMNS:
+        return times - 1 - delay_min
+    return quarter_hour_starts(times - delay_min) - MINUTES_PER_QUARTER_HOUR
+
+
+def record_state(market: MarketSeries, series: str, times: EpochMinutes) -> tuple[Flags, Flags]:
+    """Whether the due record of each time [T] exists, and whether it is known by then."""
+    tape = market.tapes.get(series)
+    if tape is None or not len(tape.values):
+        nothing = np.zeros(len(times), dtype=np.bool_)
+        return nothing, nothing
+    rows = (due_records(market, series, times) - tape.first_minute) // tape.step_min
+    inside = (rows >= 0) & (rows < len(tape.values))
+    at = np.where(inside, rows, 0)
+    exists = inside & ~np.isnan(tape.values[at])
+    return exists, exists & (tape.available_at[at] <= times)
+
+
+def unknown_rest_of_day(market: MarketSeries, series: str, times: EpochMinutes) -> EpochMinutes:
+    """Quarter-hours from each time [T] to the end of its Brussels day whose record is not known at that time."""
+    starts = quarter_hour_starts(times)
+    days, inverse = np.unique(brussels_day_numbers(starts), return_inverse=True)
+    ends = np.array([brussels_midnight(int(day) + 1) for day in days], dtype=np.int64)[inverse]
+    offsets = MINUTES_PER_QUARTER_HOUR * np.arange(_LONGEST_DAY)
+    curve = market.known_at(times, starts).gather(series, offsets)
+    left = (ends - starts) // MINUTES_PER_QUARTER_HOUR
+    within = np.arange(_LONGEST_DAY) < left[:, None]
+    return np.asarray((np.isnan(curve) & within).sum(axis=1), dtype=np.int64)
+
+
+def _covered(market: MarketSeries, need: Need, times: EpochMinutes) -> SourceCoverage:
+    exists, known = record_state(market, need.series, times)
+    filled = ~known if need.stand_in else np.zeros(len(times), dtype=np.bool_)
+    if need.stand_in and need.rest_of_day:
+        filled = filled | (unknown_rest_of_day(market, need.series, times) > 0)
+    return SourceCoverage(
+        source=need.series,
+        intervals=len(times),
+        present=int(known.sum()),
+        late=int((exists & ~known).sum()),
+        absent=int((~exists).sum()),
+        filled=int(filled.sum()),
+        stand_in=need.stand_in,
+    )
+
+
+def _unit(series: str) -> str:
+    return "minutes" if series in MINUTE_COLUMNS else "quarter-hours"
