@@ -4,6 +4,8 @@ Law
 - The power last set flows to the end of its interval and no longer, by the battery law: of consecutive decisions the
   state is that of a backtest, bit for bit.
 - At Brussels midnight the cycle count begins anew.
+- A state that is newer than the interval stands as it is: nothing flows backwards. What it says of another day's
+  cycles says nothing of the interval's day, so none are left of that day's budget.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from arbitrage.quarter_hour import calendar_day
 
 
 def carried(battery: Battery, kept: KeptState, step_min: int, time: int) -> AssetState:
-    """The state at an epoch minute that is not before the kept one; `step_min` is the policy's."""
+    """The state at an epoch minute; `step_min` is the policy's."""
+    if is_before(kept, time):
+        return AssetState(_newer(battery, kept, time), power_mw=kept.power_mw)
     state = BatteryState(kept.soc_mwh, kept.cycles_used)
-    began = int(kept.as_of.timestamp() // 60)
+    began = kept_minute(kept)
     ends = began + step_min - began % step_min
     flowed_min = min(ends, time) - began
     if kept.power_mw and flowed_min > 0:
@@ -36,4 +40,16 @@ def state_to_keep(decision: LiveDecision) -> KeptState:
 
 def is_before(kept: KeptState, time: int) -> bool:
     """Whether an interval begins before the minute of the state that is kept."""
-    return time < int(kept.as_of.timestamp() // 60)
+    return time < kept_minute(kept)
+
+
+def kept_minute(kept: KeptState) -> int:
+    """Epoch minute that a kept state is of."""
+    return int(kept.as_of.timestamp() // 60)
+
+
+def _newer(battery: Battery, kept: KeptState, time: int) -> BatteryState:
+    """A state of a later time, taken for one at `time`."""
+    is_of_day = calendar_day(brussels_day(minute_time(time))) == kept.cycle_day
+    unknown = 0.0 if battery.max_cycles_per_day is None else battery.max_cycles_per_day
+    return BatteryState(kept.soc_mwh, kept.cycles_used if is_of_day else max(kept.cycles_used, unknown))

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import structlog
 
-from api.clock import next_step
 from api.deciding import answer, kept_source, prepare
 from api.kept_assets import KeptAsset, look_up_all
+from api.moment import Moment, coming_moment
 from api.problems import Problem
 from api.recording import record_of
 from api.service import Service
@@ -33,23 +33,23 @@ log = structlog.get_logger("api.challenging")
 
 async def let_challengers_decide(service: Service) -> int:
     """Decide the coming interval for every challenger that is free then; returns how many decided."""
-    time, decided = next_step(service.clock(), 1), 0
+    moment, decided = coming_moment(service.clock()), 0
     for kept in await service.beside(look_up_all, service.assets, service.clock()):
         if kept.spec.challenger_policy_id is not None:
-            shadow = service.shadows.of(kept, kept.spec.challenger_policy_id)
+            shadow = service.shadows.of(kept, kept.spec.challenger_policy_id, moment)
             async with shadow.turn:
-                decided += await _challenge(service, kept, shadow, time)
+                decided += await _challenge(service, kept, shadow, moment)
     return decided
 
 
-async def _challenge(service: Service, kept: KeptAsset, shadow: Shadow, time: int) -> bool:
+async def _challenge(service: Service, kept: KeptAsset, shadow: Shadow, moment: Moment) -> bool:
     """One challenger's decision; False where its interval is still running or it cannot be read."""
-    if time < shadow.free_at:
+    if moment.time < shadow.free_at:
         return False
-    _settle(service, shadow, time)
+    _settle(service, shadow, moment.time)
     names = {"asset_id": kept.asset.asset_id, "policy_id": shadow.policy_id}
     try:
-        subject = _subject(service, kept, shadow, time)
+        subject = _subject(service, kept, shadow, moment)
         prepared = await prepare(service, subject, kept_source(service), None)
     except Problem as refused:
         log.warning("challenger_not_read", reason=refused.detail, **names)
@@ -67,15 +67,15 @@ async def _challenge(service: Service, kept: KeptAsset, shadow: Shadow, time: in
     return True
 
 
-def _subject(service: Service, kept: KeptAsset, shadow: Shadow, time: int) -> Subject:
+def _subject(service: Service, kept: KeptAsset, shadow: Shadow, moment: Moment) -> Subject:
     """The shadow as somebody to decide for. Raises Problem where the policy is no longer served."""
     return Subject(
         asset_id=kept.asset.asset_id,
         served=service.policies.named(shadow.policy_id),
         battery=kept.battery,
-        state=shadow.life.at(time),
+        state=shadow.life.at(moment.time),
         orders=FOLLOW,
-        time=time,
+        moment=moment,
         ramp_mw_per_min=kept.spec.ramp_mw_per_min,
     )
 

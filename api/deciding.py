@@ -12,12 +12,12 @@ from typing import Any
 
 import structlog
 
-from api.carrying import is_before, state_to_keep
-from api.clock import next_step, utc_text
+from api.carrying import state_to_keep
+from api.clock import utc_text
 from api.identity import decision_id
 from api.kept_assets import KeptAsset, look_up_all
 from api.last_seen import Seen, Source
-from api.market_records import market_digest, market_of
+from api.market_records import market_digest, market_of, records_ahead
 from api.problems import FaultItem, Problem, domain_faults, fault, from_bad_input, unusable
 from api.schemas.decisions import DecisionRequest, RiskIn
 from api.schemas.market import MarketIn
@@ -31,6 +31,7 @@ from arbitrage.errors import BadInput, refuse
 from arbitrage.live.decider import LiveDecider, Prepared
 from arbitrage.live.decision import LiveDecision
 from arbitrage.live.feed import Snapshot
+from arbitrage.live.quality import SECONDS_PER_MINUTE
 from arbitrage.market.series import MarketSeries
 
 log = structlog.get_logger("api.deciding")
@@ -50,29 +51,30 @@ class Answered:
 async def decide(service: Service, request: DecisionRequest) -> Answered:
     """Decide what a request asks. Raises Problem."""
     kept = None if request.asset_id is None else await service.asset_desk.find(request.asset_id)
-    subject = subject_of(service.policies, request, kept, next_step(service.clock(), 1))
+    subject = subject_of(service.policies, request, kept, service.clock())
     source = await _given(service, request.market, subject) if request.market is not None else kept_source(service)
     prepared = await prepare(service, subject, source, request.risk)
-    service.last_seen.note(Seen(subject, source))
+    if kept is None or not subject.moment.is_replay:
+        service.last_seen.note(Seen(subject, source))
     return answer(service, subject, prepared, kept)
 
 
 async def prepare(service: Service, subject: Subject, source: Source, risk: RiskIn | None) -> Prepared:
     """The reading of a market for the subject's interval. Raises Problem."""
     choice = risk_choice(risk)
-    key = (source.version, subject.time, subject.served.policy_id, subject.battery, choice, subject.ramp_mw_per_min)
+    moment, who = subject.moment, (subject.served.policy_id, subject.battery, subject.ramp_mw_per_min)
+    key = (source.version, moment.time, 0 if moment.is_replay else moment.lag_min, *who, choice)
     prepared = service.readings.ready(key)
-    now_s = service.clock().timestamp()
-    return prepared or await service.readings.get(key, partial(_read, subject, source.known, choice, now_s))
+    return prepared or await service.readings.get(key, partial(_read, subject, source.known, choice))
 
 
 async def read_ahead(service: Service) -> None:
     """Make the readings of the coming minute for every asset in the service's care."""
-    time, source = next_step(service.clock(), 1), kept_source(service)
-    for kept in await service.beside(look_up_all, service.assets, service.clock()):
+    now, source = service.clock(), kept_source(service)
+    for kept in await service.beside(look_up_all, service.assets, now):
         request = DecisionRequest(asset_id=kept.asset.asset_id)
         try:
-            await prepare(service, subject_of(service.policies, request, kept, time), source, None)
+            await prepare(service, subject_of(service.policies, request, kept, now), source, None)
         except Problem as refused:
             log.warning("not_read_ahead", asset_id=kept.asset.asset_id, reason=refused.detail)
 
@@ -103,19 +105,20 @@ def answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAss
     now = service.clock()
     decision = prepared.decide(subject.state, subject.orders)
     contract = decision.contract(prepared.contract)
-    contract["data_quality"] = contract["data_quality"] | {"age_s": _age_s(prepared, now)}
+    contract["data_quality"] = contract["data_quality"] | {"age_s": _age_s(subject, prepared)}
+    contract["warnings"] += [finding.contract() for finding in subject.warnings]
     head = {
         "schema_version": contract.pop("schema_version"),
         "decision_id": decision_id(now),
         "asset_id": subject.asset_id,
         "generated_at": utc_text(now),
     }
-    return Answered(decision, head | contract, now, _change(kept, decision))
+    return Answered(decision, head | contract, now, _change(kept, decision) if subject.moves_state else None)
 
 
 def _change(kept: KeptAsset | None, decision: LiveDecision) -> StateChange | None:
-    """None where the asset is not kept, is kept like this already, or is decided for a past that is over."""
-    if kept is None or is_before(kept.asset.state, decision.frame.valid_from):
+    """None where the asset is not kept, or is kept like this already."""
+    if kept is None:
         return None
     asset, state = kept.asset, state_to_keep(decision)
     if state == asset.state:
@@ -123,12 +126,13 @@ def _change(kept: KeptAsset | None, decision: LiveDecision) -> StateChange | Non
     return StateChange(asset_id=asset.asset_id, state=state, expected_version=asset.version)
 
 
-def _age_s(prepared: Prepared, now: dt.datetime) -> float | None:
-    """Of the newest record: as of now, or of the interval's beginning where that is past."""
-    as_of = prepared.frame.judgement.data_as_of
+def _age_s(subject: Subject, prepared: Prepared) -> float | None:
+    """Of the newest record: as of now, of a later interval's beginning, or of the interval that is replayed."""
+    as_of, moment = prepared.frame.judgement.data_as_of, subject.moment
     if as_of is None:
         return None
-    return min(now.timestamp(), prepared.frame.valid_from * 60.0) - as_of * 60.0
+    counted_s = moment.time * SECONDS_PER_MINUTE if moment.is_replay else moment.judged_s
+    return counted_s - as_of * SECONDS_PER_MINUTE
 
 
 def _given_market(records: MarketIn, delay_min: int | None) -> MarketSeries:
@@ -138,15 +142,19 @@ def _given_market(records: MarketIn, delay_min: int | None) -> MarketSeries:
         raise from_bad_input(refused, "market") from refused
 
 
-def _read(subject: Subject, known: MarketSeries | Snapshot, choice: RiskChoice, now_s: float) -> Prepared:
+def _read(subject: Subject, known: MarketSeries | Snapshot, choice: RiskChoice) -> Prepared:
     """Raises Problem where policy, battery, market and risk do not go together."""
-    served = subject.served
+    served, moment = subject.served, subject.moment
     try:
         refuse([] if served.battery is None else mismatches(served.battery, subject.battery))
         decider = LiveDecider(served.policy, subject.battery, served.identity, subject.ramp_mw_per_min)
         if isinstance(known, Snapshot):
-            return decider.prepare_live(known, subject.time, now_s, choice)
-        return decider.prepare(known, subject.time, risk=choice)
+            return decider.prepare_live(known, moment.time, moment.now_s, choice, judged_s=moment.judged_s)
+        if moment.is_replay:
+            return decider.prepare(known, moment.time, risk=choice)
+        judged_s = max(moment.judged_s, moment.time * SECONDS_PER_MINUTE)
+        ahead = records_ahead(known, moment)
+        return decider.prepare(known, moment.time, now_s=judged_s, risk=choice, reported=ahead)
     except BadInput as refused:
         raise unusable(_placed(refused)) from refused
 

@@ -6,15 +6,19 @@ Law: two requests with the same records decide on the same market, bit for bit t
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from api.clock import minute_time, utc_text
+from api.moment import SKEW_MIN, Moment
 from api.schemas.market import DayAheadSeries, MarketIn, MinuteSeries, QuarterHourSeries
 from arbitrage.errors import Fault, refuse
+from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Found, Params, Quality
 from arbitrage.market.series import DURATION, MINUTE_COLUMNS, MarketSeries, build_market
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
+from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST, Tape
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 
 Floats = npt.NDArray[np.float64]
@@ -47,6 +51,28 @@ def market_of(records: MarketIn, delay_min: int | None) -> MarketSeries:
         minutes=None if records.minutes is None else _minute_table(records.minutes),
         publication_delay_min=delay_min,
     )
+
+
+def records_ahead(market: MarketSeries, moment: Moment) -> Found:
+    """Records that are published by the interval's beginning and that by the service's time nobody can have."""
+    latest = math.floor(moment.now_s / SECONDS_PER_MINUTE) + SKEW_MIN
+    if moment.time <= latest:
+        return []
+    counts = {name: _published_within(tape, latest, moment.time) for name, tape in market.tapes.items()}
+    ahead = {name: count for name, count in counts.items() if count}
+    if not ahead:
+        return []
+    params: Params = {
+        "series": ", ".join(ahead),
+        "records": sum(ahead.values()),
+        "latest": utc_text(minute_time(latest)),
+    }
+    return [(Quality.CLOCK, Finding("from_the_future", params))]
+
+
+def _published_within(tape: Tape, start: int, end: int) -> int:
+    """Records with a value that become known after `start` and by `end`, epoch minutes."""
+    return int(((tape.available_at > start) & (tape.available_at <= end) & ~np.isnan(tape.values)).sum())
 
 
 def _floats(values: list[float | None]) -> Floats:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from api.clock import next_step
 from api.deciding import answer, kept_source, prepare
 from api.last_seen import Seen
 from api.problems import Problem
@@ -45,5 +44,5 @@ async def coming(service: Service, asset_id: str) -> Seen:
     if kept is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"Nothing was decided for {asset_id} here yet.")
     request = DecisionRequest(asset_id=asset_id)
-    subject = subject_of(service.policies, request, kept, next_step(service.clock(), 1))
+    subject = subject_of(service.policies, request, kept, service.clock())
     return Seen(subject, kept_source(service))

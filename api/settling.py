@@ -43,7 +43,8 @@ class Settler:
         return settle(self.ledger, market, now) + self._settle_from_store(now)
 
     def _settle_from_store(self, now: dt.datetime) -> int:
-        if self.store is None or (self._store_asked_at is not None and now < self._store_asked_at + STORE_EVERY):
+        asked_at = self._store_asked_at
+        if self.store is None or (asked_at is not None and asked_at <= now < asked_at + STORE_EVERY):
             return 0
         self._store_asked_at = now
         waiting = self.ledger.unpriced(PriceStage.VALIDATED, now)

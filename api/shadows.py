@@ -1,6 +1,7 @@
 """The batteries that challengers decide for; they do not exist.
 
-Law: a shadow begins as the asset stands when it is first asked for, and begins anew if the asset gets another battery.
+Law: a shadow begins as the asset stands when it is first asked for. It begins again if the asset gets another battery,
+and if the shadow stands further ahead than the clock, which then was set back.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from api.kept_assets import KeptAsset
+from api.moment import Moment, is_from_the_future
 from arbitrage.battery import BatteryState
 from arbitrage.live.asset import LiveBattery
 
@@ -31,10 +33,11 @@ class Shadows:
 
     _kept: dict[tuple[str, str], Shadow] = field(default_factory=dict)
 
-    def of(self, kept: KeptAsset, policy_id: str) -> Shadow:
-        """The shadow of an asset in which a policy decides."""
+    def of(self, kept: KeptAsset, policy_id: str, moment: Moment) -> Shadow:
+        """The shadow of an asset in which a policy decides at a moment."""
         key = kept.asset.asset_id, policy_id
-        if key not in self._kept or self._kept[key].life.battery != kept.battery:
+        found = self._kept.get(key)
+        if found is None or found.life.battery != kept.battery or is_from_the_future(found.free_at, moment.now_s):
             state = kept.asset.state
             life = LiveBattery(kept.battery, BatteryState(state.soc_mwh, state.cycles_used))
             self._kept[key] = Shadow(policy_id, life)

@@ -1,21 +1,27 @@
 """Who a request is about: its battery, its state and what people ordered, from the request and from what is kept.
 
-Law: what the request says counts before what is kept, but an order of a person counts whichever way the request came.
+Law
+- What the request says counts before what is kept, but an order of a person counts whichever way the request came.
+- A kept state never moves back in time. One that lies further ahead than any interval may be decided is wrong, whatever
+  moved it there: its time is set aside, it counts as one of now, and the answer warns of `state_from_the_future`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from api.carrying import carried, is_before
-from api.kept_assets import KeptAsset
+from api.carrying import carried, is_before, kept_minute
+from api.clock import minute_time, utc_text
+from api.kept_assets import KeptAsset, state_at
+from api.moment import Moment, asked_moment, is_from_the_future, refuse_past
 from api.policies import Policies, ServedPolicy
 from api.problems import FaultItem, Problem, fault, unusable
 from api.schemas.decisions import DecisionRequest
-from arbitrage.battery import Battery
+from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.decision import FOLLOW, AssetState, Orders
-from arbitrage.quarter_hour import epoch_minute
+from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding
 
 _MOST_CYCLES = 1_000.0
 
@@ -29,19 +35,28 @@ class Subject:
     battery: Battery
     state: AssetState
     orders: Orders
-    time: int
-    """Epoch minute at which the interval begins."""
+    moment: Moment
     ramp_mw_per_min: float | None = None
+    moves_state: bool = False
+    """Whether the decision makes the state that is kept of the asset."""
+    warnings: tuple[Finding, ...] = ()
+    """About the request's time and the kept state's."""
+
+    @property
+    def time(self) -> int:
+        """Epoch minute at which the interval begins."""
+        return self.moment.time
 
 
-def subject_of(policies: Policies, request: DecisionRequest, kept: KeptAsset | None, now_minute: int) -> Subject:
-    """Everything about the asset of a request; `now_minute` is where the next interval begins. Raises Problem."""
+def subject_of(policies: Policies, request: DecisionRequest, kept: KeptAsset | None, now: dt.datetime) -> Subject:
+    """Everything about the asset of a request at `now`, the service's time. Raises Problem."""
     if kept is None and request.market is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"There is no asset {request.asset_id}.")
     served = policies.named(request.policy_id or (None if kept is None else kept.asset.policy_id))
     battery = _battery(request, kept, served)
-    time = now_minute if request.at is None else epoch_minute(request.at)
-    state = _state(request, kept, served, battery, time)
+    moment = asked_moment(request.at, now, served.policy.step_min)
+    warned = () if kept is None else _state_warnings(kept, moment)
+    state = _state(request, kept, served, battery, moment)
     if faults := state_faults(battery, state):
         raise unusable(faults)
     return Subject(
@@ -49,9 +64,11 @@ def subject_of(policies: Policies, request: DecisionRequest, kept: KeptAsset | N
         served=served,
         battery=battery,
         state=state,
-        orders=FOLLOW if kept is None else kept.orders(time),
-        time=time,
+        orders=FOLLOW if kept is None else kept.orders(moment.time),
+        moment=moment,
         ramp_mw_per_min=None if kept is None else kept.spec.ramp_mw_per_min,
+        moves_state=kept is not None and _moves_state(kept, moment),
+        warnings=(*moment.warnings, *warned),
     )
 
 
@@ -78,16 +95,43 @@ def _battery(request: DecisionRequest, kept: KeptAsset | None, served: ServedPol
 
 
 def _state(
-    request: DecisionRequest, kept: KeptAsset | None, served: ServedPolicy, battery: Battery, time: int
+    request: DecisionRequest, kept: KeptAsset | None, served: ServedPolicy, battery: Battery, moment: Moment
 ) -> AssetState:
     """The state of the request, else the kept one carried forward. Raises Problem."""
-    before = None if kept is None else carried(battery, kept.asset.state, served.policy.step_min, time)
+    before = None if kept is None else _carried(kept, battery, served.policy.step_min, moment)
     if request.state is not None:
         power_mw = 0.0 if before is None else before.power_mw
         return AssetState(request.state.state(battery), request.state.profit_today_eur, power_mw)
     if kept is None or before is None:
         raise unusable([fault("state", "missing", "a market comes with the state of its battery")])
-    if is_before(kept.asset.state, time):
-        message = f"the asset's state is newer, of {kept.asset.state.as_of.isoformat()}"
-        raise Problem(HTTPStatus.CONFLICT, "The interval is past.", faults=[fault("at", "past", message)])
+    if not _is_set_aside(kept, moment):
+        refuse_past(moment, kept_minute(kept.asset.state))
     return before
+
+
+def _carried(kept: KeptAsset, battery: Battery, step_min: int, moment: Moment) -> AssetState:
+    """The kept state at the interval."""
+    state = kept.asset.state
+    if _is_set_aside(kept, moment):
+        state = state_at(minute_time(moment.time), BatteryState(state.soc_mwh, state.cycles_used), state.power_mw)
+    return carried(battery, state, step_min, moment.time)
+
+
+def _moves_state(kept: KeptAsset, moment: Moment) -> bool:
+    if moment.is_replay:
+        return False
+    return _is_set_aside(kept, moment) or not is_before(kept.asset.state, moment.time)
+
+
+def _is_set_aside(kept: KeptAsset, moment: Moment) -> bool:
+    return is_from_the_future(kept_minute(kept.asset.state), moment.now_s)
+
+
+def _state_warnings(kept: KeptAsset, moment: Moment) -> tuple[Finding, ...]:
+    """What is to be said of the kept state's time."""
+    as_of = kept.asset.state.as_of
+    if moment.is_replay or not is_before(kept.asset.state, moment.time):
+        return ()
+    code = "state_from_the_future" if _is_set_aside(kept, moment) else "state_is_newer"
+    ahead_s = as_of.timestamp() - moment.time * SECONDS_PER_MINUTE
+    return (Finding(code, {"as_of": utc_text(as_of), "seconds": round(ahead_s, 3)}),)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.bodies import described, read_body
+from api.clock import utc_text
 from api.dependencies import CallerDep, ServiceDep
 from api.kept_assets import look_up, look_up_all, specification, state_at
 from api.problems import FaultItem, domain_faults, fault, unusable
@@ -71,7 +72,7 @@ async def put_override(asset_id: AssetId, request: Request, service: ServiceDep,
     asked = await read_body(request, OverrideIn)
     now = service.clock()
     if asked.until is not None and not now < asked.until <= now + LONGEST_OVERRIDE:
-        message = f"must lie after now and within {LONGEST_OVERRIDE.days} days"
+        message = f"must lie after the service's time, {utc_text(now)}, and within {LONGEST_OVERRIDE.days} days of it"
         raise unusable([fault("until", "out_of_range", message)])
     order = Override(
         kind=OverrideKind(asked.kind),

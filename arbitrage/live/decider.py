@@ -139,15 +139,26 @@ class LiveDecider:
         else:
             refuse(missing)
         now = time * SECONDS_PER_MINUTE if now_s is None else now_s
-        due_s = now - self.bounds.under_way_s if of_feed else None
+        due_s = now - self.bounds.under_way_s if of_feed else now_s
         return self._read(market, time, policy, self._judge(market, time, now, due_s).with_findings(found))
 
-    def prepare_live(self, snapshot: Snapshot, time: int, now_s: float, risk: RiskChoice = NEUTRAL) -> Prepared:
-        """Read what a feed knows; as `prepare`. Raises BadInput for risk that the policy does not know."""
+    def prepare_live(
+        self,
+        snapshot: Snapshot,
+        time: int,
+        now_s: float,
+        risk: RiskChoice = NEUTRAL,
+        judged_s: float | None = None,
+    ) -> Prepared:
+        """Read what a feed knows; as `prepare`. Raises BadInput for risk that the policy does not know.
+
+        judged_s: seconds since the epoch from which age counts, where that is later than now.
+        """
         found: Found = [*snapshot.reported]
         if snapshot.taken_at_s is None or now_s - snapshot.taken_at_s > self.bounds.not_polled_s:
             found.append((Quality.OK, Finding("not_polled", {"since_s": snapshot.taken_at_s})))
-        return self.prepare(snapshot.market, time, now_s=now_s, risk=risk, reported=found, of_feed=True)
+        judged = now_s if judged_s is None else judged_s
+        return self.prepare(snapshot.market, time, now_s=judged, risk=risk, reported=found, of_feed=True)
 
     def _read(self, market: MarketSeries, time: int, policy: Policy, judgement: Judgement) -> Prepared:
         level, reason = self._level(judgement, market, time)

@@ -145,7 +145,7 @@ def judge(
     if newest is None:
         return Judgement(Quality.ABSENT, None, None, (*(f for _, f in found), Finding("absent", {"tape": tape_name})))
     data_as_of = newest + tape.step_min
-    due = time if due_s is None else min(time, math.floor(due_s / SECONDS_PER_MINUTE))
+    due = time if due_s is None else math.floor(due_s / SECONDS_PER_MINUTE)
     found += _age(tape, due, data_as_of, market.publication_delay_min, bounds)
     found += _gaps(tape, newest, faulty, bounds)
     if tape_name == INDICATIVE:
