@@ -70,11 +70,11 @@ class Resampling:
         share = min(1.0, (self.block_of(days) + added_days) / days)
         return 1.0 + sum(factor * share**power for power, factor in enumerate(_STRETCH, start=1)) / _NORMAL
 
-    @property
-    def tails(self) -> tuple[float, float]:
-        """The quantiles that bound the interval."""
+    def bounds_of(self, draws: Floats, days: int) -> Floats:
+        """Bounds [2, ...] of the interval that draws [..., resamples] give; not a number where there is one day."""
         outside = 1.0 - self.confidence_fraction
-        return outside / 2.0, 1.0 - outside / 2.0
+        bounds = np.quantile(draws, (outside / 2.0, 1.0 - outside / 2.0), axis=-1)
+        return np.asarray(bounds if days > 1 else np.full_like(bounds, np.nan))
 
 
 USUAL = Resampling()
@@ -87,11 +87,13 @@ class Estimate:
     value_eur: float
     low_eur: float
     high_eur: float
+    """Both bounds are not a number where there is no interval: one day does not say how days differ."""
 
     @property
-    def interval(self) -> list[float]:
-        """The bounds, ready for JSON."""
-        return [self.low_eur, self.high_eur]
+    def interval(self) -> list[float] | None:
+        """The bounds, ready for JSON; None where there is no interval."""
+        bounds = [self.low_eur, self.high_eur]
+        return bounds if all(math.isfinite(bound) for bound in bounds) else None
 
 
 @lru_cache(maxsize=4)

@@ -17,11 +17,16 @@ import pandas as pd
 
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.metrics import daily_profit_eur, summary
+from arbitrage.backtest.plain import plain
 from arbitrage.backtest.statistics import AHEAD, BEHIND, NOT_TOLD_APART, compare_daily
 from arbitrage.errors import BadInput, Fault, refuse
 
 _COPIED = (
     "days",
+    "tested_from",
+    "tested_until",
+    "in_sample_days",
+    "coverage",
     "profit_eur_per_day",
     "profit_eur_per_day_interval",
     "capture_fraction",
@@ -52,7 +57,8 @@ def compare_table(backtests: Sequence[Backtest], other_seeds: Sequence[Backtest]
     Beside figures of `metrics.summary`, a row holds `difference_eur_per_day` (mean over days of its profit less the
     reference's), `difference_eur_per_day_interval` (95 %, block bootstrap over days), `days_ahead_fraction` (days on
     which it earned more), `p_value_adjusted` (two-sided, by Holm over all rows) and `verdict` (of the row:
-    ahead, behind or not told apart); all are None for the reference. Raises BadInput, see `daily_profits_eur`.
+    ahead, behind or not told apart); all are None for the reference, and intervals are None where there is one day.
+    Raises BadInput, see `daily_profits_eur`.
     """
     daily = daily_profits_eur([*backtests, *other_seeds])
     reference = backtests[0].strategy
@@ -63,7 +69,7 @@ def compare_table(backtests: Sequence[Backtest], other_seeds: Sequence[Backtest]
         figures, own = summary(backtest), backtest.strategy
         ahead = float((daily[own] > mean).mean())
         told = dict.fromkeys(_DIFFERENCES) if own == reference else _difference(leads[own], ahead)
-        rows.append({"strategy": own, **{name: figures[name] for name in _COPIED}, **told})
+        rows.append(plain({"strategy": own, **{name: figures[name] for name in _COPIED}, **told}))
     return rows
 
 
@@ -99,9 +105,10 @@ def daily_profits_eur(backtests: Sequence[Backtest]) -> pd.DataFrame:
 
 def _difference(lead: Mapping[Any, Any], ahead_fraction: float) -> dict[str, Any]:
     """The row's figures less the reference's, from the reference's lead over it."""
+    bounds = [0.0 - float(lead["lead_high_eur"]), 0.0 - float(lead["lead_low_eur"])]
     values = (
-        -float(lead["lead_eur"]),
-        [-float(lead["lead_high_eur"]), -float(lead["lead_low_eur"])],
+        0.0 - float(lead["lead_eur"]),
+        bounds if np.isfinite(bounds).all() else None,
         ahead_fraction,
         float(lead["p_value_adjusted"]),
         _OF_THE_ROW[str(lead["verdict"])],

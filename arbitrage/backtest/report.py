@@ -28,9 +28,9 @@ from arbitrage.backtest.sheet.export import write_pdf, write_png
 from arbitrage.backtest.sheet.key_figures import ACCOUNT_COLUMNS, accounts, cards, other_figures
 from arbitrage.backtest.sheet.material import gather
 from arbitrage.backtest.sheet.result_panels import result_panels
-from arbitrage.backtest.sheet.rounding import number, percent
+from arbitrage.backtest.sheet.rounding import days_in_words, number, percent
 from arbitrage.backtest.sheet.trading_panels import trading_panels
-from arbitrage.backtest.statistics import TAIL_LEVEL
+from arbitrage.backtest.statistics import FEWEST_DAYS_FOR_A_VERDICT, TAIL_LEVEL
 from arbitrage.market.dialects import Quality
 from arbitrage.market.series import RECONSTRUCTED, MarketSeries, MinuteSource
 from arbitrage.market.splits import SocReset
@@ -145,6 +145,7 @@ def render_report(backtest: Backtest, *, rivals: Sequence[Backtest], context: Re
         facts=list(_facts(backtest, context)),
         cards=list(cards(material)),
         tail=percent(TAIL_LEVEL, 0),
+        days=material.days,
         block_days=material.figures["interval_block_days"],
         comparison=text.comparison_rows(material.table, strokes([str(name) for name in material.daily_eur])),
         account_columns=ACCOUNT_COLUMNS,
@@ -208,14 +209,25 @@ def _limits_of_figures(backtest: Backtest, block_days: int) -> Iterator[str]:
         "Perfect foresight is a ceiling that nobody reaches. It is a relaxation: the store may take in and give off "
         f"energy in the same quarter-hour, here {number(circulated_mwh)} MWh or {percent(share)} of what it buys."
     )
+    yield from _limits_of_intervals(backtest.ledger["brussels_day"].nunique(), block_days)
+    yield "Grid tariffs, taxes, fees of the balance responsible party, auxiliary power and investment are not counted."
+    yield "A quarter-hour without a price is held: no energy moves, nothing is settled, and its profit is zero."
+    partial = text.incomplete_days(backtest.ledger)
+    if partial:
+        yield f"Of {days_in_words(partial)} only a part was tested; each counts as a whole day."
+
+
+def _limits_of_intervals(days: int, block_days: int) -> Iterator[str]:
+    if days == 1:
+        yield "One day does not say how days differ: there are no intervals, and no lead is told from chance."
+        return
     blocks = "single days" if block_days == 1 else f"blocks of {block_days} days"
     yield (
         f"Intervals resample {blocks} and are widened for how few there are. Where bad days come in longer runs they "
         "cover less than they say, and they know nothing of a change of market rules."
     )
-    yield "Grid tariffs, taxes, fees of the balance responsible party, auxiliary power and investment are not counted."
-    yield "A quarter-hour without a price is held: no energy moves, nothing is settled, and its profit is zero."
-    partial = text.incomplete_days(backtest.ledger)
-    if partial:
-        days = "1 Brussels day" if partial == 1 else f"{partial:,} Brussels days"
-        yield f"Of {days} only a part was tested; each counts as a whole day."
+    if days < FEWEST_DAYS_FOR_A_VERDICT:
+        yield (
+            f"{days} days tell no lead from chance: that all of them lie on one side happens by chance with a "
+            f"probability of {percent(2.0 ** (1 - days))}."
+        )

@@ -6,6 +6,8 @@ Law
 - Who looks at many rivals finds some difference by chance. p-values are two-sided, adjusted by Holm's (1979) step-down
   rule over all rivals of a table, and the verdict rests on the adjusted one. Simultaneous intervals, by the largest of
   all standardised deviations, cover every lead of the table at once.
+- That all of n days lie on the same side happens by chance with probability 2^(1 - n): no p-value is smaller. Up to
+  five days tell no lead from chance. One day does not say how days differ, so it gives no interval.
 - With several training seeds a figure is the mean over seeds, and speaks of training anew, not of one lucky seed.
 """
 
@@ -33,6 +35,8 @@ from arbitrage.errors import Fault, refuse
 
 TAIL_LEVEL = 0.1
 """Share of days in the tail of value at risk and its conditional mean."""
+FEWEST_DAYS_FOR_A_VERDICT = 6
+"""2^(1 - 6) is the first p-value of its kind below 5 %."""
 AHEAD, BEHIND, NOT_TOLD_APART = "ahead", "behind", "not told apart"
 
 DailyProfits = Mapping[str, npt.ArrayLike] | pd.DataFrame
@@ -48,14 +52,14 @@ def estimate(
 ) -> Estimate:
     """A statistic of daily profits, [days] or [seeds, days], with its interval.
 
-    With seeds it is the mean over seeds of each one's statistic. Raises BadInput.
+    With seeds it is the mean over seeds of each one's statistic. Of one day there is no interval. Raises BadInput.
     """
     rows = seed_rows(daily_eur)
     drawn = _drawn(statistic, rows, draw_days(rows.shape[1], resampling), level, resampling, stream=0)
     value = _observed(statistic, rows, level)
     tail_level = None if statistic is Statistic.MEAN else level
     draws = corrected_draws(value, drawn, rows.shape[1], resampling, tail_level)
-    low, high = np.quantile(draws, resampling.tails)
+    low, high = resampling.bounds_of(draws, rows.shape[1])
     return Estimate(value, float(low), float(high))
 
 
@@ -82,16 +86,17 @@ def compare_daily(
 
     Columns: `lead_eur`, `lead_low_eur`, `lead_high_eur`, `simultaneous_low_eur`, `simultaneous_high_eur`,
     `days_ahead_fraction` (days on which the reference earned more; of means over seeds where there are several),
-    `p_value`, `p_value_adjusted`, and `verdict`: AHEAD, BEHIND or NOT_TOLD_APART. Raises BadInput naming every
-    strategy that is not comparable.
+    `p_value`, `p_value_adjusted`, and `verdict`: AHEAD, BEHIND or NOT_TOLD_APART. Bounds of intervals are not a number
+    where there is one day. Raises BadInput naming every strategy that is not comparable.
     """
     rows = _comparable(daily_eur, reference)
     rivals = [name for name in rows if name != reference]
     lead, draws = _leads(rows, reference, statistic, level, resampling)
-    low, high = np.quantile(draws, resampling.tails, axis=1)
-    half_width = _simultaneous_half_width(draws, resampling.confidence_fraction)
+    days = rows[reference].shape[1]
+    low, high = resampling.bounds_of(draws, days)
+    half_width = _simultaneous_half_width(draws, resampling.confidence_fraction) if days > 1 else np.nan
     mean_days = {name: own.mean(axis=0) for name, own in rows.items()}
-    p_values = _two_sided_p(draws)
+    p_values = np.maximum(_two_sided_p(draws), 2.0 ** (1 - days))
     adjusted = holm(p_values)
     return pd.DataFrame(
         {

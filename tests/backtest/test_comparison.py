@@ -17,17 +17,19 @@ from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
 
 
-def made_up(strategy: str, first_day: list[float], second_day: list[float]) -> Backtest:
-    """A backtest of two days of two quarter-hours each, with given profits (EUR) and nothing else happening."""
-    index = pd.DatetimeIndex(
-        ["2022-03-01T12:00Z", "2022-03-01T12:15Z", "2022-03-02T12:00Z", "2022-03-02T12:15Z"], name="quarter_hour"
-    )
-    profit, nothing = np.array(first_day + second_day), np.zeros(4)
+def made_up(strategy: str, *days: list[float]) -> Backtest:
+    """A backtest of days of two quarter-hours each, with given profits (EUR) and nothing else happening."""
+    count = len(days)
+    calendar = pd.date_range("2022-03-01", periods=count).repeat(2)
+    noon = calendar.tz_localize("UTC") + pd.to_timedelta([720, 735] * count, unit="min")
+    profit, nothing = np.concatenate(days), np.zeros(2 * count)
+    price = 100.0 + 100.0 * np.arange(2 * count)
+    price[-1] = np.nan
     ledger = pd.DataFrame(
         {
-            "span": [0, 0, 1, 1],
-            "brussels_day": pd.to_datetime(["2022-03-01", "2022-03-01", "2022-03-02", "2022-03-02"]),
-            "imbalance_price_eur_mwh": [100.0, 200.0, 300.0, np.nan],
+            "span": np.arange(count).repeat(2),
+            "brussels_day": calendar,
+            "imbalance_price_eur_mwh": price,
             "charge_mwh": nothing,
             "discharge_mwh": nothing,
             "soc_start_mwh": nothing,
@@ -35,11 +37,11 @@ def made_up(strategy: str, first_day: list[float], second_day: list[float]) -> B
             "cash_eur": profit,
             "wear_eur": nothing,
             "profit_eur": profit,
-            "settled": [True, True, True, False],
+            "settled": ~np.isnan(price),
         },
-        index=index,
+        index=noon.rename("quarter_hour"),
     )
-    broken = pd.DataFrame({"rule": [], "excess": []}, index=index[:0])
+    broken = pd.DataFrame({"rule": [], "excess": []}, index=ledger.index[:0])
     return Backtest(strategy, Battery(), ledger, broken, Foresight(100.0, nothing, nothing, nothing))
 
 
@@ -74,10 +76,26 @@ def test_pairing_removes_what_the_strategies_share() -> None:
 
 
 def test_the_verdict_is_that_of_the_row() -> None:
-    days = np.random.default_rng(0).normal(0.0, 1.0, (4, 2))
-    first, second = made_up("reference", *days[:2].tolist()), made_up("rival", *(days[:2] + 50.0).tolist())
+    days = np.random.default_rng(0).normal(0.0, 1.0, (12, 2))
+    first, second = made_up("reference", *days.tolist()), made_up("rival", *(days + 50.0).tolist())
     assert compare_table([first, second])[1]["verdict"] == AHEAD
     assert compare_table([second, first])[1]["verdict"] == BEHIND
+
+
+def test_one_day_gives_no_interval_and_tells_no_lead_from_chance() -> None:
+    own, row = compare_table([made_up("reference", [10.0, 20.0]), made_up("rival", [25.0, 900.0])])
+    assert row["difference_eur_per_day"] == pytest.approx(895.0)
+    for name in ("difference_eur_per_day_interval", "profit_eur_per_day_interval"):
+        assert row[name] is None
+    assert own["conditional_value_at_risk_eur_interval"] is None
+    assert (row["verdict"], row["p_value_adjusted"]) == (NOT_TOLD_APART, 1.0)
+
+
+def test_strategies_of_equal_profits_are_not_told_apart() -> None:
+    days = [[5.0, -1.0]] * 8
+    row = compare_table([made_up("one", *days), made_up("two", *days)])[1]
+    assert (row["difference_eur_per_day"], row["difference_eur_per_day_interval"]) == (0.0, [0.0, 0.0])
+    assert (row["verdict"], row["p_value_adjusted"], row["days_ahead_fraction"]) == (NOT_TOLD_APART, 1.0, 0.0)
 
 
 def test_the_same_backtests_give_the_same_intervals() -> None:

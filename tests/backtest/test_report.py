@@ -33,7 +33,6 @@ FIGURES = {
     "cumulative",
     "gap",
     "distribution",
-    "drawdown",
     "month-hour",
     "power-price",
     "cash-price",
@@ -42,7 +41,9 @@ FIGURES = {
     "depths",
     "example-day",
 }
+"""Drawn for the clockwork, whose running total never falls."""
 ALONE = FIGURES - {"leads"}
+WITHOUT_TRADING = ALONE - {"month-hour", "soc-fan", "cycles", "depths"}
 HOSTILE = "<script>alert(1)</script><a href='https://evil.example/'>x</a>"
 GAP = slice(130, 134)
 
@@ -173,6 +174,7 @@ def test_every_figure_is_there_with_data_and_a_place_to_stand(page: Page) -> Non
     places = {attributes.get("id") for tag, attributes in page.elements if tag == "div"}
     assert set(page.scripts) == FIGURES
     assert places >= FIGURES
+    assert "The running total of profits never fell." in page.text
     assert all(json.loads(script)["data"] for script in page.scripts.values())
 
 
@@ -264,8 +266,9 @@ def test_violations_are_counted_and_listed(contenders: list[Backtest], context: 
 
 
 def test_the_ceiling_and_idleness_can_be_reported_on_alone(contenders: list[Backtest], context: ReportContext) -> None:
-    for backtest in contenders:
-        assert set(page_of([backtest], context).scripts) == ALONE
+    clockwork, idle, ceiling = (set(page_of([backtest], context).scripts) for backtest in contenders)
+    assert clockwork == ceiling == ALONE
+    assert idle == WITHOUT_TRADING
 
 
 def test_the_file_is_written_and_the_same_each_time(
@@ -310,12 +313,15 @@ def test_each_strategy_has_a_stroke_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("value", "decimals", "text"),
-    [(2172.44, 1, "2,172.4"), (-0.04, 1, "0.0"), (-1234.5, 0, "\N{MINUS SIGN}1,234"), (None, 1, "\N{EN DASH}")],
+    [(2172.44, 1, "2,172.4"), (-0.04, 1, "0.0"), (-1234.5, 0, "\N{MINUS SIGN}1,234"), (None, 1, "\N{EM DASH}")],
 )
 def test_numbers_are_rounded_for_reading(value: float | None, decimals: int, text: str) -> None:
     assert number(value, decimals) == text
 
 
-@pytest.mark.parametrize(("scale", "decimals"), [(62_206.0, 0), (1_051.0, 1), (39.0, 2), (0.4, 3), (0.0, 1)])
+@pytest.mark.parametrize(
+    ("scale", "decimals"),
+    [(62_206.0, 0), (1_051.0, 1), (39.0, 2), (0.4, 3), (0.01, 3), (0.0021, 4), (3e-8, 9), (0.0, 1), (np.nan, 1)],
+)
 def test_decimals_follow_the_size_of_a_column(scale: float, decimals: int) -> None:
     assert sensible_decimals(scale) == decimals

@@ -213,6 +213,22 @@ def test_a_lead_over_several_seeds_is_less_sure_than_over_the_mean_of_them() -> 
     assert by_mean["lead_high_eur"] - by_mean["lead_low_eur"] < 1e-9
 
 
+@pytest.mark.parametrize(("days", "verdict"), [(1, NOT_TOLD_APART), (5, NOT_TOLD_APART), (6, AHEAD)])
+def test_no_p_value_is_smaller_than_the_chance_that_all_days_lie_on_one_side(days: int, verdict: str) -> None:
+    row = compare_daily({"mine": np.full(days, 10.0), "rival": np.zeros(days)}, "mine").iloc[0]
+    assert row["p_value"] == 2.0 ** (1 - days)
+    assert row["verdict"] == verdict
+
+
+@pytest.mark.parametrize("statistic", Statistic)
+def test_one_day_gives_a_figure_and_no_interval(statistic: Statistic) -> None:
+    found = estimate([7.0], statistic)
+    assert (found.value_eur, found.interval) == (7.0, None)
+    assert estimate([[7.0], [9.0]], statistic).interval is None
+    row = compare_daily({"mine": [7.0], "rival": [0.0]}, "mine", statistic).iloc[0]
+    assert row.filter(regex="low|high").isna().all()
+
+
 def test_holm_adjusts_as_worked_by_hand() -> None:
     # Sorted 0.01, 0.02, 0.03, 0.5 times 4, 3, 2, 1: 0.04, 0.06, 0.06, 0.5, and never falling.
     assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])

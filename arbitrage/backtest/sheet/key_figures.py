@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from arbitrage.backtest.bootstrap import Estimate
 from arbitrage.backtest.metrics import daily_profit_eur
 from arbitrage.backtest.sheet.material import Material
-from arbitrage.backtest.sheet.rounding import calendar_date, interval, number, percent, sensible_decimals
+from arbitrage.backtest.sheet.rounding import calendar_date, interval_in_words, number, percent, sensible_decimals
 from arbitrage.backtest.statistics import AHEAD, BEHIND
 
 
@@ -55,10 +56,10 @@ def cards(material: Material) -> Iterator[Card]:
     """The key figures."""
     figures, backtest = material.figures, material.backtest
     decimals = sensible_decimals(figures["perfect_foresight_eur_per_day"])
-    bounds = interval(figures["profit_eur_per_day_interval"], decimals)
+    bounds = interval_in_words(figures["profit_eur_per_day_interval"], decimals)
     profit, share = figures["profit_eur_per_day"], figures["capture_fraction"]
     ceiling = f"of {number(figures['perfect_foresight_eur_per_day'], decimals)} EUR a day"
-    yield Card("profit_eur_per_day", profit, "Profit", number(profit, decimals), "EUR a day", f"95 % interval {bounds}")
+    yield Card("profit_eur_per_day", profit, "Profit", number(profit, decimals), "EUR a day", bounds)
     yield Card("capture_fraction", share, "Share of perfect foresight", percent(share), "", ceiling)
     if material.real_rivals:
         yield _lead_card(material, decimals)
@@ -73,9 +74,9 @@ def _lead_card(material: Material, decimals: int) -> Card:
     best = material.real_rivals[0]
     lead = material.leads[best]
     value, verdict = float(lead["lead_eur"]), str(lead["verdict"])
-    bounds = interval((float(lead["lead_low_eur"]), float(lead["lead_high_eur"])), decimals, signed=True)
+    found = Estimate(value, float(lead["lead_low_eur"]), float(lead["lead_high_eur"]))
     tone = {AHEAD: "good", BEHIND: "bad"}.get(verdict, "")
-    remark = f"{verdict}; 95 % interval {bounds}"
+    remark = f"{verdict}; {interval_in_words(found.interval, decimals, signed=True)}"
     shown = number(value, decimals, signed=True)
     return Card("lead_eur_per_day", value, f"Over the next best, {best}", shown, "EUR a day", remark, tone)
 
@@ -84,8 +85,7 @@ def _tail_cards(material: Material, decimals: int) -> Iterator[Card]:
     figures = material.figures
     tail = percent(figures["tail_level"], 0)
     name = "conditional_value_at_risk_eur"
-    bounds = interval(figures[f"{name}_interval"], decimals)
-    remark = f"95 % interval {bounds}"
+    remark = interval_in_words(figures[f"{name}_interval"], decimals)
     yield Card(name, figures[name], f"Mean of the worst {tail} of days", number(figures[name], decimals), "EUR", remark)
     daily = daily_profit_eur(material.backtest.ledger)
     worst = calendar_date(pd.DatetimeIndex(daily.nsmallest(1).index)[0])

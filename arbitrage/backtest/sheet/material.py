@@ -16,6 +16,7 @@ from arbitrage.backtest.bootstrap import Estimate
 from arbitrage.backtest.comparison import compare_table, daily_profits_eur, leads_of, other_seeds_among
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import full_summary
+from arbitrage.backtest.plain import plain
 from arbitrage.backtest.sheet.rounding import sensible_decimals
 from arbitrage.backtest.sheet.text import ceiling_ledger
 from arbitrage.backtest.statistics import estimate
@@ -73,14 +74,17 @@ class Material:
     def as_json(self) -> dict[str, Any]:
         """The numbers of the page, ready for JSON."""
         seeds = [float(value) for value in self.seeds_eur.mean(axis=1)]
-        return {
-            "figures": dict(self.figures),
-            "comparison": [dict(row) for row in self.table],
-            "leads": {name: dict(lead) for name, lead in self.leads.items()},
-            "gap_by_cause_eur_per_day": {name: dict(lost) for name, lost in self.causes.items()},
-            "seeds_eur_per_day": seeds,
-            "seeds_mean_eur_per_day_interval": self.seeds_mean.interval,
-        }
+        numbers: dict[str, Any] = plain(
+            {
+                "figures": self.figures,
+                "comparison": self.table,
+                "leads": self.leads,
+                "gap_by_cause_eur_per_day": self.causes,
+                "seeds_eur_per_day": seeds,
+                "seeds_mean_eur_per_day_interval": self.seeds_mean.interval,
+            }
+        )
+        return numbers
 
 
 def gather(backtest: Backtest, rivals: Sequence[Backtest]) -> Material:

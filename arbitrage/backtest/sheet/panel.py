@@ -1,11 +1,12 @@
 """A picture of the report with its heading, caption and key to colours.
 
-Law: a heading says what was found, computed from the same rows as the picture; the caption says what is shown.
+Law: a heading says what was found, computed from the same rows as the picture; the caption says what is shown. Where
+there is nothing to show, the caption says why in one sentence, and there is no picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -23,7 +24,8 @@ class Panel:
     """Identifier in the page."""
     heading: str
     caption: str
-    figure: go.Figure
+    figure: go.Figure | None = None
+    """None where the caption says why there is none."""
     key: Sequence[tuple[str, str, str]] = ()
     """What the colours mean: (label, colour, `solid`, `dashed`, `dotted`, `block`, `diamond` or `scale`)."""
 
@@ -31,6 +33,11 @@ class Panel:
     def payload(self) -> Markup:
         """The picture as JSON that can stand inside a script element."""
         return htmlsafe_json_dumps(self.figure, dumps=lambda figure: str(figure.to_json()))
+
+
+def panel_or_reason(name: str, subject: str, why_not: str | None, draw: Callable[[], Panel]) -> Panel:
+    """What `draw` makes, or the reason why there is nothing to draw under the subject as a heading."""
+    return draw() if why_not is None else Panel(name, subject, why_not)
 
 
 def euros(value: float, *, signed: bool = False) -> str:

@@ -118,11 +118,11 @@ def drawdown(daily_eur: pd.Series[float]) -> go.Figure:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """A figure with a narrow interval, and a wider one where there is one."""
+    """A figure with a narrow interval and a wider one, each where there is one."""
 
     name: str
     estimate: Estimate
-    wide: tuple[float, float] | None = None
+    wide: Sequence[float] | None = None
     colour: str = OWN
 
 
@@ -130,10 +130,10 @@ def brackets(rows: Sequence[Bracket], axis: str, lines: Mapping[str, float]) -> 
     """Figures in EUR a day with their intervals, one row each from the top; `lines` are upright and named."""
     figure = blank(70 + _ROW_PX * len(rows))
     for place, row in enumerate(rows):
-        bounds = [(row.estimate.interval, 7.0)] + ([] if row.wide is None else [(list(row.wide), 2.0)])
-        for (low, high), width_px in bounds:
-            line = {"color": row.colour, "width": width_px}
-            figure.add_scatter(x=[low, high], y=[place, place], mode="lines", line=line, hoverinfo="skip")
+        for bounds, width_px in ((row.estimate.interval, 7.0), (row.wide, 2.0)):
+            if bounds is not None:
+                line = {"color": row.colour, "width": width_px}
+                figure.add_scatter(x=list(bounds), y=[place, place], mode="lines", line=line, hoverinfo="skip")
         figure.add_scatter(
             x=[row.estimate.value_eur],
             y=[place],

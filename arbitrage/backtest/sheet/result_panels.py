@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from arbitrage.backtest.attribution import CAUSE_IN_WORDS, CAUSES
 from arbitrage.backtest.bootstrap import Estimate
-from arbitrage.backtest.sheet import drawing, result_figures
+from arbitrage.backtest.sheet import drawing, lacks, result_figures
 from arbitrage.backtest.sheet.material import Material
-from arbitrage.backtest.sheet.panel import Panel, euros
+from arbitrage.backtest.sheet.panel import Panel, euros, panel_or_reason
 from arbitrage.backtest.sheet.result_figures import Bracket
-from arbitrage.backtest.sheet.rounding import interval, number, percent
-from arbitrage.backtest.statistics import AHEAD, BEHIND, NOT_TOLD_APART, TAIL_LEVEL, estimate
+from arbitrage.backtest.sheet.rounding import days_in_words, interval, number, percent
+from arbitrage.backtest.statistics import (
+    AHEAD,
+    BEHIND,
+    FEWEST_DAYS_FOR_A_VERDICT,
+    NOT_TOLD_APART,
+    TAIL_LEVEL,
+    estimate,
+)
 
 _BY = {
     "wrong_direction_eur": "trading the wrong way",
@@ -27,17 +34,23 @@ _VERDICT_COLOURS = {AHEAD: drawing.OWN, BEHIND: drawing.TAIL, NOT_TOLD_APART: dr
 
 
 def result_panels(material: Material) -> Iterator[Panel]:
-    """All of them that the material has something for."""
+    """All of them that rivals and seeds are there for; one without anything to show says why."""
+    unsettled = lacks.no_settlement(material.backtest.ledger)
+
+    def panel(name: str, subject: str, why_not: str | None, draw: Callable[[Material], Panel]) -> Panel:
+        return panel_or_reason(name, subject, why_not, lambda: draw(material))
+
     if material.real_rivals:
-        yield _leads(material)
-    yield _cumulative(material)
-    yield _gap(material)
+        yield panel("leads", "Lead over rivals", unsettled, _leads)
+    yield panel("cumulative", "Profit since the first day", unsettled, _cumulative)
+    yield panel("gap", "The gap to perfect foresight", lacks.no_gap(material), _gap)
     if len(material.causes) > 1:
-        yield _causes(material)
-    yield _distribution(material)
-    yield _drawdown(material)
+        yield panel("causes", "Where each strategy loses it", unsettled or lacks.no_losses(material), _causes)
+    one_day = lacks.no_course_of_days(material, "distribution")
+    yield panel("distribution", "How profits of a day are spread", one_day, _distribution)
+    yield panel("drawdown", "Drawdown", lacks.no_drawdown(material), _drawdown)
     if len(material.seeds_eur) > 1:
-        yield _seeds(material)
+        yield panel("seeds", "Training seeds", unsettled, _seeds)
 
 
 def _leads(material: Material) -> Panel:
@@ -46,17 +59,20 @@ def _leads(material: Material) -> Panel:
         lead = material.leads[name]
         found = Estimate(*(float(lead[part]) for part in ("lead_eur", "lead_low_eur", "lead_high_eur")))
         colour = _VERDICT_COLOURS[str(lead["verdict"])]
-        wide = (float(lead["simultaneous_low_eur"]), float(lead["simultaneous_high_eur"]))
+        wide = None if found.interval is None else [float(lead[f"simultaneous_{end}_eur"]) for end in ("low", "high")]
         rows.append(Bracket(f"over {name}", found, wide, colour))
     beaten = [name for name in material.real_rivals if material.leads[name]["verdict"] == AHEAD]
     count, total = len(beaten), len(rows)
     heading = f"Ahead of {'all' if count == total else f'{count} of'} {total} rivals beyond chance"
     if total == 1:
         heading = f"{'Ahead' if count else 'Not ahead'} of {material.real_rivals[0]} beyond chance"
-    caption = (
-        f"What it earned a day more than each rival, on the same days{_over_seeds(material)}. Thick: 95 % interval; "
-        "thin: 95 % for all rivals at once. The verdict is adjusted for their number (Holm)."
+    intervals = (
+        "Thick: 95 % interval; thin: 95 % for all rivals at once. The verdict is adjusted for their number (Holm)."
+        if material.days > 1
+        else "One day gives no interval."
     )
+    few = " Fewer than six days tell no lead from chance." if material.days < FEWEST_DAYS_FOR_A_VERDICT else ""
+    caption = f"What it earned a day more than each rival, on the same days{_over_seeds(material)}. {intervals}{few}"
     key = [
         ("ahead", drawing.OWN, "block"),
         ("behind", drawing.TAIL, "block"),
@@ -69,7 +85,7 @@ def _cumulative(material: Material) -> Panel:
     strokes = drawing.strokes([str(name) for name in material.daily_eur.columns])
     key = [(name, stroke.colour, stroke.css_border) for name, stroke in strokes.items()]
     total, ceiling = material.figures["profit_eur"], material.backtest.foresight.profit_eur
-    heading = f"{euros(total)} in {material.days:,} days, of {euros(ceiling)} that were there"
+    heading = f"{euros(total)} in {days_in_words(material.days)}, of {euros(ceiling)} that were there"
     caption = "Daily profits added up, wear deducted. Days that were tested stand side by side."
     return Panel("cumulative", heading, caption, result_figures.cumulative_profit(material.daily_eur), key)
 
@@ -80,7 +96,7 @@ def _gap(material: Material) -> Panel:
     worst = max(CAUSES, key=lambda cause: lost[cause])
     most = number(lost[worst], material.decimals)
     heading = f"{_eur(material, gap)} a day short of perfect foresight, {most} of it by {_BY[worst]}"
-    if gap < 0.005 * ceiling or ceiling <= 0.0:
+    if gap < 0.005 * ceiling:
         heading = "Nothing to speak of lies between it and perfect foresight"
     caption = (
         "Each decision is compared with the best one from the same state in hindsight. What it lost is charged to the "
@@ -125,7 +141,7 @@ def _distribution(material: Material) -> Panel:
 
 def _drawdown(material: Material) -> Panel:
     deepest = material.figures["largest_drawdown_eur"]
-    heading = f"The largest drawdown was {_eur(material, deepest)}" if deepest > 0.0 else "There was no drawdown"
+    heading = f"The largest drawdown was {_eur(material, deepest)}"
     caption = "How far the running total lay below its highest point so far. In EUR: there is no capital base here."
     daily = material.daily_eur[material.backtest.strategy]
     return Panel("drawdown", heading, caption, result_figures.drawdown(daily))

@@ -14,8 +14,11 @@ import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 
-NO_FIGURE = "\N{EN DASH}"
+NO_FIGURE = "\N{EM DASH}"
 _MINUS = "\N{MINUS SIGN}"
+_ALL_BUT_EQUAL = 1e-9
+"""Differences of values, as a share of their size, that are rounding."""
+_NOTHING_EUR = 1e-9
 
 
 def number(value: float | None, decimals: int = 1, *, signed: bool = False) -> str:
@@ -29,7 +32,9 @@ def number(value: float | None, decimals: int = 1, *, signed: bool = False) -> s
 
 def percent(fraction: float | None, decimals: int = 1) -> str:
     """A share of one in hundredths."""
-    return NO_FIGURE if fraction is None else f"{number(100.0 * fraction, decimals)}\N{NO-BREAK SPACE}%"
+    if fraction is None or not np.isfinite(fraction):
+        return NO_FIGURE
+    return f"{number(100.0 * fraction, decimals)}\N{NO-BREAK SPACE}%"
 
 
 def interval(bounds: Sequence[float] | None, decimals: int = 1, *, signed: bool = False) -> str:
@@ -38,11 +43,26 @@ def interval(bounds: Sequence[float] | None, decimals: int = 1, *, signed: bool 
 
 
 def sensible_decimals(scale: float) -> int:
-    """Decimals for all numbers of one column whose size is about `scale`: none above 10,000, three below 1."""
-    if scale == 0.0:
+    """Decimals for all numbers of one column whose size is about `scale`: none above 10,000, three below 1.
+
+    Below 0.01 there are as many as two digits need, down to a billionth.
+    """
+    size = abs(scale)
+    if not size >= _NOTHING_EUR:
         return 1
-    limits = (10_000.0, 100.0, 1.0)
-    return next((decimals for decimals, limit in enumerate(limits) if abs(scale) >= limit), len(limits))
+    limits = (10_000.0, 100.0, 1.0, 0.01)
+    needed = 1 - int(np.floor(np.log10(size))) if size < limits[-1] else len(limits) - 1
+    return next((decimals for decimals, limit in enumerate(limits[:-1]) if size >= limit), needed)
+
+
+def interval_in_words(bounds: Sequence[float] | None, decimals: int = 1, *, signed: bool = False) -> str:
+    """The 95 % interval, or that there is none."""
+    return "no interval" if bounds is None else f"95 % interval {interval(bounds, decimals, signed=signed)}"
+
+
+def days_in_words(count: int) -> str:
+    """A number of days."""
+    return "1 day" if count == 1 else f"{count:,} days"
 
 
 def calendar_date(day: pd.Timestamp) -> str:
@@ -53,9 +73,12 @@ def calendar_date(day: pd.Timestamp) -> str:
 def round_edges(values: Floats) -> Floats:
     """Edges for a histogram of values [n]: at most some sixty bins of one round width.
 
-    Zero is an edge or lies outside, so gains and losses share no bin.
+    Zero is an edge or lies outside, so gains and losses share no bin. Values that are all but equal share one bin of
+    a width that suits their size.
     """
-    reach = float(np.ptp(values)) or 1.0
+    reach, size = float(np.ptp(values)), float(np.abs(values).max())
+    if reach <= _ALL_BUT_EQUAL * size or reach < _NOTHING_EUR:
+        reach = size if size >= _NOTHING_EUR else 1.0
     width = round_step(0.7 * reach / min(40.0, max(8.0, 1.5 * np.sqrt(len(values)))))
     first, last = np.floor(values.min() / width), np.floor(values.max() / width) + 1.0
     return np.asarray(width * np.arange(first, last + 1.0), dtype=np.float64)

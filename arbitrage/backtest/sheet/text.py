@@ -16,7 +16,15 @@ import pandas as pd
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import daily_profit_eur
 from arbitrage.backtest.sheet.drawing import Stroke
-from arbitrage.backtest.sheet.rounding import NO_FIGURE, calendar_date, interval, number, percent, sensible_decimals
+from arbitrage.backtest.sheet.rounding import (
+    NO_FIGURE,
+    calendar_date,
+    days_in_words,
+    interval,
+    number,
+    percent,
+    sensible_decimals,
+)
 from arbitrage.backtest.sheet.trading_figures import cycles_of_days
 from arbitrage.battery import Battery
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR, day_number, quarter_hours_in_day
@@ -65,10 +73,10 @@ def period_in_words(ledger: pd.DataFrame) -> str:
     """First and last Brussels day, how many, and in how many stretches of adjacent days."""
     days = pd.DatetimeIndex(ledger["brussels_day"].unique())
     runs = 1 + int((np.diff(days) > pd.Timedelta(days=1)).sum())
-    count = f"{len(days):,} days" if len(days) > 1 else "1 day"
-    return f"{calendar_date(days[0])} to {calendar_date(days[-1])}: {count}" + (
-        f" in {runs} stretches" if runs > 1 else ""
-    )
+    if len(days) == 1:
+        return f"{calendar_date(days[0])}: 1 day"
+    stretches = f" in {runs} stretches" if runs > 1 else ""
+    return f"{calendar_date(days[0])} to {calendar_date(days[-1])}: {days_in_words(len(days))}{stretches}"
 
 
 def comparison_rows(table: Sequence[Mapping[str, Any]], strokes: Mapping[str, Stroke]) -> list[Row]:

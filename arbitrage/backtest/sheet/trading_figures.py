@@ -6,6 +6,7 @@ Law: every axis names its unit, and clock times are Brussels wall-clock.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,9 @@ FAN_OPACITY = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.35))
 """Bands of the fan: lower and upper quantile, opacity."""
 
 _HOUR_TICKS = list(range(0, 25, 3))
-_PRICE_GROUPS = 10
+PRICE_GROUPS = 10
+"""Groups of equally many quarter-hours from the cheapest to the dearest."""
+_FINEST_DECIMALS = 6
 
 
 def profit_by_month_and_hour(ledger: pd.DataFrame) -> go.Figure:
@@ -49,7 +52,7 @@ def profit_by_month_and_hour(ledger: pd.DataFrame) -> go.Figure:
     total = rows.pivot_table(index="month", columns="hour", values="profit_eur", aggfunc="sum")
     days = rows.groupby("month")["brussels_day"].nunique()
     mean = total.div(days, axis=0).reindex(columns=range(24))
-    reach = float(np.nanmax(np.abs(mean.to_numpy()))) or 1.0
+    reach = float(np.nanmax(np.abs(mean.to_numpy())))
     figure = blank(100 + 30 * len(mean))
     figure.add_heatmap(
         x=list(range(24)),
@@ -119,10 +122,26 @@ def soc_fan(ledger: pd.DataFrame, battery: Battery) -> go.Figure:
     return figure
 
 
+def price_groups(price_eur_mwh: pd.Series[float]) -> pd.Series[Any]:
+    """The tenth of the prices [n] in which each lies, as a category labelled "80 to 120"; NaN without a price.
+
+    Where prices repeat there are fewer groups, and they are not equally large. Prices must not all be equal.
+    """
+    distinct = min(PRICE_GROUPS, price_eur_mwh.nunique())
+    groups = pd.qcut(price_eur_mwh, distinct, duplicates="drop")
+    bounds = groups.cat.categories
+    labels: list[str] = []
+    for decimals in range(_FINEST_DECIMALS + 1):
+        labels = [f"{number(group.left, decimals)} to {number(group.right, decimals)}" for group in bounds]
+        if len(set(labels)) == len(labels):
+            return groups.cat.rename_categories(labels)
+    return groups.cat.rename_categories([f"{place + 1}: {label}" for place, label in enumerate(labels)])
+
+
 def power_by_price(ledger: pd.DataFrame, ceiling: pd.DataFrame | None) -> go.Figure:
     """Mean power bought and sold in each tenth of the prices, with the ceiling's as diamonds if its ledger is given."""
-    tenths = pd.qcut(ledger["imbalance_price_eur_mwh"], _PRICE_GROUPS, duplicates="drop")
-    labels = [f"{number(tenth.left, 0)} to {number(tenth.right, 0)}" for tenth in tenths.cat.categories]
+    tenths = price_groups(ledger["imbalance_price_eur_mwh"])
+    labels = tenths.cat.categories
     figure = blank(420, "Imbalance price (EUR/MWh)")
     diamond = {"symbol": "diamond", "color": BLACK, "size": 8, "line": {"color": "white", "width": 1}}
     for flow, sign, colour in (("charge_mwh", -1.0, CHARGE), ("discharge_mwh", 1.0, DISCHARGE)):
@@ -142,8 +161,8 @@ def power_by_price(ledger: pd.DataFrame, ceiling: pd.DataFrame | None) -> go.Fig
 
 def cash_by_price(ledger: pd.DataFrame, ceiling: pd.DataFrame | None) -> go.Figure:
     """What was paid and received in each tenth of the prices, in EUR a day, the ceiling's as diamonds."""
-    tenths = pd.qcut(ledger["imbalance_price_eur_mwh"], _PRICE_GROUPS, duplicates="drop")
-    labels = [f"{number(tenth.left, 0)} to {number(tenth.right, 0)}" for tenth in tenths.cat.categories]
+    tenths = price_groups(ledger["imbalance_price_eur_mwh"])
+    labels = tenths.cat.categories
     days = ledger["brussels_day"].nunique()
     figure = blank(420, "Imbalance price (EUR/MWh)")
     own_eur = ledger.groupby(tenths, observed=False)["cash_eur"].sum() / days

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,10 @@ import pandas as pd
 from arbitrage.backtest.accounts import DEEP_FRACTION
 from arbitrage.backtest.engine import PERFECT_FORESIGHT
 from arbitrage.backtest.metrics import daily_profit_eur
-from arbitrage.backtest.sheet import drawing, trading_figures
+from arbitrage.backtest.sheet import drawing, lacks, trading_figures
 from arbitrage.backtest.sheet.day_figure import one_day
 from arbitrage.backtest.sheet.material import Material
-from arbitrage.backtest.sheet.panel import Panel, euros
+from arbitrage.backtest.sheet.panel import Panel, euros, panel_or_reason
 from arbitrage.backtest.sheet.rounding import calendar_date, interval, number, percent, sensible_decimals
 from arbitrage.backtest.sheet.text import mean_prices_eur_mwh, spread_in_words
 
@@ -22,14 +22,22 @@ _BOUND_MWH = 1e-6
 
 
 def trading_panels(material: Material, day_ahead_eur_mwh: pd.Series[float] | None) -> Iterator[Panel]:
-    """All of them."""
-    yield _month_and_hour(material)
-    yield _power_by_price(material)
-    yield _cash_by_price(material)
-    yield _soc_fan(material)
-    yield _cycles(material)
-    yield _depths(material)
-    yield _example_day(material, day_ahead_eur_mwh)
+    """All of them; one without anything to show says why."""
+    ledger, ceiling = material.backtest.ledger, _ceiling(material)
+    unsettled = lacks.no_settlement(ledger)
+
+    def panel(name: str, subject: str, why_not: str | None, draw: Callable[[Material], Panel]) -> Panel:
+        return panel_or_reason(name, subject, unsettled or why_not, lambda: draw(material))
+
+    by_price = lacks.no_price_groups(ledger, ceiling)
+    no_energy = lacks.no_energy(ledger, material.backtest.battery)
+    yield panel("month-hour", "Profit by month and hour", lacks.no_profit_by_hour(ledger), _month_and_hour)
+    yield panel("power-price", "Power against price", by_price, _power_by_price)
+    yield panel("cash-price", "Cash against price", by_price, _cash_by_price)
+    yield panel("soc-fan", "Energy in store through the day", no_energy, _soc_fan)
+    yield panel("cycles", "Full cycles by day", lacks.no_cycles(ledger), _cycles)
+    yield panel("depths", "Depth of cycles", lacks.no_turns(material), _depths)
+    yield panel("example-day", "An ordinary day", None, lambda shown: _example_day(shown, day_ahead_eur_mwh))
 
 
 def _month_and_hour(material: Material) -> Panel:
@@ -62,8 +70,12 @@ def _flow_key(material: Material, charging: str, discharging: str) -> list[tuple
 
 def _power_by_price(material: Material) -> Panel:
     ledger = material.backtest.ledger
-    caption = f"{spread_in_words(ledger)} Each row holds a tenth of the quarter-hours."
     figure = trading_figures.power_by_price(ledger, _ceiling(material))
+    groups = len(figure.data[0].y)
+    rows = "Each row holds a tenth of the quarter-hours."
+    if groups < trading_figures.PRICE_GROUPS:
+        rows = f"Prices repeat, so there are {groups} rows, which do not hold equally many quarter-hours."
+    caption = f"{spread_in_words(ledger)} {rows if groups > 1 else 'Nearly all prices are equal, so there is one row.'}"
     paid, received = mean_prices_eur_mwh(ledger)
     heading = "Power against price"
     if paid is not None and received is not None:
@@ -75,8 +87,12 @@ def _cash_by_price(material: Material) -> Panel:
     ledger = material.backtest.ledger
     figure = trading_figures.cash_by_price(ledger, _ceiling(material))
     top = float(np.asarray(figure.data[0].x, dtype=np.float64)[-1])
-    heading = f"The dearest tenth of prices brought {euros(top)} a day"
-    caption = "Cash in each tenth of the prices: the spread is what the dear ones bring less what the cheap ones cost."
+    groups = len(figure.data[0].y)
+    rows = "tenth" if groups == trading_figures.PRICE_GROUPS else "group"
+    heading = f"The dearest {rows} of prices brought {euros(top)} a day"
+    caption = (
+        f"Cash in each {rows} of the prices: the spread is what the dear ones bring less what the cheap ones cost."
+    )
     return Panel("cash-price", heading, caption, figure, _flow_key(material, "paid", "received"))
 
 
@@ -140,9 +156,12 @@ def _example_day(material: Material, day_ahead_eur_mwh: pd.Series[float] | None)
 
 
 def median_day(ledger: pd.DataFrame) -> pd.Timestamp:
-    """The Brussels day whose profit lies closest to the median, among complete days of 96 quarter-hours if any."""
+    """The Brussels day whose profit lies closest to the median.
+
+    Among complete days of 96 quarter-hours if there are any, else among days with a price. There must be one.
+    """
     settled = ledger.groupby("brussels_day")["settled"].sum()
     daily = daily_profit_eur(ledger)
     complete = daily[settled == _USUAL_QUARTER_HOURS]
-    candidates = complete if len(complete) else daily
+    candidates = complete if len(complete) else daily[settled > 0]
     return pd.Timestamp(candidates.index[int(np.argmin(np.abs(candidates.to_numpy() - daily.median())))])
