@@ -1,7 +1,8 @@
 """One backtest that was asked for over HTTP, run in a process of its own: `python -m api.backtest_job`.
 
-Law: the job is taken from the database, and all that comes of it goes back there. Whatever is wrong with it is kept as
-the job's failure; a process that dies is found out by its silence.
+Law: the job is taken from the database, and all that comes of it goes back there. Whatever is raised is kept as the
+job's failure; why a process died is kept by the service that started it. A job that is no longer this process' own is
+left alone.
 """
 
 from __future__ import annotations
@@ -9,20 +10,22 @@ from __future__ import annotations
 import json
 import math
 import os
-import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from api.clock import machine_clock
+from api.job_processes import failure_of, worker_name
 from api.logs import configure_logs
 from api.schemas.backtests import SAMPLE, BacktestIn
 from api.settings import Settings
 from api.storage.database import Database
 from api.storage.job_store import Job, JobStore
+from api.storage.refusals import JobLost, StorageUnavailable
 from arbitrage.agents.checkpoint import load_policy, read_card
 from arbitrage.agents.policy import RiskChoice
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
@@ -30,6 +33,7 @@ from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.report import write_report
 from arbitrage.battery import Battery
 from arbitrage.cli_trials import report_context
+from arbitrage.errors import BadInput
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, default_reset, select
@@ -49,7 +53,7 @@ def main() -> None:
     settings = Settings.read()
     configure_logs(settings.log_level)
     database = Database(settings.database_url)
-    jobs, worker = JobStore(database), f"{socket.gethostname()}:{os.getpid()}"
+    jobs, worker = JobStore(database), worker_name(os.getpid())
     job = jobs.take(worker, machine_clock())
     if job is not None:
         _run(settings, jobs, job, worker)
@@ -63,14 +67,17 @@ def _run(settings: Settings, jobs: JobStore, job: Job, worker: str) -> None:
         nonlocal last_s
         if time.monotonic() - last_s >= BEAT_S:
             last_s = time.monotonic()
-            jobs.beat(job.job_id, worker, machine_clock(), min(fraction, 1.0))
+            with suppress(StorageUnavailable):  # said again in a moment; silence counts only when it lasts
+                jobs.beat(job.job_id, worker, machine_clock(), min(fraction, 1.0))
 
     try:
         figures, report = run_backtest_job(settings, BacktestIn.model_validate_json(_text(job)), job.job_id, beat)
         jobs.finish(job.job_id, worker, machine_clock(), figures, None if report is None else str(report))
-    except (ValueError, RuntimeError, OSError) as failed:
-        log.warning("backtest_failed", job_id=job.job_id, reason=str(failed))
-        jobs.fail(job.job_id, worker, machine_clock(), str(failed))
+    except JobLost as lost:
+        log.warning("backtest_given_up", job_id=job.job_id, reason=str(lost))
+    except Exception as failed:  # whatever it is, who asked has to know
+        log.warning("backtest_failed", job_id=job.job_id, exc_info=not isinstance(failed, BadInput))
+        jobs.fail(job.job_id, worker, machine_clock(), failure_of(failed))
 
 
 def run_backtest_job(
@@ -127,7 +134,11 @@ def _report(settings: Settings, job_id: str, trial: Trial, results: list[Backtes
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no infinities."""
+    """JSON has no infinities, at any depth."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

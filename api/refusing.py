@@ -15,6 +15,7 @@ from api.problems import Problem, fault, from_bad_input, unusable
 from api.storage.refusals import (
     AssetUnknown,
     IdempotencyKeyReused,
+    JobsTooMany,
     JobUnknown,
     RecordRefused,
     StorageBusy,
@@ -63,6 +64,8 @@ def storage_problem(refused: StorageRefusal) -> Problem:
     """What the storage would not do, as an answer."""
     if isinstance(refused, AssetUnknown | JobUnknown):
         return Problem(HTTPStatus.NOT_FOUND, f"{refused}.".capitalize())
+    if isinstance(refused, JobsTooMany):
+        return Problem(HTTPStatus.TOO_MANY_REQUESTS, f"{refused}: wait for one, or call one off.", kind="too-many-jobs")
     if isinstance(refused, VersionConflict):
         return Problem(HTTPStatus.CONFLICT, f"{refused}.", faults=[fault("version", "changed", str(refused))])
     if isinstance(refused, IdempotencyKeyReused):

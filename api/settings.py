@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """Stores of market data that backtests may be asked for, by name."""
     reports: Path = Path("reports")
     """Folder of the tear sheets of backtests."""
+    most_open_backtests: Annotated[int, Field(ge=1)] = 20
+    """Backtests of one key that may be queued or running."""
     authentication: Authentication = Authentication.KEYS
     keys: tuple[ApiKey, ...] = ()
     keys_file: Path | None = None

@@ -30,7 +30,7 @@ _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "There is no s
     "",
     summary="Ask for a backtest",
     status_code=HTTPStatus.ACCEPTED,
-    responses={202: {"model": BacktestOut}},
+    responses={202: {"model": BacktestOut}, 429: {"description": "This key has as many backtests open as it may."}},
     openapi_extra=described(BacktestIn),
 )
 async def post_backtest(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
@@ -39,7 +39,8 @@ async def post_backtest(request: Request, service: ServiceDep, caller: CallerDep
     _refuse_unknown(service, asked)
     job_id = str(uuid.uuid4())
     what = asked.model_dump(mode="json", exclude_none=True)
-    job = await service.beside(service.jobs.add, job_id, caller, what, service.clock())
+    most = service.settings.most_open_backtests
+    job = await service.beside(service.jobs.add, job_id, caller, what, service.clock(), most)
     service.runner.wake()
     return json_response(_document(job), HTTPStatus.ACCEPTED, {"location": f"{router.prefix}/{job_id}"})
 
@@ -55,6 +56,14 @@ async def get_backtests(service: ServiceDep) -> Response:
 async def get_backtest(job_id: JobId, service: ServiceDep) -> Response:
     """How far it is, and what came of it."""
     return json_response(_document(await service.beside(service.jobs.get, job_id)))
+
+
+@router.delete("/{job_id}", summary="Call a backtest off", responses={200: {"model": BacktestOut}, **_UNKNOWN})
+async def delete_backtest(job_id: JobId, service: ServiceDep, caller: CallerDep) -> Response:
+    """Cancel what is queued or running; what has ended stays as it is."""
+    job = await service.beside(service.jobs.cancel, job_id, caller, service.clock())
+    service.runner.wake()
+    return json_response(_document(job))
 
 
 @router.get(

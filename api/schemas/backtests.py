@@ -43,14 +43,14 @@ class BacktestOut(Wire):
     """A job as it stands."""
 
     job_id: str
-    status: Literal["queued", "running", "done", "failed", "lost"]
+    status: Literal["queued", "running", "done", "failed", "lost", "cancelled"]
     progress_fraction: float
     request: dict[str, Any]
     queued_at: dt.datetime
     started_at: dt.datetime | None
     ended_at: dt.datetime | None
     summary: dict[str, Any] | None
-    failure: str | None
+    failure: Annotated[str | None, Field(description="Why there is no result, or why it has to run again.")]
     report: Annotated[str | None, Field(description="Path of the tear sheet, once it is drawn.")]
 
 

@@ -51,10 +51,10 @@ class DecisionRequest(Wire):
     at: Annotated[
         WholeMinute | None,
         Field(
-            description="Beginning of the interval to decide; default: the coming minute by the service's clock. At "
-            "most the beginning of the policy's next interval: up to 5 minutes beyond, the next one is decided with the "
-            "warning `client_clock_ahead`, and what is later is refused. Earlier than the running interval by up to 5 "
-            "minutes is decided with the warning `client_clock_behind`; what is earlier needs `state`, is labelled "
+            description="Beginning of the interval to decide; default: the coming minute by the service's clock. It is "
+            "at most the beginning of the policy's next interval: up to 5 minutes beyond, the next one is decided with "
+            "the warning `client_clock_ahead`, and what is later is refused. Up to 5 minutes earlier than the running "
+            "interval is decided with the warning `client_clock_behind`; what is earlier needs `state`, is labelled "
             "`replay` and changes nothing that is kept."
         ),
     ] = None

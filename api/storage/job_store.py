@@ -4,6 +4,8 @@ Law
 - A job is taken by one worker. Only that worker says how far it is and how it ended.
 - A worker says that it is alive. A job whose worker has been silent for too long is lost, and stays so: what its worker
   still says is refused. A queued job outlives everybody.
+- Who started a worker says how it ended: its job has failed, or is queued again where the service itself was stopped.
+- A job that was called off is cancelled; its worker finds out when it next says something.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, select, update
+from sqlalchemy import Row, and_, func, insert, select, update
 
 from api.storage.database import Database
-from api.storage.refusals import JobLost, JobUnknown
+from api.storage.refusals import JobLost, JobsTooMany, JobUnknown
 from api.storage.tables import JobRow
 
 
@@ -30,7 +32,14 @@ class JobStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     LOST = "lost"
-    """Its worker died."""
+    """Its worker died, and so did who started it."""
+    CANCELLED = "cancelled"
+    """Somebody called it off."""
+
+
+_OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+STOPPED = "the service was stopped while it ran; it is queued again for the next start"
+_SILENT = "its process and the service that started it ended without a word; ask for it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +61,7 @@ class Job:
     """The summary, of a job that is done."""
     report_path: str | None
     failure: str | None
-    """Why it failed, for people."""
+    """Why it failed, or why a queued job has to run again, for people."""
 
 
 class JobStore:
@@ -61,9 +70,19 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, job_id: str, principal: str, request: Mapping[str, Any], now: dt.datetime) -> Job:
-        """Queue a job. `request` must be JSON, `job_id` new."""
+    def add(
+        self, job_id: str, principal: str, request: Mapping[str, Any], now: dt.datetime, most_open: int | None = None
+    ) -> Job:
+        """Queue a job. `request` must be JSON, `job_id` new.
+
+        most_open: jobs of the principal that may be queued or running. Raises JobsTooMany beyond.
+        """
+        own = and_(JobRow.principal == principal, JobRow.status.in_(_OPEN))
         with self._database.writing() as connection:
+            if most_open is not None and (
+                connection.execute(select(func.count()).where(own)).scalar_one() >= most_open
+            ):
+                raise JobsTooMany(f"{most_open} backtests of {principal!r} are queued or running already")
             connection.execute(
                 insert(JobRow).values(
                     job_id=job_id,
@@ -103,7 +122,13 @@ class JobStore:
             sequence = connection.execute(oldest.with_for_update(skip_locked=True)).scalar_one_or_none()
             if sequence is None:
                 return None
-            taken = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now, "heartbeat_at": now}
+            taken = {
+                "status": JobStatus.RUNNING,
+                "worker": worker,
+                "started_at": now,
+                "heartbeat_at": now,
+                "failure": None,
+            }
             connection.execute(update(JobRow).where(JobRow.sequence == sequence).values(**taken))
             return _job(connection.execute(select(JobRow.__table__).where(JobRow.sequence == sequence)).one())
 
@@ -123,10 +148,42 @@ class JobStore:
         """Keep why a job failed. Raises JobLost."""
         self._say(job_id, worker, status=JobStatus.FAILED, ended_at=now, heartbeat_at=now, failure=failure)
 
+    def keep_alive(self, worker: str, now: dt.datetime) -> bool:
+        """Say for a worker that it lives; False once its job was called off or given up."""
+        alive = and_(JobRow.worker == worker, JobRow.status == JobStatus.RUNNING)
+        over = and_(JobRow.worker == worker, JobRow.status.in_((JobStatus.CANCELLED, JobStatus.LOST)))
+        with self._database.writing() as connection:
+            if connection.execute(update(JobRow).where(alive).values(heartbeat_at=now)).rowcount:
+                return True
+            return not connection.execute(select(func.count()).where(over)).scalar_one()
+
+    def fail_of(self, worker: str, now: dt.datetime, failure: str) -> int:
+        """A worker has ended: what it still ran has failed; returns how many jobs."""
+        running = and_(JobRow.worker == worker, JobRow.status == JobStatus.RUNNING)
+        failed = {"status": JobStatus.FAILED, "ended_at": now, "failure": failure}
+        with self._database.writing() as connection:
+            return connection.execute(update(JobRow).where(running).values(**failed)).rowcount
+
+    def queue_again(self, worker: str) -> int:
+        """A worker was stopped with its service: what it ran, or failed in by that, is queued again; how many jobs."""
+        unfinished = and_(JobRow.worker == worker, JobRow.status.in_((JobStatus.RUNNING, JobStatus.FAILED)))
+        times = {"started_at": None, "heartbeat_at": None, "ended_at": None}
+        fresh = {"status": JobStatus.QUEUED, "progress_fraction": 0.0, "worker": None, "failure": STOPPED, **times}
+        with self._database.writing() as connection:
+            return connection.execute(update(JobRow).where(unfinished).values(**fresh)).rowcount
+
+    def cancel(self, job_id: str, principal: str, now: dt.datetime) -> Job:
+        """Call a job off; one that has ended stays as it is. Raises JobUnknown."""
+        mine = and_(JobRow.job_id == job_id, JobRow.status.in_(_OPEN))
+        cancelled = {"status": JobStatus.CANCELLED, "ended_at": now, "failure": f"called off by {principal}"}
+        with self._database.writing() as connection:
+            connection.execute(update(JobRow).where(mine).values(**cancelled))
+        return self.get(job_id)
+
     def lose_silent(self, silent_since: dt.datetime, now: dt.datetime) -> int:
         """Give up the jobs whose worker has said nothing since a time; returns how many."""
         silent = and_(JobRow.status == JobStatus.RUNNING, JobRow.heartbeat_at < silent_since)
-        lost = {"status": JobStatus.LOST, "ended_at": now, "failure": "its worker stopped without a word"}
+        lost = {"status": JobStatus.LOST, "ended_at": now, "failure": _SILENT}
         with self._database.writing() as connection:
             return connection.execute(update(JobRow).where(silent).values(**lost)).rowcount
 

@@ -47,5 +47,9 @@ class JobUnknown(StorageRefusal):
     """There is no job of this number."""
 
 
+class JobsTooMany(StorageRefusal):
+    """The principal has as many jobs queued and running as it may."""
+
+
 class JobLost(StorageRefusal):
-    """The job is no longer this worker's: it was given up as lost, or has ended."""
+    """The job is no longer this worker's: it was given up as lost, was called off, or has ended."""

@@ -6,17 +6,22 @@ import json
 import time
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from api.backtest_job import run_backtest_job
 from api.schemas.backtests import BacktestIn
 from arbitrage.agents.rules import ThresholdRule
-from arbitrage.backtest.engine import run_backtest
+from arbitrage.backtest.engine import PERFECT_FORESIGHT, run_backtest
 from arbitrage.backtest.metrics import summary
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
 from arbitrage.market.embedded import sample_market
+from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import select
+from arbitrage.market.tapes import PRICE
+from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 from tests.api.local_client import LocalClient, open_settings
 
 ASKED: dict[str, Any] = {
@@ -55,6 +60,31 @@ def test_a_job_that_cannot_be_run_is_refused_with_the_reason(tmp_path: Any) -> N
     asked = BacktestIn.model_validate_json(text(ASKED | {"start": "2030-01-01T00:00:00Z", "end": None}))
     with pytest.raises(BadInput, match="selection"):
         run_backtest_job(open_settings(tmp_path), asked, "j", lambda _: None)
+
+
+def poor_market(kind: str) -> MarketSeries:
+    """A market that has little to show."""
+    starts = epoch_minute("2025-04-01T00:00+02:00") + 15 * np.arange(1 if kind == "one quarter-hour" else 3 * 96)
+    prices = np.full(len(starts), 50.0)
+    if kind == "a day without prices":
+        prices = 50.0 + 30.0 * np.sin(np.arange(len(starts)))
+        prices[96:192] = np.nan
+    if kind == "one price":
+        prices[1:] = np.nan
+    return build_market(pd.DataFrame({PRICE: prices}, index=utc_timestamps(starts)))
+
+
+@pytest.mark.parametrize("strategy", ["idle", "threshold", PERFECT_FORESIGHT])
+@pytest.mark.parametrize("kind", ["no spread", "one quarter-hour", "a day without prices", "one price"])
+def test_a_job_on_a_poor_market_ends_with_figures_and_a_report(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, kind: str, strategy: str
+) -> None:
+    monkeypatch.setattr("api.backtest_job.sample_market", lambda **_: poor_market(kind))
+    asked = BacktestIn(strategy=strategy)
+    figures, report = run_backtest_job(open_settings(tmp_path), asked, "poor", lambda _: None)
+    json.dumps(figures, allow_nan=False)
+    assert report is not None
+    assert report.stat().st_size > 0
 
 
 def test_a_backtest_that_is_asked_for_runs_in_a_process_of_its_own(tmp_path: Any) -> None:

@@ -76,7 +76,7 @@ def test_every_promised_address_is_documented(client: LocalClient) -> None:
         "/v1/assets/{asset_id}": ["get", "put"],
         "/v1/assets/{asset_id}/override": ["put"],
         "/v1/backtests": ["get", "post"],
-        "/v1/backtests/{job_id}": ["get"],
+        "/v1/backtests/{job_id}": ["delete", "get"],
         "/v1/backtests/{job_id}/report": ["get"],
         "/v1/decisions": ["get", "post"],
         "/v1/policies": ["get"],

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api.storage.database import Database
-from api.storage.job_store import JobStatus, JobStore
-from api.storage.refusals import JobLost, JobUnknown
+from api.storage.job_store import STOPPED, JobStatus, JobStore
+from api.storage.refusals import JobLost, JobsTooMany, JobUnknown
 from tests.api.storage.decisions import MINUTE, NOON
 
 REQUEST = {"strategy": "threshold", "days_of_month": "26-31"}
@@ -96,3 +96,53 @@ def test_who_does_not_run_a_job_has_no_say_in_it(store: JobStore) -> None:
 def test_a_job_that_is_not_there_is_named(store: JobStore) -> None:
     with pytest.raises(JobUnknown, match="'a'"):
         store.get("a")
+
+
+def test_what_an_ended_worker_still_ran_has_failed_and_nothing_else(store: JobStore) -> None:
+    for name in ("finished", "running"):
+        store.add(name, "analyst", REQUEST, at(0))
+        store.take("worker-1", at(1))
+        if name == "finished":
+            store.finish(name, "worker-1", at(2), {})
+    assert store.fail_of("worker-1", at(3), "its process was ended by SIGKILL") == 1
+    assert [store.get(name).status for name in ("finished", "running")] == ["done", "failed"]
+    assert (store.get("running").failure, store.get("running").ended_at) == ("its process was ended by SIGKILL", at(3))
+    assert store.fail_of("worker-1", at(4), "again") == 0
+
+
+def test_a_job_that_was_stopped_with_its_service_is_queued_as_if_it_had_not_begun(store: JobStore) -> None:
+    store.add("a", "analyst", REQUEST, at(0))
+    store.take("worker-1", at(1))
+    store.fail_of("worker-1", at(2), "its process was ended by SIGTERM")
+    assert store.queue_again("worker-1") == 1
+    queued = store.get("a")
+    assert (queued.status, queued.failure, queued.worker, queued.ended_at) == (JobStatus.QUEUED, STOPPED, None, None)
+    taken = store.take("worker-2", at(3))
+    assert taken is not None
+    assert taken.failure is None
+    assert store.queue_again("worker-1") == 0
+
+
+def test_a_job_is_called_off_while_it_is_open_and_its_worker_finds_out(store: JobStore) -> None:
+    for name in ("running", "queued"):
+        store.add(name, "analyst", REQUEST, at(0))
+    store.take("worker-1", at(1))
+    assert store.keep_alive("worker-1", at(2))
+    assert store.get("running").heartbeat_at == at(2)
+    for name in ("running", "queued"):
+        assert store.cancel(name, "trader", at(3)).status is JobStatus.CANCELLED
+    assert not store.keep_alive("worker-1", at(4))
+    assert store.keep_alive("worker-2", at(4))
+    with pytest.raises(JobLost, match="cancelled"):
+        store.finish("running", "worker-1", at(4), {})
+    with pytest.raises(JobUnknown):
+        store.cancel("nothing", "trader", at(5))
+
+
+def test_a_principal_has_only_so_many_jobs_open(store: JobStore) -> None:
+    store.add("a", "analyst", REQUEST, at(0), most_open=1)
+    with pytest.raises(JobsTooMany, match="1 backtests of 'analyst'"):
+        store.add("b", "analyst", REQUEST, at(1), most_open=1)
+    store.add("c", "trader", REQUEST, at(1), most_open=1)
+    store.cancel("a", "analyst", at(2))
+    store.add("b", "analyst", REQUEST, at(3), most_open=1)
