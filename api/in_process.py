@@ -8,6 +8,7 @@ Law
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import tempfile
 from contextlib import ExitStack
 from functools import partial
@@ -21,6 +22,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from api.app import create_app
 from api.clock import minute_time, utc_text
+from api.listening import bound_sockets
 from api.logs import configure_logs
 from api.settings import Settings
 from api.settling import settle
@@ -33,6 +35,7 @@ from arbitrage.live.shadow import Told
 from arbitrage.quarter_hour import epoch_minute
 
 ASSET = "simulated"
+_LOOPBACK = "127.0.0.1"
 _SEEN = ("indicative_price_eur_mwh", "previous_indicative_price_eur_mwh", "last_price_eur_mwh")
 
 
@@ -68,6 +71,7 @@ class InProcessService:
 
     def __enter__(self) -> Self:
         configure_logs("error")
+        sockets = [] if self._port is None else list(bound_sockets(_LOOPBACK, self._port))
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="arbitrage-simulation-")))
         self._app = create_app(self._settings(folder), clock=self._clock, feed=self._feed)
         self._portal: BlockingPortal = self._stack.enter_context(start_blocking_portal())
@@ -75,8 +79,8 @@ class InProcessService:
         self._stack.enter_context(self._portal.wrap_async_context_manager(lifespan))
         client = httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url="http://127.0.0.1", timeout=60.0)
         self._client = self._stack.enter_context(self._portal.wrap_async_context_manager(client))
-        if self._port is not None:
-            self._listen(self._port)
+        if sockets:
+            self._listen(sockets)
         return self
 
     def __exit__(
@@ -144,12 +148,10 @@ class InProcessService:
             feed_interval_s=1e6,
         )
 
-    def _listen(self, port: int) -> None:
-        config = uvicorn.Config(
-            self._app, host="127.0.0.1", port=port, lifespan="off", log_config=None, access_log=False
-        )
+    def _listen(self, sockets: list[socket.socket]) -> None:
+        config = uvicorn.Config(self._app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
-        serving = self._portal.start_task_soon(server.serve)
+        serving = self._portal.start_task_soon(server.serve, sockets)
 
         def stop() -> None:
             server.should_exit = True
