@@ -90,8 +90,11 @@ class Moves(NamedTuple):
 def worthless(law: BatteryLaw, shape: LatticeShape) -> tuple[Board, Moves]:
     """The board at the end of a span, where nothing left is worth anything."""
     segments, budget_nodes, segment_mwh = shape
-    charge_reach = law.charge_power_mw * QUARTER_HOUR_H * law.charge_efficiency / segment_mwh
-    discharge_reach = law.discharge_power_mw * QUARTER_HOUR_H / law.discharge_efficiency / segment_mwh
+    # No move is longer than the window; a battery full within seconds would else need a board of gigabytes.
+    charge_reach = min(law.charge_power_mw * QUARTER_HOUR_H * law.charge_efficiency / segment_mwh, float(segments))
+    discharge_reach = min(
+        law.discharge_power_mw * QUARTER_HOUR_H / law.discharge_efficiency / segment_mwh, float(segments)
+    )
     stride = segments + 1 + int(max(charge_reach, discharge_reach)) + 2
     rows = max(1, budget_nodes)
     towards_empty = stride - 1 if budget_nodes > 0 else -1

@@ -43,7 +43,7 @@ FIGURES = {
 }
 """Drawn for the clockwork, whose running total never falls."""
 ALONE = FIGURES - {"leads"}
-WITHOUT_TRADING = ALONE - {"month-hour", "soc-fan", "cycles", "depths"}
+WITHOUT_TRADING = ALONE - {"cumulative", "month-hour", "soc-fan", "cycles", "depths"}
 HOSTILE = "<script>alert(1)</script><a href='https://evil.example/'>x</a>"
 GAP = slice(130, 134)
 

@@ -6,6 +6,7 @@ in its place. Each function looks at what one kind of picture needs.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from arbitrage.backtest.ledger import TOLERANCE
@@ -19,6 +20,25 @@ def no_settlement(ledger: pd.DataFrame) -> str | None:
     if ledger["settled"].any():
         return None
     return "No quarter-hour tested has a price, so nothing was settled: there is nothing to draw."
+
+
+def no_leads(material: Material) -> str | None:
+    """For the picture of leads over rivals."""
+    if (why := no_settlement(material.backtest.ledger)) is not None:
+        return why
+    names = material.real_rivals
+    if np.abs(material.seeds_eur.mean(axis=0) - material.daily_eur[names].to_numpy().T).max() > TOLERANCE:
+        return None
+    return "It earned the same as every rival on every day tested: there is no lead to draw."
+
+
+def no_profits(material: Material) -> str | None:
+    """For the picture of running totals."""
+    if (why := no_settlement(material.backtest.ledger)) is not None:
+        return why
+    if material.daily_eur.abs().to_numpy().max() > TOLERANCE:
+        return None
+    return "No strategy earned or lost anything on any day tested."
 
 
 def no_course_of_days(material: Material, subject: str) -> str | None:

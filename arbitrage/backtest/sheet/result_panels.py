@@ -41,8 +41,8 @@ def result_panels(material: Material) -> Iterator[Panel]:
         return panel_or_reason(name, subject, why_not, lambda: draw(material))
 
     if material.real_rivals:
-        yield panel("leads", "Lead over rivals", unsettled, _leads)
-    yield panel("cumulative", "Profit since the first day", unsettled, _cumulative)
+        yield panel("leads", "Lead over rivals", lacks.no_leads(material), _leads)
+    yield panel("cumulative", "Profit since the first day", lacks.no_profits(material), _cumulative)
     yield panel("gap", "The gap to perfect foresight", lacks.no_gap(material), _gap)
     if len(material.causes) > 1:
         yield panel("causes", "Where each strategy loses it", unsettled or lacks.no_losses(material), _causes)

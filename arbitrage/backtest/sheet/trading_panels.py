@@ -74,7 +74,7 @@ def _power_by_price(material: Material) -> Panel:
     groups = len(figure.data[0].y)
     rows = "Each row holds a tenth of the quarter-hours."
     if groups < trading_figures.PRICE_GROUPS:
-        rows = f"Prices repeat, so there are {groups} rows, which do not hold equally many quarter-hours."
+        rows = f"Few prices differ, so there are {groups} rows, which may hold unequal numbers of quarter-hours."
     caption = f"{spread_in_words(ledger)} {rows if groups > 1 else 'Nearly all prices are equal, so there is one row.'}"
     paid, received = mean_prices_eur_mwh(ledger)
     heading = "Power against price"
