@@ -1,7 +1,7 @@
 """Assets as decisions need them: kept in memory for a moment, so that the same asset is not looked up for each request.
 
-Law: what is changed here is looked up anew at once; what another process changes is seen within `KEPT_S`. A state that
-rests on something older is refused by the database when it is written, and decided anew.
+Law: what is changed here is looked up again at once; what another process changes is seen within `KEPT_S`. A decision
+that rests on something older, a state or an order, is refused by the database when it is written, and made again.
 """
 
 from __future__ import annotations

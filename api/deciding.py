@@ -45,7 +45,7 @@ class Answered:
     contract: dict[str, Any]
     generated_at: dt.datetime
     change: StateChange | None
-    """What the decision makes of the state that is kept of its asset."""
+    """What the decision rests on of the asset that is kept, and makes of its state."""
 
 
 async def decide(service: Service, request: DecisionRequest) -> Answered:
@@ -113,17 +113,14 @@ def answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAss
         "asset_id": subject.asset_id,
         "generated_at": utc_text(now),
     }
-    return Answered(decision, head | contract, now, _change(kept, decision) if subject.moves_state else None)
+    return Answered(decision, head | contract, now, None if kept is None else _change(kept, subject, decision))
 
 
-def _change(kept: KeptAsset | None, decision: LiveDecision) -> StateChange | None:
-    """None where the asset is not kept, or is kept like this already."""
-    if kept is None:
-        return None
-    asset, state = kept.asset, state_to_keep(decision)
-    if state == asset.state:
-        return None
-    return StateChange(asset_id=asset.asset_id, state=state, expected_version=asset.version)
+def _change(kept: KeptAsset, subject: Subject, decision: LiveDecision) -> StateChange:
+    """No state where it must not be moved, or is kept like this already."""
+    asset, state = kept.asset, state_to_keep(decision) if subject.moves_state else None
+    moved = None if state == asset.state else state
+    return StateChange(asset_id=asset.asset_id, state=moved, expected_version=asset.version)
 
 
 def _age_s(subject: Subject, prepared: Prepared) -> float | None:

@@ -100,7 +100,7 @@ async def _logged(service: Service, answered: Answered, record: DecisionRecord) 
     appended = await service.log.append(record, answered.change)
     if appended.is_new:
         _count(service, answered.decision)
-        if answered.change is not None:
+        if answered.change is not None and answered.change.state is not None:
             service.asset_desk.forget(answered.change.asset_id)
     else:
         service.metrics.repeated.inc()

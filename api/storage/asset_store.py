@@ -1,8 +1,10 @@
 """Assets: their batteries, the state that each was last known in, and what people ordered about them.
 
 Law
-- Every change of an asset raises its version by one. Who changes what was read before gives the version that was read,
-  and is refused if it is no longer that: nobody overwrites what he has not seen.
+- Every change of an asset and every order about it raises its version by one. Who changes what was read before gives
+  the version that was read, and is refused if it is no longer that: nobody overwrites what he has not seen.
+- A decision is committed against the version that it was made on, also one that changes nothing: an order that was
+  acknowledged holds for every decision that is asked for afterwards, in whatever process.
 - Overrides are never changed or deleted. The newest one of an asset counts, until its end.
 """
 
@@ -81,10 +83,11 @@ class Override:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """What an asset is like from now on, provided that it is still what it was when read."""
+    """What an asset is like after a decision, provided that it is still what it was when read."""
 
     asset_id: str
-    state: AssetState
+    state: AssetState | None
+    """None: as it was."""
     expected_version: int
 
 
@@ -154,7 +157,10 @@ class AssetStore:
     def override(self, asset_id: str, override: Override) -> None:
         """Order something about an asset; it takes the place of the order before. Raises AssetUnknown."""
         with self._database.writing() as connection:
-            _row(connection, asset_id)
+            found = _version(connection, asset_id)
+            if found == ABSENT:
+                raise _unknown(asset_id)
+            _change(connection, asset_id, found, {"changed_at": override.set_at})
             connection.execute(
                 insert(OverrideRow).values(
                     asset_id=asset_id,
@@ -184,6 +190,12 @@ class AssetStore:
 
 def change_state(connection: Connection, change: StateChange) -> None:
     """Change an asset's state inside a writing transaction. Raises AssetUnknown, VersionConflict."""
+    if change.state is None:
+        found = _version(connection, change.asset_id)
+        if found == ABSENT:
+            raise _unknown(change.asset_id)
+        _expect(change.asset_id, change.expected_version, found)
+        return
     same = and_(AssetRow.asset_id == change.asset_id, AssetRow.version == change.expected_version)
     values = {"version": change.expected_version + 1, **_state_values(change.state)}
     if not connection.execute(update(AssetRow).where(same).values(values)).rowcount:

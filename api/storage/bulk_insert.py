@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Table, bindparam
 
-from api.storage.database import Database
+from api.storage.database import Database, DriverCheck, DriverStatement
 from api.storage.tables import Tables
 
 _REFUSED_BY_DRIVER = (ValueError, TypeError, OverflowError)
@@ -42,13 +42,16 @@ class BulkInsert:
         ]
         self._statement = lru_cache(self._compiled)
 
-    def store(self, items: Sequence[Any]) -> bool:
-        """Whether all are stored, in a transaction of their own; else none is. Raises StorageUnavailable."""
+    def store(self, items: Sequence[Any], check: DriverCheck | None = None) -> bool:
+        """Whether all are stored, in a transaction of their own in which `check` holds; else none is.
+
+        Raises StorageUnavailable.
+        """
         try:
             text, parameters = self._statement(len(items))
             values = [value for item in items for value in self._row(item)]
             given = values if self._dialect.positional else dict(zip(parameters, values, strict=True))
-            return self._database.driver_insert(text, given)
+            return self._database.driver_insert(DriverStatement(text, given), check)
         except _REFUSED_BY_DRIVER:
             return False
 

@@ -11,8 +11,9 @@ Law
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,22 @@ _CHECKPOINT_PAGES = 4000
 LOCK_WAIT_S = 5.0
 """How long a writer waits for the lock that another process holds, and a start for a connection."""
 _WRITES = "arbitrage_writes"
+
+
+@dataclass(frozen=True, slots=True)
+class DriverStatement:
+    """A statement as the driver takes it."""
+
+    text: str
+    parameters: Sequence[Any] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DriverCheck:
+    """A query, and the rows that it must give."""
+
+    query: DriverStatement
+    rows: Set[tuple[Any, ...]]
 
 
 class Database:
@@ -80,15 +97,19 @@ class Database:
         with _named_outages(), self._writing_engine.begin() as connection:
             yield connection
 
-    def driver_insert(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> bool:
+    def driver_insert(self, insert: DriverStatement, check: DriverCheck | None = None) -> bool:
         """One statement in the driver's own words, in a transaction of its own; False if it is refused.
 
+        check: what must hold in the same transaction; else nothing is done and the result is False.
         Raises StorageUnavailable; what the driver says of values that it cannot send is raised as it is.
         """
         driver = self.engine.dialect.loaded_dbapi
         connection = self.engine.raw_connection()  # undone when it goes back uncommitted
         try:
-            connection.cursor().execute(statement, parameters)
+            cursor = connection.cursor()
+            if check is not None and not self._holds(cursor, check):
+                return False
+            cursor.execute(insert.text, insert.parameters)
             connection.commit()  # in SQLite, a statement outside of a transaction is one by itself
         except driver.OperationalError as error:
             connection.invalidate()
@@ -98,6 +119,12 @@ class Database:
         finally:
             connection.close()
         return True
+
+    def _holds(self, cursor: Any, check: DriverCheck) -> bool:
+        if self.dialect == "sqlite":
+            cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute(check.query.text, check.query.parameters)
+        return {tuple(row) for row in cursor.fetchall()} == check.rows
 
     def close(self) -> None:
         """Close all connections."""

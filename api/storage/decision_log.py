@@ -4,7 +4,8 @@ Law
 - `append` returns after the commit. Of requests with the same principal and idempotency key, however many at once and
   in however many processes, the first to be committed is stored; all get that one's record.
 - An append that the database cannot hold fails alone.
-- What a decision makes of its asset's state can be committed with it: both are there, or neither.
+- A decision can be committed against the version of its asset, with what it makes of the asset's state: all of that
+  is there, or nothing.
 - `find` is newest first, by the time of the decision and then by its number in the log. A page goes on where the one
   before it ended, whatever was appended or deleted meanwhile.
 """
@@ -23,6 +24,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, select, tuple_
 from sqlalchemy.exc import StatementError
 
 from api.storage.asset_store import StateChange, change_state
+from api.storage.asset_versions import VersionCheck
 from api.storage.bulk_insert import BulkInsert
 from api.storage.columns import microseconds, utc_time
 from api.storage.database import Database, is_outage, reason
@@ -86,6 +88,7 @@ class DecisionLog:
         self._database = database
         self._insert = database.insert(DecisionRow).on_conflict_do_nothing()
         self._bulk = BulkInsert(database, DecisionRow, NAMES)
+        self._versions = VersionCheck(database)
         self._writer: GroupCommit[_Entry, Appended] = GroupCommit(self._append_together, longest_queue)
 
     @property
@@ -94,7 +97,7 @@ class DecisionLog:
         return len(self._writer)
 
     async def append(self, record: DecisionRecord, change: StateChange | None = None) -> Appended:
-        """Store a decision, and the change of its asset's state if it makes one; returns after the commit.
+        """Store a decision, and what it rests on and makes of its asset; returns after the commit.
 
         A request that was answered before changes no state again. Raises IdempotencyKeyReused if the key stood for
         another request, RecordRefused for a record that the database cannot hold, VersionConflict or AssetUnknown if
@@ -140,13 +143,17 @@ class DecisionLog:
     def _append_together(self, entries: Sequence[_Entry]) -> Sequence[Appended | Exception]:
         """One transaction for all; if a record spoils it, one for all again in which each may fail alone."""
         records = [entry.record for entry in entries]
-        if all(entry.change is None for entry in entries):
-            if self._bulk.store(_in_order(records)):
+        changes = [entry.change for entry in entries if entry.change is not None]
+        if all(change.state is None for change in changes):
+            if self._bulk.store(_in_order(records), self._versions.check(changes) if changes else None):
                 return [Appended(record, is_new=True) for record in records]
-            with suppress(*_FAULTS_OF_A_RECORD), self._database.writing() as connection:
-                return self._append_all(connection, records)
+            if not changes:
+                with suppress(*_FAULTS_OF_A_RECORD), self._database.writing() as connection:
+                    return self._append_all(connection, records)
+        in_order = sorted(range(len(entries)), key=lambda number: _lock_order(entries[number]))
         with self._database.writing() as connection:
-            return [self._append_apart(connection, entry) for entry in entries]
+            outcomes = {number: self._append_apart(connection, entries[number]) for number in in_order}
+        return [outcomes[number] for number in range(len(entries))]
 
     def _append_all(self, connection: Connection, records: Sequence[DecisionRecord]) -> list[Appended | Exception]:
         inserted = connection.execute(self._insert, [record.as_row() for record in _in_order(records)]).rowcount
@@ -167,6 +174,12 @@ class DecisionLog:
             if is_outage(error):
                 raise
             return RecordRefused(f"decision {entry.record.decision_id!r} cannot be stored: {reason(error)}")
+
+
+def _lock_order(entry: _Entry) -> tuple[str, str, str]:
+    """Assets and keys in one order for everybody, as for `_in_order`."""
+    asset_id = "" if entry.change is None else entry.change.asset_id
+    return asset_id, entry.record.principal, entry.record.idempotency_key or ""
 
 
 def _in_order(records: Sequence[DecisionRecord]) -> list[DecisionRecord]:

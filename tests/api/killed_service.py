@@ -64,9 +64,9 @@ class Kill:
 class Service:
     """`arbitrage serve` in a process group of its own, always on the same port."""
 
-    def __init__(self, database_url: str, workers: int = 1) -> None:
+    def __init__(self, database_url: str, workers: int = 1, feed: str = "none") -> None:
         self._port = _free_port()
-        options = ["--no-authentication", "--port", str(self._port), "--database-url", database_url]
+        options = ["--no-authentication", "--port", str(self._port), "--database-url", database_url, "--feed", feed]
         command = [sys.executable, "-m", "arbitrage", "serve", *options, "--log-level", "warning"]
         self._command = [*command, *(["--workers", str(workers)] if workers > 1 else [])]
         self._process: subprocess.Popen[bytes] | None = None

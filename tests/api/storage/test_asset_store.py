@@ -133,6 +133,13 @@ def test_the_newest_order_counts_until_its_end(store: AssetStore) -> None:
     assert store.override_at("be-1", NOON + 5 * MINUTE) is None, "the order before does not come back"
 
 
+def test_an_order_raises_the_version_and_needs_an_asset(store: AssetStore) -> None:
+    store.override("be-1", order(OverrideKind.SETPOINT, 3, 10, -0.25))
+    assert (store.get("be-1").version, store.get("be-1").changed_at) == (2, NOON + 3 * MINUTE)
+    with pytest.raises(AssetUnknown):
+        store.override("be-9", order(OverrideKind.WATCH_ONLY, 3, 10))
+
+
 def test_an_order_is_ended_by_another_and_all_are_kept(store: AssetStore) -> None:
     setpoint, automatic = order(OverrideKind.SETPOINT, 0, 60, 0.5), order(OverrideKind.AUTOMATIC, 1, 60)
     store.override("be-1", setpoint)
@@ -174,6 +181,23 @@ def test_of_two_decisions_on_one_state_one_is_stored_and_the_other_told(database
     assert outcomes[0] == Appended(first, is_new=True)
     assert isinstance(outcomes[1], VersionConflict)
     assert DecisionLog(database).find().records == (first,)
+    assert store.get("be-1").version == 2
+
+
+def test_a_decision_that_changes_nothing_is_refused_all_the_same_where_it_rests_on_what_is_past(
+    database: Database, store: AssetStore
+) -> None:
+    store.override("be-1", order(OverrideKind.WATCH_ONLY, 0, 10))
+    stale = StateChange(asset_id="be-1", state=None, expected_version=1)
+    newest = StateChange(asset_id="be-1", state=None, expected_version=2)
+    unknown = StateChange(asset_id="be-9", state=None, expected_version=1)
+    first, second = decision(), decision()
+    outcomes = append(database, (first, newest), (decision(), stale), (decision(), unknown), (second, newest))
+    assert [type(outcome) for outcome in outcomes] == [Appended, VersionConflict, AssetUnknown, Appended]
+    assert set(DecisionLog(database).find().records) == {first, second}
+    alone = decision()
+    assert append(database, (alone, newest)) == [Appended(alone, is_new=True)]
+    assert [type(outcome) for outcome in append(database, (decision(), stale))] == [VersionConflict]
     assert store.get("be-1").version == 2
 
 
