@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from arbitrage.errors import BadInput, Fault
+from arbitrage.output_paths import json_file
 
 INTERRUPTED = 130
 
@@ -39,7 +40,9 @@ ServePort = Annotated[
     int | None,
     typer.Option("--serve", metavar="PORT", min=1, max=65535, help="Let the service listen on loopback, page and all."),
 ]
-JsonOut = Annotated[str | None, typer.Option("--json", help="File for the figures, or - for standard output.")]
+JsonOut = Annotated[
+    str | None, typer.Option("--json", help="File for the figures, or - for standard output.", callback=json_file)
+]
 
 
 def add_simulate_live(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from arbitrage.agents.closed_form_config import Preset
@@ -36,6 +37,7 @@ from arbitrage.cli_options import (
     MarketOptions,
     MaxCycles,
     Minutes,
+    PolicyOut,
     Power,
     PresetOption,
     Prices,
@@ -49,7 +51,6 @@ from arbitrage.cli_options import (
     StopTime,
     WearCost,
     risk_choice,
-    selection_of,
     time_range,
     time_to_decide,
     write_json,
@@ -61,11 +62,13 @@ from arbitrage.cli_seeds import Seeds, Workers, train_several
 from arbitrage.cli_sweep import add_sweep
 from arbitrage.cli_trials import (
     card_of,
+    check_risk_settings,
     policy_provenance,
     provenance,
     report_context,
     run_trial,
     trained_timing,
+    warn_of_learning,
     warn_of_minutes,
     warn_of_reset,
 )
@@ -73,9 +76,11 @@ from arbitrage.cli_walk_forward import add_walk_forward
 from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
 from arbitrage.errors import BadInput, Fault
+from arbitrage.market.coverage import source_coverage
 from arbitrage.market.elia import read_market, read_table
 from arbitrage.market.sample import sample_files
-from arbitrage.market.splits import DaysOfMonth, SocReset
+from arbitrage.market.splits import DaysOfMonth, SocReset, select
+from arbitrage.output_paths import directory
 from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.strategies import Trial, find_policy
 from arbitrage.training import TrainingPlan, train
@@ -144,7 +149,7 @@ def data_info(
 @app.command("train")
 def train_command(
     prices: Prices,
-    out: Annotated[Path, typer.Option(help="Directory of the policy; an interrupted training there is resumed.")],
+    out: PolicyOut,
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
     minutes: Minutes = None,
@@ -205,6 +210,7 @@ def _train_and_tell(
     """One seed, or several in processes of their own, and what came of it."""
     if seeds is not None:
         warn_of_minutes(plan.market)
+        warn_of_learning(plan)
         train_several(plan, seeds, workers, out, json_out)
         return
     card = _train(plan, out)
@@ -241,19 +247,22 @@ def decide_command(
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
-    card = card_of(strategy)
+    card, risk = card_of(strategy), risk_choice(risk_aversion, risk_preference)
+    check_risk_settings([strategy], risk)
     read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min)
     market = read.market(*trained_timing([card] if card else []))
     battery = options.battery(card)
     warn_of_reset([card] if card else [], SocReset.NEVER)
-    selection, risk = selection_of(market, None, None, None, None)[0], risk_choice(risk_aversion, risk_preference)
-    trial = Trial(market, battery, selection, SocReset.NEVER, DaysOfMonth(1, 31), risk)
+    trial = Trial(market, battery, select(market), SocReset.NEVER, DaysOfMonth(1, 31), risk)
     policy = find_policy(strategy, trial, warn)
     step_min = policy.step_min
     time = time_to_decide(market, at, step_min)
+    coverage = source_coverage(market, policy.needs, np.array([time], dtype=np.int64))
+    for text in filter(None, (each.warning() for each in coverage)):
+        warn(text)
     state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
     answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state, profit_today_eur)
-    answer |= risk_setting(policy)
+    answer |= {"coverage": {each.source: each.figures() for each in coverage}, **risk_setting(policy)}
     answer |= {**provenance(market, SocReset.NEVER), **policy_provenance(card)}
     write_json(answer, json_out)
     if json_out != "-":
@@ -285,7 +294,7 @@ def _decision_in_words(dispatcher: Dispatcher, state: BatteryState, profit_today
 
 @app.command("demo")
 def demo_command(
-    out: Annotated[Path, typer.Option(help="Directory for policy and report.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="Directory for policy and report.", callback=directory)] = Path("runs/demo"),
 ) -> None:
     """Train on the embedded simulated market, backtest on its unseen days, and write a report."""
     files = sample_files()
@@ -295,7 +304,8 @@ def demo_command(
         market=market, battery=battery, train_days=DaysOfMonth(1, 20), validation_days=DaysOfMonth(21, 25)
     )
     _train(plan, out / "policy")
-    selection, reset = selection_of(market, None, None, "26-31", None)
+    reset = SocReset.DAILY
+    selection = select(market, days_of_month="26-31", soc_reset=reset)
     trial = Trial(market, battery, selection, reset, plan.validation_days)
     results = [
         run_trial(name, trial) for name in (str(out / "policy"), "idle", "threshold", "spread", PERFECT_FORESIGHT)
@@ -320,6 +330,7 @@ def doctor_command(json_out: JsonOut = None) -> None:
 
 def _train(plan: TrainingPlan, out: Path) -> dict[str, Any]:
     warn_of_minutes(plan.market)
+    warn_of_learning(plan)
     with live_progress("training", 1.0) as (progress, task):
         return train(plan, out, lambda text, share: progress.update(task, description=text, completed=share))
 

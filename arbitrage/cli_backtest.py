@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
+from arbitrage.backtest.tested_days import DaysAsked
 from arbitrage.cli_options import (
     BatteryOptions,
     Capacity,
@@ -37,11 +39,12 @@ from arbitrage.cli_options import (
     StopTime,
     StrategiesOrNone,
     StrategyName,
+    Strict,
     TestDays,
     TuneDays,
     WearCost,
     risk_choice,
-    selection_of,
+    tested_days,
     write_json,
 )
 from arbitrage.cli_output import print_figures, print_table
@@ -49,6 +52,7 @@ from arbitrage.cli_policies import Record, prepare_recording
 from arbitrage.cli_runs import Keeping, RunFolderOut, RunFolders, Tried, joined_rows, refuse_beside_runs
 from arbitrage.cli_trials import (
     card_of,
+    check_risk_settings,
     policy_provenance,
     provenance,
     run_trial,
@@ -71,6 +75,28 @@ COMPARED = (
     "difference_eur_per_day_interval",
 )
 """Columns that fit a terminal; the JSON has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What both commands ask for."""
+
+    market: MarketOptions
+    battery: BatteryOptions
+    days: DaysAsked
+    tune_days: DaysOfMonth
+    strict: bool
+
+    def trial(self, strategies: Sequence[str], risk: RiskChoice) -> tuple[Trial, dict[str, int]]:
+        """The trial of the strategies, and a figure for the part of the span that the data lack. Raises BadInput."""
+        check_risk_settings(strategies, risk)
+        cards = [card for name in strategies if (card := card_of(name))]
+        market = self.market.market(*trained_timing(cards))
+        tested = tested_days(market, self.days, cards, strict=self.strict)
+        warn_of_reset(cards, tested.soc_reset)
+        battery = self.battery.battery(cards[0] if cards else None)
+        trial = Trial(market, battery, tested.selection, tested.soc_reset, self.tune_days, risk)
+        return trial, {"quarter_hours_beyond_data": tested.quarter_hours_beyond_data}
 
 
 def add_backtests(app: typer.Typer) -> None:
@@ -96,6 +122,7 @@ def backtest_command(
     start: StartTime = None,
     end: StopTime = None,
     days_of_month: TestDays = None,
+    strict: Strict = False,
     soc_reset: Reset = None,
     tune_days: TuneDays = "21-25",
     risk_aversion: RiskAversion = None,
@@ -110,16 +137,15 @@ def backtest_command(
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
-    card = card_of(strategy)
     read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min)
-    market = read.market(*trained_timing([card] if card else []))
-    selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
-    warn_of_reset([card] if card else [], reset)
-    risk = risk_choice(risk_aversion, risk_preference)
-    trial = Trial(market, options.battery(card), selection, reset, DaysOfMonth.parse(tune_days), risk)
+    days = DaysAsked(start=start, end=end, days_of_month=days_of_month, soc_reset=soc_reset)
+    asked = _Asked(read, options, days, DaysOfMonth.parse(tune_days), strict)
+    trial, beyond = asked.trial([strategy], risk_choice(risk_aversion, risk_preference))
+    card = card_of(strategy)
     recording = prepare_recording(record, strategy, card, trial)
-    result, facts = run_trial(strategy, trial), provenance(trial.market, reset) | risk_facts(strategy, trial)
-    _tell_figures({**summary(result), **facts, **policy_provenance(card)}, json_out)
+    result = run_trial(strategy, trial)
+    facts = provenance(trial.market, trial.soc_reset) | risk_facts(strategy, trial)
+    _tell_figures({**summary(result), **beyond, **facts, **policy_provenance(card)}, json_out)
     if recording is not None:
         recording.write(result, facts)
     _keep(keeping, strategy, result, trial)
@@ -167,6 +193,7 @@ def compare_command(
     start: StartTime = None,
     end: StopTime = None,
     days_of_month: TestDays = None,
+    strict: Strict = False,
     soc_reset: Reset = None,
     tune_days: TuneDays = "21-25",
     risk_aversion: RiskAversions = None,
@@ -185,15 +212,14 @@ def compare_command(
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
-    cards = [card for name in strategy if (card := card_of(name))]
     read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min)
-    market = read.market(*trained_timing(cards))
-    selection, reset = selection_of(market, start, end, days_of_month, soc_reset)
-    warn_of_reset(cards, reset)
-    trial = Trial(market, options.battery(cards[0] if cards else None), selection, reset, DaysOfMonth.parse(tune_days))
+    days = DaysAsked(start=start, end=end, days_of_month=days_of_month, soc_reset=soc_reset)
+    asked = _Asked(read, options, days, DaysOfMonth.parse(tune_days), strict)
+    trial, beyond = asked.trial(strategy, risk_choice(max(risk_aversion or [0.0]), risk_preference))
     tried = [Tried(*both, run_trial(*both)) for both in _trials(strategy, trial, risk_aversion, risk_preference)]
     keeping.write("compare", "Comparison", tried)
-    _tell_rows(compare_table([one.result for one in tried]), provenance(market, reset), json_out)
+    facts = {**beyond, **provenance(trial.market, trial.soc_reset)}
+    _tell_rows(compare_table([one.result for one in tried]), facts, json_out)
 
 
 def _needed(prices: list[Path] | None, strategies: list[str] | None) -> tuple[list[Path], list[str]]:

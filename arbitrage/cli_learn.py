@@ -23,6 +23,7 @@ from arbitrage.cli_options import (
     MarketOptions,
     MaxCycles,
     Minutes,
+    PolicyOut,
     Power,
     Prices,
     PublicationDelay,
@@ -32,6 +33,7 @@ from arbitrage.cli_options import (
     time_range,
     write_json,
 )
+from arbitrage.cli_trials import warn_of_learning
 from arbitrage.market.splits import DaysOfMonth
 from arbitrage.training import TrainingPlan
 
@@ -49,7 +51,7 @@ def add_learn(app: typer.Typer) -> None:
 
 def learn_command(
     prices: Prices,
-    out: Annotated[Path, typer.Option(help="Directory of the policy; an interrupted training there is resumed.")],
+    out: PolicyOut,
     algorithm: Annotated[str, typer.Option(help="Such as dqn, quantile-dqn, discrete-sac, sac, dsac-t; see README.")],
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
@@ -109,6 +111,7 @@ def _learn(
     from arbitrage.learners.watching import Figures, tensorboard_sink
 
     plan = LearnerPlan(days=days, algorithm=algorithm, **settings)
+    warn_of_learning(days)
     to_board = None if tensorboard is None else tensorboard_sink(tensorboard)
     with _live(algorithm, plan.updates) as (progress, task):
 

@@ -18,6 +18,7 @@ from arbitrage.cli_options import (
     JsonOut,
     MarketOptions,
     MaxCycles,
+    PolicyOut,
     Power,
     Prices,
     PublicationDelay,
@@ -31,6 +32,7 @@ from arbitrage.cli_options import (
     write_json,
 )
 from arbitrage.cli_output import live_progress, print_figures
+from arbitrage.cli_trials import warn_of_learning
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.mpc_training import MpcPlan, fit_mpc
 from arbitrage.observation import FeatureSet
@@ -44,7 +46,7 @@ def add_fit_mpc(app: typer.Typer) -> None:
 
 def fit_mpc_command(
     prices: Prices,
-    out: Annotated[Path, typer.Option(help="Directory of the policy.")],
+    out: PolicyOut,
     form: Annotated[Form, typer.Option(help="One path of forecast prices, or several and their risk.")] = (
         Form.DETERMINISTIC
     ),
@@ -90,5 +92,6 @@ def fit_mpc_command(
 
 
 def _fit(plan: MpcPlan, out: Path) -> dict[str, Any]:
+    warn_of_learning(plan.days)
     with live_progress("fitting", 1.0) as (progress, task):
         return fit_mpc(plan, out, lambda text, share: progress.update(task, description=text, completed=share))

@@ -14,18 +14,20 @@ import typer
 from arbitrage.agents.closed_form_config import Preset
 from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
+from arbitrage.backtest.tested_days import Cards, DaysAsked, DaysTested, days_to_test, strict_faults
 from arbitrage.battery import Battery
 from arbitrage.cli_output import warn
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.elia import read_market
 from arbitrage.market.reconstructed_market import with_reconstructed_minutes
 from arbitrage.market.series import MINUTE_PUBLICATION_DELAY_MIN, MarketSeries
-from arbitrage.market.splits import SocReset, Span, default_reset, select
+from arbitrage.market.splits import SocReset
 from arbitrage.market.store import Store
 from arbitrage.market.stored_market import stored_market
 from arbitrage.market.tapes import INDICATIVE
 from arbitrage.market.timing import KnownAs, with_decision_latency, with_first_published
 from arbitrage.observation import FeatureSet
+from arbitrage.output_paths import directory, json_file, printed_file, report_file
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 from arbitrage.risk import RiskPreference
 
@@ -124,10 +126,33 @@ RiskPreferenceText = Annotated[
     ),
 ]
 ProfitToday = Annotated[float, typer.Option(help="Made since Brussels midnight, as far as its prices are published.")]
-JsonOut = Annotated[str | None, typer.Option("--json", help="Write the figures as JSON to this file; - for stdout.")]
-ReportOut = Annotated[Path | None, typer.Option(help="Write a self-contained HTML report, or print it: .pdf, .png.")]
-PdfOut = Annotated[Path | None, typer.Option("--pdf", help="Print the report to a PDF file, by Chromium or Chrome.")]
-PngOut = Annotated[Path | None, typer.Option("--png", help="Draw the report to a PNG file, by Chromium or Chrome.")]
+JsonOut = Annotated[
+    str | None,
+    typer.Option("--json", help="Write the figures as JSON to this file; - for stdout.", callback=json_file),
+]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option(help="Write a self-contained HTML report, or print it: .pdf, .png.", callback=report_file),
+]
+PdfOut = Annotated[
+    Path | None,
+    typer.Option("--pdf", help="Print the report to a PDF file, by Chromium or Chrome.", callback=printed_file(".pdf")),
+]
+PngOut = Annotated[
+    Path | None,
+    typer.Option("--png", help="Draw the report to a PNG file, by Chromium or Chrome.", callback=printed_file(".png")),
+]
+PolicyOut = Annotated[
+    Path,
+    typer.Option(help="Directory of the policy; an interrupted training there is resumed.", callback=directory),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse to test on days that a policy has seen, and spans that reach beyond the data, instead of warning.",
+    ),
+]
 
 
 SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--minutes", "--strategy", "--what", "--risk-aversion")
@@ -221,12 +246,17 @@ def risk_choice(risk_aversion: float | None, preference: str | None) -> RiskChoi
     return RiskChoice(risk_aversion, None if preference is None else RiskPreference.parse(preference))
 
 
-def selection_of(
-    market: MarketSeries, start: str | None, end: str | None, days: str | None, soc_reset: SocReset | None
-) -> tuple[tuple[Span, ...], SocReset]:
-    """The spans asked for, and when the battery starts anew. Raises BadInput."""
-    reset = soc_reset or default_reset(days)
-    return select(market, start=start, end=end, days_of_month=days, soc_reset=reset), reset
+def tested_days(market: MarketSeries, asked: DaysAsked, cards: Cards, *, strict: bool) -> DaysTested:
+    """The days to test, with a warning of each difference from what was asked for. Raises BadInput.
+
+    strict: refuse days that one of the policies has seen, and spans that reach beyond the data.
+    """
+    tested = days_to_test(market, asked, cards)
+    if strict:
+        refuse(strict_faults(market, tested, cards))
+    for note in tested.notes:
+        warn(note)
+    return tested
 
 
 def time_range(start: str | None, end: str | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 
 stderr = Console(stderr=True)
 stdout = Console()
+_NO_FIGURE = "\N{EM DASH}"
 
 
 @contextmanager
@@ -36,9 +37,23 @@ def say(kind: str, text: str) -> None:
 def print_figures(figures: dict[str, Any]) -> None:
     """Names and values."""
     table = RichTable(show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
     for name, value in figures.items():
-        table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else str(value))
+        if isinstance(value, Mapping):
+            for key, part in value.items():
+                table.add_row(f"{name}: {key}", _figure(part))
+        else:
+            table.add_row(name, _figure(value))
     stdout.print(table)
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_figure(part)}" for name, part in value.items() if part)
+    if value is None:
+        return _NO_FIGURE
+    return f"{value:,.3f}" if isinstance(value, float) else str(value)
 
 
 def print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
@@ -54,4 +69,4 @@ def _in_words(value: Any) -> str:
         return f"{value:,.2f}"
     if isinstance(value, list):
         return " to ".join(_in_words(part) for part in value)
-    return "" if value is None else str(value)
+    return _NO_FIGURE if value is None else str(value)

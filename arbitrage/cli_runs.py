@@ -20,6 +20,7 @@ from arbitrage.cli_options import JsonOut, PdfOut, PngOut, write_json
 from arbitrage.cli_output import say
 from arbitrage.cli_trials import card_of, policy_provenance, report_context
 from arbitrage.errors import Fault, refuse
+from arbitrage.output_paths import directory, report_file
 from arbitrage.strategies import Trial, risk_facts
 
 RunFolderOut = Annotated[
@@ -27,6 +28,7 @@ RunFolderOut = Annotated[
     typer.Option(
         "--run-folder",
         help="Leave config, figures and ledgers in this new folder; `report` and `compare` read it.",
+        callback=directory,
     ),
 ]
 RunFolders = Annotated[
@@ -42,7 +44,9 @@ def add_runs(app: typer.Typer) -> None:
 
 def report_command(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path | None, typer.Option(help="The page. [default: report.html in the run folder]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page. [default: report.html in the run folder]", callback=report_file)
+    ] = None,
     pdf: PdfOut = None,
     png: PngOut = None,
     json_out: JsonOut = None,

@@ -17,6 +17,7 @@ from arbitrage.cli_output import print_table, stderr, warn
 from arbitrage.cli_trials import warn_of_minutes
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
+from arbitrage.output_paths import directory
 from arbitrage.sweep import RETRIES, SweepResults, SweepState, Tell, run_sweep
 from arbitrage.sweep_file import SweepFile, read_sweep_file
 from arbitrage.sweep_plan import SweepPlan, program
@@ -42,7 +43,9 @@ def add_sweep(app: typer.Typer) -> None:
 
 def sweep_command(
     plan: Annotated[Path, typer.Argument(help="The grid, a TOML or JSON file; see arbitrage/sweep_file.py.")],
-    out: Annotated[Path, typer.Option(help="Folder of the results; what is done there is not run again.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the results; what is done there is not run again.", callback=directory)
+    ],
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: processor cores]")] = None,
     ray: Annotated[
         str | None,

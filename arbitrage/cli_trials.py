@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arbitrage.agents.checkpoint import CARD_FILE, read_card
+from arbitrage.agents.policy import RiskChoice
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.report import ReportContext, context_of
 from arbitrage.cli_output import live_progress, warn
@@ -15,6 +16,9 @@ from arbitrage.market.series import RECONSTRUCTED, MarketSeries
 from arbitrage.market.splits import SocReset
 from arbitrage.source_revision import code_revision
 from arbitrage.strategies import Trial, try_strategy
+
+if TYPE_CHECKING:
+    from arbitrage.training import TrainingPlan
 
 
 def card_of(strategy: str) -> dict[str, Any] | None:
@@ -40,6 +44,20 @@ def warn_of_reset(cards: Sequence[dict[str, Any]], reset: SocReset) -> None:
         warn(f"the policy learned with soc-reset {trained} and is used with {reset.value}: it misjudges midnight")
 
 
+def check_risk_settings(strategies: Sequence[str], risk: RiskChoice) -> None:
+    """Say which strategies a risk setting does not change. Raises BadInput where it changes none of them."""
+    asked = {"risk_aversion": risk.risk_aversion, "risk_preference": risk.preference}
+    given = [name for name, value in asked.items() if value]
+    rules = [strategy for strategy in strategies if card_of(strategy) is None]
+    if not given or not rules:
+        return
+    if len(rules) == len(strategies):
+        message = f"{', '.join(rules)}: a rule or ceiling has no risk setting; leave the option out, or give a policy"
+        raise BadInput([Fault(name, message) for name in given])
+    for rule in rules:
+        warn(f"{rule} has no risk setting: {' and '.join(given)} do not change it")
+
+
 def run_trial(name: str, trial: Trial) -> Backtest:
     """Backtest a strategy with progress and warnings shown."""
     total = sum(len(span) for span in trial.selection)
@@ -51,6 +69,13 @@ def warn_of_minutes(market: MarketSeries) -> None:
     """Say so if nobody saw the minute records."""
     if market.minute_source in RECONSTRUCTED:
         warn(f"the minutes are not real but {market.minute_source}: read results as a range over the grades")
+
+
+def warn_of_learning(plan: TrainingPlan) -> None:
+    """Say which records are missing on the days to learn from and to choose on."""
+    for purpose, covered in plan.coverage().items():
+        for text in filter(None, (each.warning() for each in covered)):
+            warn(f"{purpose} days: {text}")
 
 
 def provenance(market: MarketSeries, reset: SocReset) -> dict[str, Any]:

@@ -41,11 +41,15 @@ from arbitrage.errors import Fault, refuse
 from arbitrage.market.splits import SocReset
 from arbitrage.market.timing import KnownAs
 from arbitrage.market.windows import Window, WindowPlan
+from arbitrage.output_paths import directory
 from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.strategies import Trial
 from arbitrage.walk_forward import LEARNED, VALIDATION_DAYS, Walk, teacher, walk_forward
 
-Out = Annotated[Path, typer.Option(help="Directory of the windows' policies; an interrupted walk goes on there.")]
+Out = Annotated[
+    Path,
+    typer.Option(help="Directory of the windows' policies; an interrupted walk goes on there.", callback=directory),
+]
 TrainFrom = Annotated[str, typer.Option(help="First Brussels day to learn from.")]
 TestFrom = Annotated[str, typer.Option(help="First Brussels day to test, the first of a month.")]
 TestUntil = Annotated[str, typer.Option(help="Brussels day after the last one to test.")]

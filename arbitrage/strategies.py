@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from arbitrage.agents.checkpoint import CARD_FILE, load_policy
+import numpy as np
+
+from arbitrage.agents.checkpoint import CARD_FILE, load_policy, read_card
 from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.agents.policy import Policy, RiskChoice
 from arbitrage.agents.risk_setting import risk_in_words, risk_setting
@@ -23,6 +25,7 @@ from arbitrage.backtest.engine import (
     backtest_perfect_foresight,
     run_backtest,
 )
+from arbitrage.backtest.in_sample import days_seen
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
@@ -64,9 +67,16 @@ class Trial:
 def try_strategy(name: str, trial: Trial, *, progress: Progress | None = None, warn: Callable[[str], None]) -> Backtest:
     """Backtest one of RULES, a ceiling (`perfect-foresight`, `known-quarter-hour`) or a policy directory.
 
-    Each decides as often as it is made for. `warn` is told what the user should know, such as a rule that could not be
-    tuned. Raises BadInput.
+    Each decides as often as it is made for. `warn` is given what the user should know: a rule that could not be tuned,
+    records that were missing, tested days that the policy has seen. Raises BadInput.
     """
+    result = _backtested(name, trial, progress, warn)
+    for text in filter(None, (each.warning() for each in result.coverage)):
+        warn(f"{result.strategy}: {text}")
+    return replace(result, in_sample_days=_in_sample_days(name, trial, warn))
+
+
+def _backtested(name: str, trial: Trial, progress: Progress | None, warn: Callable[[str], None]) -> Backtest:
     if name == PERFECT_FORESIGHT:
         return backtest_perfect_foresight(trial.market, trial.battery, trial.selection)
     if name == KNOWN_QUARTER_HOUR:
@@ -78,6 +88,20 @@ def try_strategy(name: str, trial: Trial, *, progress: Progress | None = None, w
     if name in RULES:
         return result
     return replace(result, strategy=f"{policy.name} ({Path(name).name}){risk_in_words(policy)}")
+
+
+def _in_sample_days(name: str, trial: Trial, warn: Callable[[str], None]) -> int | None:
+    """Tested days that a policy directory has seen; 0 for all that learns outside the test, None if unknown."""
+    if not (Path(name) / CARD_FILE).is_file():
+        return 0
+    shown = Path(name).name
+    seen = days_seen(read_card(Path(name)), np.unique(trial.market.day_numbers[rows_of(trial.selection)]))
+    if seen is None:
+        warn(f"{shown}: the card does not say on which days the policy learned; tested days may be among them")
+        return None
+    if len(seen.days):
+        warn(f"{shown} IN-SAMPLE: {'; '.join(seen.sentences())}. The figures flatter it; test it on other days")
+    return len(seen.days)
 
 
 def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:

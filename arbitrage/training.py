@@ -37,13 +37,14 @@ from arbitrage.agents.quantile_critic import Returns, coverage, realised_returns
 from arbitrage.agents.risk_head import RiskHead
 from arbitrage.agents.risk_search import RiskSearchConfig, fit_risk_head
 from arbitrage.agents.risk_setting import head_from_tensors, head_tensors
-from arbitrage.backtest.engine import Backtest, run_backtest
+from arbitrage.backtest.engine import Backtest, run_backtest, selection_coverage
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
+from arbitrage.market.coverage import SourceCoverage
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
-from arbitrage.observation import FeatureSet, MarketFeatures
+from arbitrage.observation import FeatureSet, MarketFeatures, encoder_needs
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from arbitrage.source_revision import code_revision
 
@@ -144,6 +145,16 @@ class TrainingPlan:
             "start_epoch_minute": first if self.start is None else max(first, self.start),
             "end_epoch_minute": after if self.end is None else min(after, self.end),
             "soc_reset": self.soc_reset.value,
+        }
+
+    def coverage(self) -> dict[str, tuple[SourceCoverage, ...]]:
+        """How many records of each series are there on the days to learn from and to choose on, by purpose."""
+        needs = encoder_needs(self.features.feature_set, self.market.tapes)
+        step_min = 1 if self.features.running_names else MINUTES_PER_QUARTER_HOUR
+        days = {"training": self.train_days, "validation": self.validation_days}
+        return {
+            purpose: selection_coverage(self.market, needs, self.selection(some), step_min)
+            for purpose, some in days.items()
         }
 
     def fingerprint(self) -> str:
@@ -341,6 +352,9 @@ def provenance(plan: TrainingPlan) -> Card:
         "minute_source": plan.market.minute_source,
         "minute_seed": plan.market.minute_seed,
         "split": plan.split(),
+        "coverage": {
+            purpose: {each.source: each.figures() for each in covered} for purpose, covered in plan.coverage().items()
+        },
         "seed": plan.seed,
         "plan_sha256": plan.fingerprint(),
         "versions": _versions(),

@@ -37,7 +37,7 @@ LAYERS = (
     {"sweep_file", "sweep_ray", "sweep_table"},
     {
         *("cli", "cli_backtest", "cli_data", "cli_learn", "cli_options", "cli_output", "cli_policies", "cli_runs"),
-        *("cli_mpc", "cli_seeds", "cli_sweep", "cli_trials", "cli_walk_forward", "doctor", "launch"),
+        *("cli_mpc", "cli_seeds", "cli_sweep", "cli_trials", "cli_walk_forward", "doctor", "launch", "output_paths"),
     },
 )
 """A module imports from its own part and from layers before its own; parts of one layer do not import each other,

@@ -45,11 +45,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-def run(command: str, directory: Path, *options: str) -> dict:
-    """The JSON that a command writes."""
+def run(command: str, directory: Path, *options: str, strategy: str | None = None) -> dict:
+    """The JSON that a command writes, of the policy in the directory unless another strategy is named."""
     files, out = sample_files(), directory.parent / "out.json"
     prices = ["--prices", str(files.prices), "--day-ahead", str(files.day_ahead), "--forecasts", str(files.forecasts)]
-    arguments = [command, *prices, "--strategy", str(directory), *options, "--json", str(out)]
+    arguments = [command, *prices, "--strategy", strategy or str(directory), *options, "--json", str(out)]
     app(expanded(arguments), standalone_mode=False)
     return json.loads(out.read_text())
 
@@ -92,3 +92,36 @@ def test_what_a_policy_or_a_preference_cannot_do_is_refused(directory: Path) -> 
     policy = dataclasses.replace(ArbitragePolicy(BATTERY, SIZE, (), ()), head=None)
     with pytest.raises(BadInput, match="no risk head"):
         policy.with_risk_aversion(0.1)
+
+
+@pytest.mark.parametrize("option", [("--risk-aversion", "0.5"), ("--risk-preference", "cvar:0.1:0.3")])
+def test_a_risk_setting_that_no_strategy_has_is_refused(option: tuple[str, str], directory: Path) -> None:
+    name = option[0].removeprefix("--").replace("-", "_")
+    with pytest.raises(BadInput, match=f"{name}: spread: a rule or ceiling has no risk setting; leave the option out"):
+        run("backtest", directory, *DAYS, *option, strategy="spread")
+    with pytest.raises(BadInput, match="threshold, spread: a rule or ceiling has no risk setting"):
+        run("compare", directory, "--strategy", "spread", *DAYS, *option, strategy="threshold")
+    assert run("backtest", directory, *DAYS, "--risk-aversion", "0", strategy="idle")["profit_eur"] == 0.0
+
+
+def test_a_rule_beside_a_policy_is_said_not_to_change(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("compare", directory, "--strategy", "idle", *DAYS, "--risk-aversion", "0.5")
+    assert "idle has no risk setting: risk_aversion do not change it" in capsys.readouterr().err
+
+
+def test_days_that_a_policy_has_seen_are_counted_and_said(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = run("backtest", directory, *DAYS)
+    assert figures["in_sample_days"] == 3
+    assert "IN-SAMPLE: 2 of the days tested are training days" in capsys.readouterr().err
+    rows = run("compare", directory, "--strategy", "idle", *DAYS)["strategies"]
+    assert [row["in_sample_days"] for row in rows] == [3, 0]
+    with pytest.raises(BadInput, match="in_sample_days: 2 of the days tested are training days"):
+        run("backtest", directory, *DAYS, "--strict")
+
+
+def test_a_policy_is_tested_by_default_on_what_it_has_not_seen(directory: Path) -> None:
+    figures = run("backtest", directory, "--start", "2025-05-01T00:00+02:00")
+    assert figures["days"] == 27
+    assert figures["in_sample_days"] == 0
+    assert figures["tested_from"] == "2025-05-04T22:00:00+00:00"
+    assert figures["tested_until"] == "2025-05-31T22:00:00+00:00"

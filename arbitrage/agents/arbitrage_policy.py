@@ -34,7 +34,10 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-NO_DIAL = "the policy has no risk head (presets quick and fast train none); train it with --risk-head, or leave the option out"
+NO_DIAL = (
+    "the policy has no risk head (presets quick and fast train none); train it with --risk-head, or leave the option "
+    "out"
+)
 NO_OUTCOMES = (
     "the policy has no quantile critic, so it knows no outcomes to weigh (presets quick and fast train none); train it "
     "with --preset full, or leave the option out"

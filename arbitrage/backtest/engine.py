@@ -5,8 +5,8 @@ Law: every decision goes through `dispatch`. The engine keeps the clock and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from arbitrage.backtest.ledger import make_ledger, violations
 from arbitrage.backtest.perfect_foresight import Foresight, perfect_foresight
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher
+from arbitrage.market.coverage import Need, SourceCoverage, source_coverage
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.settlement import settle_eur
 from arbitrage.market.splits import Span, new_day_flags, rows_of
@@ -44,6 +45,10 @@ class Backtest:
     violations: pd.DataFrame
     foresight: Foresight
     """The optimum of the same spans."""
+    coverage: tuple[SourceCoverage, ...] = ()
+    """How many records of each series were there when the strategy decided; empty for one that reads none."""
+    in_sample_days: int | None = 0
+    """Tested days that the strategy learned from, or that chose it; None where its card does not say."""
 
 
 def run_backtest(
@@ -65,7 +70,17 @@ def run_backtest(
         if progress is not None:
             progress(len(span))
     foresight = perfect_foresight(market, battery, selection)
-    return _close(policy.name, market, battery, selection, books.columns, foresight)
+    closed = _close(policy.name, market, battery, selection, books.columns, foresight)
+    return replace(closed, coverage=selection_coverage(market, policy.needs, selection, step_min))
+
+
+def selection_coverage(
+    market: MarketSeries, needs: Iterable[Need], selection: Sequence[Span], step_min: int
+) -> tuple[SourceCoverage, ...]:
+    """How many records of each needed series are there for decisions every `step_min` minutes of the spans."""
+    starts = market.quarter_hours[rows_of(selection)]
+    times = (starts[:, None] + np.arange(0, MINUTES_PER_QUARTER_HOUR, step_min)).ravel()
+    return source_coverage(market, needs, times)
 
 
 def backtest_perfect_foresight(market: MarketSeries, battery: Battery, selection: Sequence[Span]) -> Backtest:

@@ -16,7 +16,9 @@ from arbitrage.backtest.accounts import daily_accounts, rainflow_cycles
 from arbitrage.backtest.attribution import gap_by_cause
 from arbitrage.backtest.bootstrap import USUAL
 from arbitrage.backtest.engine import Backtest
+from arbitrage.backtest.plain import plain
 from arbitrage.backtest.statistics import TAIL_LEVEL, estimate, tail_estimates
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from arbitrage.risk import conditional_value_at_risk_eur, value_at_risk_eur
 
 _INTERVAL = (0.025, 0.975)
@@ -42,21 +44,38 @@ def daily_interval_eur(daily_eur: npt.ArrayLike) -> tuple[float, float]:
 
 
 def summary(backtest: Backtest) -> dict[str, Any]:
-    """All figures by name, ready for JSON; see the README for their meaning."""
+    """All figures by name, ready for JSON; see the README for their meaning. None: it means nothing here."""
     daily = daily_profit_eur(backtest.ledger)
-    return {
-        "strategy": backtest.strategy,
-        "days": len(daily),
-        **_money(backtest, daily),
-        **_cycles(backtest, len(daily)),
-        **_tails(daily),
-        **_coverage(backtest),
-    }
+    figures: dict[str, Any] = plain(
+        {
+            "strategy": backtest.strategy,
+            "days": len(daily),
+            **_tested(backtest),
+            **_money(backtest, daily),
+            **_cycles(backtest, len(daily)),
+            **_tails(daily),
+            **_coverage(backtest),
+        }
+    )
+    return figures
 
 
 def full_summary(backtest: Backtest) -> dict[str, Any]:
     """`summary`, and `gap_by_cause_eur_per_day`: where the gap to perfect foresight went. Takes seconds for a year."""
     return {**summary(backtest), "gap_by_cause_eur_per_day": gap_by_cause(backtest)}
+
+
+def _tested(backtest: Backtest) -> dict[str, Any]:
+    """The tested span, and what the figures rest on."""
+    ledger = backtest.ledger
+    settled_by_day = ledger.groupby("brussels_day")["settled"].any()
+    return {
+        "tested_from": ledger.index[0].isoformat(),
+        "tested_until": (ledger.index[-1] + pd.Timedelta(minutes=MINUTES_PER_QUARTER_HOUR)).isoformat(),
+        "unsettled_days": int((~settled_by_day).sum()),
+        "in_sample_days": backtest.in_sample_days,
+        "coverage": {each.source: each.figures() for each in backtest.coverage},
+    }
 
 
 def _money(backtest: Backtest, daily: pd.Series[float]) -> dict[str, Any]:

@@ -17,12 +17,13 @@ import numpy as np
 
 from arbitrage.agents.checkpoint import Card
 from arbitrage.backtest.engine import Backtest
+from arbitrage.backtest.in_sample import days_seen
 from arbitrage.backtest.metrics import summary
 from arbitrage.battery import Battery
 from arbitrage.errors import Fault, refuse
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.splits import DaysOfMonth, Span, rows_of
-from arbitrage.quarter_hour import DayNumbers, brussels_midnight, calendar_day, days_of_month
+from arbitrage.market.splits import Span, rows_of
+from arbitrage.quarter_hour import DayNumbers, calendar_day
 
 _FIGURES = (
     "days",
@@ -38,7 +39,6 @@ _FIGURES = (
     "coverage_fraction",
     "violations",
 )
-_SPLITS = {"train_days_of_month": "training", "validation_days_of_month": "validation"}
 
 
 def refuse_recording(card: Card, battery: Battery, market: MarketSeries, selection: Sequence[Span]) -> None:
@@ -64,23 +64,7 @@ def figures_for_card(result: Backtest, selection: Sequence[Span], market: Market
 
 def learned_days(card: Card, days: DayNumbers) -> list[Fault]:
     """A fault for training and for validation days among the Brussels days [n] that are tested."""
-    split = card.get("split")
-    if not isinstance(split, dict) or not set(_SPLITS) <= set(split):
+    seen = days_seen(card, days)
+    if seen is None:
         return [Fault("record", "the card does not say on which days the policy learned")]
-    first, after = split.get("start_epoch_minute"), split.get("end_epoch_minute")
-    within = np.array(
-        [
-            (after is None or brussels_midnight(int(day)) < after)
-            and (first is None or brussels_midnight(int(day) + 1) > first)
-            for day in days
-        ],
-        dtype=np.bool_,
-    )
-    faults = []
-    for key, purpose in _SPLITS.items():
-        chosen = DaysOfMonth.parse(str(split[key]))
-        seen = days[within & days_of_month(days, chosen.first, chosen.last)]
-        if len(seen):
-            first_seen = calendar_day(int(seen[0]))
-            faults.append(Fault("record", f"{len(seen)} of the days tested are {purpose} days, {first_seen} first"))
-    return faults
+    return [Fault("record", sentence) for sentence in seen.sentences()]

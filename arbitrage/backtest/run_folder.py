@@ -16,7 +16,6 @@ Law
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -37,10 +36,12 @@ from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.ledger import violations
 from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.perfect_foresight import Foresight
+from arbitrage.backtest.plain import plain
 from arbitrage.backtest.report import PriceStage, ReportContext
 from arbitrage.backtest.run_tables import decode_table, encode_table
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.market.coverage import SourceCoverage
 from arbitrage.market.series import MarketSeries, MinuteSource
 from arbitrage.market.splits import SocReset, Span
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, utc_timestamps
@@ -162,7 +163,10 @@ def run_of_files(files: Files, where: str) -> Run:
     backtests = []
     for entry in told["strategies"]:
         ledger = tables[entry["ledger"]]
-        backtests.append(Backtest(entry["strategy"], battery, ledger, violations(ledger, battery), foresight))
+        figures = entry["figures"]
+        covered = tuple(SourceCoverage(source, **counts) for source, counts in figures.get("coverage", {}).items())
+        broken, seen = violations(ledger, battery), figures.get("in_sample_days")
+        backtests.append(Backtest(entry["strategy"], battery, ledger, broken, foresight, covered, seen))
     return Run(
         backtests=tuple(backtests),
         context=_context(told["context"], tables.get(_DAY_AHEAD)),
@@ -196,7 +200,7 @@ def _summary(run: Run, files: Files) -> dict[str, Any]:
             zip(run.backtests, run.facts, map(summary, run.backtests), strict=True)
         )
     ]
-    told: dict[str, Any] = _plain(
+    told: dict[str, Any] = plain(
         {
             "schema_version": SCHEMA_VERSION,
             "kind": KIND,
@@ -210,17 +214,6 @@ def _summary(run: Run, files: Files) -> dict[str, Any]:
         }
     )
     return told
-
-
-def _plain(value: Any) -> Any:
-    """The same for JSON, which knows neither arrays nor numbers that are none."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _digest(told: Mapping[str, Any]) -> str:

@@ -74,7 +74,7 @@ class SourceCoverage:
 
     source: str
     intervals: int
-    """Decisions at which a record was due: quarter-hours, or minutes of a minute series."""
+    """Quarter-hours decided, or decisions for a series by the minute: at each a record was due."""
     present: int
     late: int
     absent: int
@@ -93,8 +93,9 @@ class SourceCoverage:
         return self.missing == 0 and self.filled == 0
 
     def figures(self) -> dict[str, Any]:
-        """For JSON, without the name."""
-        return {name: value for name, value in asdict(self).items() if name != "source"}
+        """For JSON, without the name; the stand-in is named where it stood in."""
+        counts = {name: value for name, value in asdict(self).items() if name != "source"}
+        return {**counts, "stand_in": self.stand_in if self.filled else None}
 
     def warning(self) -> str | None:
         """What a user has to know, in one sentence; None if everything was there."""
@@ -108,15 +109,14 @@ class SourceCoverage:
         return f"{name} are missing for {self.missing:,} of {self.intervals:,} {unit}{late}{instead}"
 
 
-def source_coverage(
-    market: MarketSeries, needs: Iterable[Need], times: EpochMinutes, step_min: int
-) -> tuple[SourceCoverage, ...]:
-    """Count the records of each needed series over the decisions at `times`, epoch minutes [T] `step_min` apart."""
-    on_quarter_hours = times[times % MINUTES_PER_QUARTER_HOUR == 0]
-    return tuple(
-        _covered(market, need, times if need.series in MINUTE_COLUMNS and step_min == 1 else on_quarter_hours)
-        for need in needs
-    )
+def source_coverage(market: MarketSeries, needs: Iterable[Need], times: EpochMinutes) -> tuple[SourceCoverage, ...]:
+    """Count the records of each needed series over the decisions at `times`, epoch minutes [T].
+
+    A series by the quarter-hour counts once a quarter-hour, as known when that begins; one by the minute counts at each
+    decision.
+    """
+    starts = np.unique(quarter_hour_starts(times))
+    return tuple(_covered(market, need, times if need.series in MINUTE_COLUMNS else starts) for need in needs)
 
 
 def due_records(market: MarketSeries, series: str, times: EpochMinutes) -> EpochMinutes:
@@ -171,4 +171,4 @@ def _covered(market: MarketSeries, need: Need, times: EpochMinutes) -> SourceCov
 
 
 def _unit(series: str) -> str:
-    return "minutes" if series in MINUTE_COLUMNS else "quarter-hours"
+    return "decisions" if series in MINUTE_COLUMNS else "quarter-hours"

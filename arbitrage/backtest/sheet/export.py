@@ -50,7 +50,7 @@ def _run(page: Path, options: list[str]) -> str:
     """What the browser says of a page."""
     with tempfile.TemporaryDirectory(prefix="arbitrage-browser-") as profile:
         command = [
-            _browser(),
+            find_browser(),
             "--headless",
             "--disable-gpu",
             f"--user-data-dir={profile}",
@@ -68,7 +68,8 @@ def _run(page: Path, options: list[str]) -> str:
     return done.stdout or done.stderr
 
 
-def _browser() -> str:
+def find_browser() -> str:
+    """Path of the browser that prints. Raises RuntimeError where there is none."""
     for name in BROWSERS:
         if (path := shutil.which(name)) is not None:
             return path
