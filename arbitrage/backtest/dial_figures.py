@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 from arbitrage.agents.quantile_critic import ACTIONS
 from arbitrage.backtest.dial import DialRun, frontier
 from arbitrage.backtest.sheet.drawing import BLACK, BLUE, CHARGE, DISCHARGE, GREY, STORE, TAIL, blank, style
+from arbitrage.errors import BadInput, Fault
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,7 +38,10 @@ def draw_frontier(runs: Sequence[DialRun]) -> go.Figure:
 
 
 def draw_day(runs: Sequence[DialRun], day: str) -> go.Figure:
-    """Price, power and energy in store of one Brussels day (YYYY-MM-DD); a slider turns the dial."""
+    """Price, power and energy in store of one Brussels day (YYYY-MM-DD); a slider turns the dial.
+
+    Raises BadInput where the day was not tested.
+    """
     figure = make_subplots(3, 1, shared_xaxes=True, vertical_spacing=0.07)
     first = _day_of(runs[0], day)
     figure.add_scatter(x=first.index, y=first["imbalance_price_eur_mwh"], line={"color": BLACK, "shape": "hv"})
@@ -83,7 +87,11 @@ def draw_outcomes(outcomes_eur: Floats) -> go.Figure:
 
 def _day_of(run: DialRun, day: str) -> pd.DataFrame:
     ledger = run.backtest.ledger
-    return ledger[ledger["brussels_day"] == pd.Timestamp(day)]
+    rows = ledger[ledger["brussels_day"] == pd.Timestamp(day)]
+    if rows.empty:
+        first, last = (f"{edge:%Y-%m-%d}" for edge in (ledger["brussels_day"].min(), ledger["brussels_day"].max()))
+        raise BadInput([Fault("day", f"{day} was not tested; the days tested lie in {first} to {last}")])
+    return rows
 
 
 def _add_slider(figure: go.Figure, positions: Sequence[float], fixed: int) -> None:

@@ -22,13 +22,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from arbitrage.backtest.engine import Backtest
-from arbitrage.backtest.sheet import text
+from arbitrage.backtest.sheet import foundation, text
 from arbitrage.backtest.sheet.drawing import strokes
 from arbitrage.backtest.sheet.export import write_pdf, write_png
 from arbitrage.backtest.sheet.key_figures import ACCOUNT_COLUMNS, accounts, cards, other_figures
 from arbitrage.backtest.sheet.material import gather
 from arbitrage.backtest.sheet.result_panels import result_panels
-from arbitrage.backtest.sheet.rounding import days_in_words, number, percent
+from arbitrage.backtest.sheet.rounding import counted, number, percent
 from arbitrage.backtest.sheet.trading_panels import trading_panels
 from arbitrage.backtest.statistics import FEWEST_DAYS_FOR_A_VERDICT, TAIL_LEVEL
 from arbitrage.market.dialects import Quality
@@ -142,6 +142,7 @@ def render_report(backtest: Backtest, *, rivals: Sequence[Backtest], context: Re
     return page.from_string(template).render(
         context=context,
         strategy=backtest.strategy,
+        warnings=list(foundation.warnings_at_the_top(backtest, rivals)),
         facts=list(_facts(backtest, context)),
         cards=list(cards(material)),
         tail=percent(TAIL_LEVEL, 0),
@@ -154,6 +155,9 @@ def render_report(backtest: Backtest, *, rivals: Sequence[Backtest], context: Re
         other_figures=other_figures(material),
         violations=text.violations_by_rule(backtest.violations),
         limits=list(_limits(backtest, context, material.figures["interval_block_days"])),
+        tested=list(foundation.tested(backtest)),
+        source_columns=foundation.SOURCE_COLUMNS,
+        sources=foundation.source_rows([backtest, *rivals]),
         gaps=text.gaps(backtest.ledger),
         panels={panel.name: panel for panel in panels},
         numbers=htmlsafe_json_dumps(material.as_json()),
@@ -214,7 +218,7 @@ def _limits_of_figures(backtest: Backtest, block_days: int) -> Iterator[str]:
     yield "A quarter-hour without a price is held: no energy moves, nothing is settled, and its profit is zero."
     partial = text.incomplete_days(backtest.ledger)
     if partial:
-        yield f"Of {days_in_words(partial)} only a part was tested; each counts as a whole day."
+        yield f"Of {counted(partial, 'day')} only a part was tested; each counts as a whole day."
 
 
 def _limits_of_intervals(days: int, block_days: int) -> Iterator[str]:

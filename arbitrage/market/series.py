@@ -11,7 +11,7 @@ Law
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -161,8 +161,11 @@ def build_market(
     publication_delay_min: from the end of a minute or quarter-hour to the publication of its record; None: 1 with
     minutes, 0 without.
     A row's value covers its own interval and nothing beyond.
-    Raises BadInput if there is not a single price, a start is off its grid or repeated, or the delay is negative.
+    Raises BadInput if there is not a single price, a value is infinite, a start is off its grid or repeated, or the
+    delay is negative.
     """
+    tables = {"prices": prices, "day_ahead": day_ahead, "forecasts": forecasts, "minutes": minutes}
+    refuse(fault for name, table in tables.items() if table is not None for fault in _infinite_values(name, table))
     if len(prices) == 0 or not prices[PRICE].notna().any():
         raise BadInput([Fault("prices", "holds no imbalance price")])
     delay_min = _default_delay_min(minutes) if publication_delay_min is None else publication_delay_min
@@ -187,6 +190,16 @@ def build_market(
         publication_delay_min=delay_min,
         minute_source=None if minutes is None else minute_source,
     )
+
+
+def _infinite_values(name: str, table: pd.DataFrame) -> Iterator[Fault]:
+    numbers = table.select_dtypes("number")
+    infinite = np.isinf(numbers.to_numpy(np.float64))
+    for column in np.flatnonzero(infinite.any(axis=0)):
+        rows = np.flatnonzero(infinite[:, column])
+        times = pd.DatetimeIndex(table.index[rows])
+        where = f"{len(times):,} times, first at {times.min()}"
+        yield Fault(name, f"{numbers.columns[column]} is infinite {where}; leave it empty there")
 
 
 def _published_before(settled: Tape, day_ahead: pd.DataFrame | None, forecasts: pd.DataFrame | None) -> dict[str, Tape]:

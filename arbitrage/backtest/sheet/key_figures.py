@@ -13,7 +13,14 @@ import pandas as pd
 from arbitrage.backtest.bootstrap import Estimate
 from arbitrage.backtest.metrics import daily_profit_eur
 from arbitrage.backtest.sheet.material import Material
-from arbitrage.backtest.sheet.rounding import calendar_date, interval_in_words, number, percent, sensible_decimals
+from arbitrage.backtest.sheet.rounding import (
+    calendar_date,
+    counted,
+    interval_in_words,
+    number,
+    percent,
+    sensible_decimals,
+)
 from arbitrage.backtest.statistics import AHEAD, BEHIND
 
 
@@ -95,10 +102,10 @@ def _tail_cards(material: Material, decimals: int) -> Iterator[Card]:
 def _soundness_cards(material: Material) -> Iterator[Card]:
     figures = material.figures
     covered, fallback = figures["coverage_fraction"], figures["fallback_fraction"]
-    unpriced = f"{figures['unsettled_quarter_hours']:,} quarter-hours without a price"
+    unpriced = f"{counted(figures['unsettled_quarter_hours'], 'quarter-hour')} without a price"
     fell = "no fallback in this backtest" if fallback is None else f"fallbacks decided {percent(fallback)} of the time"
     yield Card("coverage_fraction", covered, "Coverage", percent(covered), "", f"{unpriced}; {fell}")
-    rows, broken = f"in {len(material.backtest.ledger):,} quarter-hours", figures["violations"]
+    rows, broken = f"in {counted(len(material.backtest.ledger), 'quarter-hour')}", figures["violations"]
     tone = "bad" if broken else "good"
     yield Card("violations", broken, "Rule violations", number(broken, 0), "", rows, tone)
 

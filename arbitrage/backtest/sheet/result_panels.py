@@ -12,7 +12,7 @@ from arbitrage.backtest.sheet import drawing, lacks, result_figures
 from arbitrage.backtest.sheet.material import Material
 from arbitrage.backtest.sheet.panel import Panel, euros, panel_or_reason
 from arbitrage.backtest.sheet.result_figures import Bracket
-from arbitrage.backtest.sheet.rounding import days_in_words, interval, number, percent
+from arbitrage.backtest.sheet.rounding import counted, interval, number, percent
 from arbitrage.backtest.statistics import (
     AHEAD,
     BEHIND,
@@ -85,7 +85,7 @@ def _cumulative(material: Material) -> Panel:
     strokes = drawing.strokes([str(name) for name in material.daily_eur.columns])
     key = [(name, stroke.colour, stroke.css_border) for name, stroke in strokes.items()]
     total, ceiling = material.figures["profit_eur"], material.backtest.foresight.profit_eur
-    heading = f"{euros(total)} in {days_in_words(material.days)}, of {euros(ceiling)} that were there"
+    heading = f"{euros(total)} in {counted(material.days, 'day')}, of {euros(ceiling)} that were there"
     caption = "Daily profits added up, wear deducted. Days that were tested stand side by side."
     return Panel("cumulative", heading, caption, result_figures.cumulative_profit(material.daily_eur), key)
 

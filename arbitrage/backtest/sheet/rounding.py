@@ -60,9 +60,9 @@ def interval_in_words(bounds: Sequence[float] | None, decimals: int = 1, *, sign
     return "no interval" if bounds is None else f"95 % interval {interval(bounds, decimals, signed=signed)}"
 
 
-def days_in_words(count: int) -> str:
-    """A number of days."""
-    return "1 day" if count == 1 else f"{count:,} days"
+def counted(count: int, noun: str) -> str:
+    """A number of things, such as 1 day or 1,200 days."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def calendar_date(day: pd.Timestamp) -> str:

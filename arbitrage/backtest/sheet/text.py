@@ -19,7 +19,7 @@ from arbitrage.backtest.sheet.drawing import Stroke
 from arbitrage.backtest.sheet.rounding import (
     NO_FIGURE,
     calendar_date,
-    days_in_words,
+    counted,
     interval,
     number,
     percent,
@@ -76,7 +76,7 @@ def period_in_words(ledger: pd.DataFrame) -> str:
     if len(days) == 1:
         return f"{calendar_date(days[0])}: 1 day"
     stretches = f" in {runs} stretches" if runs > 1 else ""
-    return f"{calendar_date(days[0])} to {calendar_date(days[-1])}: {days_in_words(len(days))}{stretches}"
+    return f"{calendar_date(days[0])} to {calendar_date(days[-1])}: {counted(len(days), 'day')}{stretches}"
 
 
 def comparison_rows(table: Sequence[Mapping[str, Any]], strokes: Mapping[str, Stroke]) -> list[Row]:
@@ -185,7 +185,7 @@ def gaps(ledger: pd.DataFrame) -> list[str]:
 def _gap_in_words(start: pd.Timestamp, end: pd.Timestamp, count: int) -> str:
     first, last = start.tz_convert(BRUSSELS), end.tz_convert(BRUSSELS)
     until = f"{last:%H:%M}" if last.date() == first.date() else f"{calendar_date(last)} {last:%H:%M}"
-    return f"{calendar_date(first)} {first:%H:%M} to {until}: {count:,} quarter-hour{'s' if count > 1 else ''}"
+    return f"{calendar_date(first)} {first:%H:%M} to {until}: {counted(count, 'quarter-hour')}"
 
 
 def incomplete_days(ledger: pd.DataFrame) -> int:
