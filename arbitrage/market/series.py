@@ -193,13 +193,12 @@ def build_market(
 
 
 def _infinite_values(name: str, table: pd.DataFrame) -> Iterator[Fault]:
-    numbers = table.select_dtypes("number")
-    infinite = np.isinf(numbers.to_numpy(np.float64))
-    for column in np.flatnonzero(infinite.any(axis=0)):
-        rows = np.flatnonzero(infinite[:, column])
-        times = pd.DatetimeIndex(table.index[rows])
-        where = f"{len(times):,} times, first at {times.min()}"
-        yield Fault(name, f"{numbers.columns[column]} is infinite {where}; leave it empty there")
+    for column, values in table.select_dtypes("number").items():
+        times = table.index[np.isinf(values.to_numpy(np.float64))]
+        if len(times):
+            yield Fault(
+                name, f"{column} is infinite {len(times):,} times, first at {times.min()}; leave it empty there"
+            )
 
 
 def _published_before(settled: Tape, day_ahead: pd.DataFrame | None, forecasts: pd.DataFrame | None) -> dict[str, Tape]:
