@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from api.metrics import Metrics
-from api.problems import Problem
+from api.problems import Problem, outcome_open
 from api.security import ANONYMOUS, KeyRing, RateLimiter
 from api.settings import Authentication, Role, Settings
 
@@ -33,6 +33,8 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/v1/version", "/openapi.jso
 OPEN_FOLDER = "/page/"
 CALLER = "caller"
 """Where a request's scope keeps whose key it shows."""
+MAY_BE_WRITTEN = "may_be_written"
+"""Where a request's scope says whether something may be written down by now."""
 _READING = ("GET", "HEAD", "OPTIONS")
 _SECURE_HEADERS = tuple(
     (name.encode(), value.encode())
@@ -46,6 +48,12 @@ _SECURE_HEADERS = tuple(
         "cross-origin-resource-policy": "same-origin",
         "permissions-policy": "geolocation=(), camera=(), microphone=()",
     }.items()
+)
+_TOO_LONG = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "It took too long.", headers={"Retry-After": "1"})
+_WENT_WRONG = Problem(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "Something went wrong here, not with the request.",
+    headers={"Retry-After": "1"},
 )
 _NO_STORE = (b"cache-control", b"no-store")
 _LEVEL = logging.getLogger("api.gate")
@@ -79,7 +87,9 @@ class Gate:
             self._check_caller(scope, method)
         if method in _READING:
             return receive
-        return await _read_whole(scope, receive, self._settings.most_body_bytes)
+        whole = await _read_whole(scope, receive, self._settings.most_body_bytes)
+        scope[MAY_BE_WRITTEN] = True
+        return whole
 
     def _check_caller(self, scope: Scope, method: str) -> None:
         off = self._settings.authentication is Authentication.OFF
@@ -129,17 +139,19 @@ class _Passage:
         except Problem as problem:
             await problem.response(scope["path"])(scope, receive, answer)
         except TimeoutError:
-            log.warning("timed_out", method=scope["method"], path=scope["path"], limit_s=self._timeout_s)
-            await self._give_up(scope, receive, answer, HTTPStatus.SERVICE_UNAVAILABLE, "It took too long.")
+            is_open = scope.get(MAY_BE_WRITTEN, False)
+            log.warning(
+                "timed_out", method=scope["method"], path=scope["path"], limit_s=self._timeout_s, outcome_open=is_open
+            )
+            await self._give_up(scope, receive, answer, outcome_open() if is_open else _TOO_LONG)
         except Exception:
             log.exception("failed", method=scope["method"], path=scope["path"])
-            detail = "Something went wrong here, not with the request."
-            await self._give_up(scope, receive, answer, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+            await self._give_up(scope, receive, answer, _WENT_WRONG)
         self._book(scope, time.perf_counter() - began_s)
 
-    async def _give_up(self, scope: Scope, receive: Receive, answer: Send, status: HTTPStatus, detail: str) -> None:
+    async def _give_up(self, scope: Scope, receive: Receive, answer: Send, problem: Problem) -> None:
         if self._status == 0:
-            await Problem(status, detail, headers={"Retry-After": "1"}).response(scope["path"])(scope, receive, answer)
+            await problem.response(scope["path"])(scope, receive, answer)
 
     def _book(self, scope: Scope, took_s: float) -> None:
         route = getattr(scope.get("route"), "path", "none")

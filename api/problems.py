@@ -23,6 +23,9 @@ TYPES = "https://arbitrage.invalid/problems/"
 INVALID = "invalid"
 """The code of a fault whose message says all there is to say."""
 
+OUTCOME_OPEN = "outcome-open"
+"""The kind of a refusal after which what was asked may have been done all the same."""
+
 FaultItem = dict[str, str]
 
 
@@ -72,6 +75,15 @@ def unusable(faults: Iterable[FaultItem]) -> Problem:
     listed = list(faults)
     count = f"{len(listed)} fault" + ("s" if len(listed) != 1 else "")
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The request has {count}.", kind="unusable", faults=listed)
+
+
+def outcome_open() -> Problem:
+    """Something was to be written down, and whether it was is not known."""
+    detail = (
+        "Whether this was written down is not known. Ask again under the same Idempotency-Key (an order or an asset: "
+        "send it again, or look it up): the answer is what was decided, if anything was. Until then hold at 0 MW."
+    )
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, kind=OUTCOME_OPEN, headers={"Retry-After": "1"})
 
 
 def from_validation(error: ValidationError, prefix: str = "") -> Problem:

@@ -11,12 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.problems import Problem, fault, from_bad_input, unusable
+from api.problems import Problem, fault, from_bad_input, outcome_open, unusable
 from api.storage.refusals import (
     AssetUnknown,
     IdempotencyKeyReused,
     JobsTooMany,
     JobUnknown,
+    OutcomeOpen,
     RecordRefused,
     StorageBusy,
     StorageRefusal,
@@ -72,6 +73,9 @@ def storage_problem(refused: StorageRefusal) -> Problem:
         return unusable([fault("Idempotency-Key", "reused", str(refused))])
     if isinstance(refused, RecordRefused):
         return unusable([fault("body", "cannot_be_stored", str(refused))])
+    if isinstance(refused, OutcomeOpen):
+        log.error("outcome_open", reason=str(refused))
+        return outcome_open()
     log.error("storage_refused", kind=type(refused).__name__, reason=str(refused))
     detail = "It could not be written down or looked up, so it is not answered."
     wait = "1" if isinstance(refused, StorageBusy) else "5"

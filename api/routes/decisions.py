@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
@@ -14,6 +16,7 @@ from starlette.responses import Response
 from api.bodies import described, parse, read_bytes
 from api.deciding import Answered, decide
 from api.dependencies import CallerDep, ServiceDep
+from api.gate import MAY_BE_WRITTEN
 from api.problems import Problem, fault, unusable
 from api.recording import record_of
 from api.responses import JSON
@@ -54,12 +57,17 @@ async def post_decision(request: Request, service: ServiceDep, caller: CallerDep
     body = await read_bytes(request)
     key = idempotency_key(request)
     asked = parse(body, DecisionRequest)
+    may_be_written = partial(request.scope.__setitem__, MAY_BE_WRITTEN)
+    may_be_written(False)
     if key is not None and (given := await _given_before(service, caller, key, body)) is not None:
         return given
     for _ in range(_TRIES):
+        may_be_written(False)
         answered = await decide(service, asked)
         try:
-            return await _logged(service, answered, record_of(answered, caller, body, key))
+            return await _logged(
+                service, answered, record_of(answered, caller, body, key), partial(may_be_written, True)
+            )
         except VersionConflict:
             service.asset_desk.forget(str(asked.asset_id))
     raise Problem(HTTPStatus.CONFLICT, "The asset changes too often to be decided for; try again.")
@@ -95,9 +103,11 @@ async def _given_before(service: Service, caller: str, key: str, body: bytes) ->
     return Response(record.answer, media_type=JSON)
 
 
-async def _logged(service: Service, answered: Answered, record: DecisionRecord) -> Response:
+async def _logged(
+    service: Service, answered: Answered, record: DecisionRecord, on_taken: Callable[[], None]
+) -> Response:
     """Write the decision down, then answer what the log holds. Raises StorageRefusal."""
-    appended = await service.log.append(record, answered.change)
+    appended = await service.log.append(record, answered.change, on_taken)
     if appended.is_new:
         _count(service, answered.decision)
         if answered.change is not None and answered.change.state is not None:

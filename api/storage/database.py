@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from api.storage import schema
-from api.storage.refusals import DatabaseRefused, StorageUnavailable
+from api.storage.refusals import DatabaseRefused, OutcomeOpen, StorageUnavailable
 from api.storage.tables import Tables
 from arbitrage.errors import BadInput, Fault
 
@@ -93,15 +93,19 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that writes: committed at the end of the block, undone if it raises."""
-        with _named_outages(), self._writing_engine.begin() as connection:
+        """A transaction that writes: committed at the end of the block, undone if it raises.
+
+        Raises OutcomeOpen if the connection breaks.
+        """
+        with _named_outages(writes=True), self._writing_engine.begin() as connection:
             yield connection
 
     def driver_insert(self, insert: DriverStatement, check: DriverCheck | None = None) -> bool:
         """One statement in the driver's own words, in a transaction of its own; False if it is refused.
 
         check: what must hold in the same transaction; else nothing is done and the result is False.
-        Raises StorageUnavailable; what the driver says of values that it cannot send is raised as it is.
+        Raises StorageUnavailable, or OutcomeOpen if the connection breaks; what the driver says of values that it
+        cannot send is raised as it is.
         """
         driver = self.engine.dialect.loaded_dbapi
         connection = self.engine.raw_connection()  # undone when it goes back uncommitted
@@ -112,8 +116,9 @@ class Database:
             cursor.execute(insert.text, insert.parameters)
             connection.commit()  # in SQLite, a statement outside of a transaction is one by itself
         except driver.OperationalError as error:
+            broke = self.engine.dialect.is_disconnect(error, connection, None)
             connection.invalidate()
-            raise StorageUnavailable(f"the database did not do its work: {reason(error)}") from error
+            raise _outage(error, broke) from error
         except driver.Error:
             return False
         finally:
@@ -132,13 +137,19 @@ class Database:
 
 
 @contextmanager
-def _named_outages() -> Iterator[None]:
+def _named_outages(writes: bool = False) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
         if is_outage(error):
-            raise StorageUnavailable(f"the database did not do its work: {reason(_first(error))}") from error
+            raise _outage(_first(error), writes and error.connection_invalidated) from error
         raise
+
+
+def _outage(error: Exception, is_open: bool) -> StorageUnavailable:
+    """`is_open`: whether what was to be written may be there."""
+    kind = OutcomeOpen if is_open else StorageUnavailable
+    return kind(f"the database did not do its work: {reason(error)}")
 
 
 def is_outage(error: Exception) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -96,15 +96,18 @@ class DecisionLog:
         """How many records wait for their transaction to begin."""
         return len(self._writer)
 
-    async def append(self, record: DecisionRecord, change: StateChange | None = None) -> Appended:
+    async def append(
+        self, record: DecisionRecord, change: StateChange | None = None, on_taken: Callable[[], None] | None = None
+    ) -> Appended:
         """Store a decision, and what it rests on and makes of its asset; returns after the commit.
 
         A request that was answered before changes no state again. Raises IdempotencyKeyReused if the key stood for
         another request, RecordRefused for a record that the database cannot hold, VersionConflict or AssetUnknown if
         the state cannot be changed, StorageBusy if too many wait, StorageUnavailable if the database fails, and
-        StorageClosed after `close`. In every such case neither is stored.
+        StorageClosed after `close`. In every such case neither is stored. Raises OutcomeOpen if the connection broke
+        and nobody knows. on_taken: see `GroupCommit.write`.
         """
-        return await self._writer.write(_Entry(record, change))
+        return await self._writer.write(_Entry(record, change), on_taken)
 
     def by_idempotency_key(self, principal: str, idempotency_key: str) -> DecisionRecord | None:
         """What a principal was answered under a key; None if nothing."""

@@ -5,6 +5,7 @@ Law
 - While one transaction is under way all that comes waits and goes into the next one together, so that throughput does
   not fall to one flush of the disk a request. Items keep their order.
 - What goes wrong with one item is raised to its own waiter. The queue is bounded: beyond it, waiters are refused.
+- An item whose waiter went away before a group took it is dropped. Once it is taken it is committed, waiter or not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from api.storage.refusals import StorageBusy, StorageClosed
@@ -26,13 +28,22 @@ LONGEST_QUEUE = 10_000
 LARGEST_GROUP = 256
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Item, Written]):
+    """An item that no group has taken yet."""
+
+    item: Item
+    written: asyncio.Future[Written]
+    on_taken: Callable[[], None] | None
+
+
 class GroupCommit(Generic[Item, Written]):
     """A queue of items and one thread that commits them; belongs to the event loop it is first used in."""
 
     def __init__(self, commit: CommitTogether[Item, Written], longest_queue: int = LONGEST_QUEUE) -> None:
         self._commit = commit
         self._longest_queue = longest_queue
-        self._waiting: deque[tuple[Item, asyncio.Future[Written]]] = deque()
+        self._waiting: deque[_Waiting[Item, Written]] = deque()
         self._thread = ThreadPoolExecutor(1, "group-commit")
         self._is_writing = False
         """Whether a group is under way, or about to be."""
@@ -44,11 +55,12 @@ class GroupCommit(Generic[Item, Written]):
         """How many items wait for their transaction to begin."""
         return len(self._waiting)
 
-    async def write(self, item: Item) -> Written:
+    async def write(self, item: Item, on_taken: Callable[[], None] | None = None) -> Written:
         """Commit an item, together with whatever else waits.
 
-        A waiter that is cancelled does not take its item back. Raises StorageBusy if the queue is full, StorageClosed
-        after `close`, and whatever kept this item from being written.
+        on_taken: called once the item cannot be taken back any more: a waiter that is cancelled from then on does not
+        know whether it is written. Raises StorageBusy if the queue is full, StorageClosed after `close`, and whatever
+        kept this item from being written.
         """
         if self._closed:
             raise StorageClosed("the service is stopping: nothing is written any more")
@@ -56,7 +68,7 @@ class GroupCommit(Generic[Item, Written]):
             raise StorageBusy(f"{len(self._waiting)} records already wait to be written; try again shortly")
         loop = asyncio.get_running_loop()
         written: asyncio.Future[Written] = loop.create_future()
-        self._waiting.append((item, written))
+        self._waiting.append(_Waiting(item, written, on_taken))
         if not self._is_writing:
             self._is_writing = True
             loop.call_soon(self._write_group, loop)  # after all that is ready to come, which then goes along
@@ -72,13 +84,20 @@ class GroupCommit(Generic[Item, Written]):
 
     def _write_group(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hand what waits to the thread, which says in the event loop when it is done: one wake-up a group each way."""
-        if not self._waiting:
+        group: list[_Waiting[Item, Written]] = []
+        while self._waiting and len(group) < LARGEST_GROUP:
+            waiting = self._waiting.popleft()
+            if not waiting.written.cancelled():
+                group.append(waiting)
+        if not group:
             self._is_writing = False
             self._done.set()
             return
-        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
-        commit = self._thread.submit(self._commit, [item for item, _ in group])
-        waiters = [written for _, written in group]
+        for each in group:
+            if each.on_taken is not None:
+                each.on_taken()
+        commit = self._thread.submit(self._commit, [each.item for each in group])
+        waiters = [each.written for each in group]
         commit.add_done_callback(lambda done: loop.call_soon_threadsafe(self._end_group, loop, waiters, done))
 
     def _end_group(

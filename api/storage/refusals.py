@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class StorageRefusal(Exception):
-    """The storage did not do what was asked; nothing was changed. The message says why, for people."""
+    """The storage did not do what was asked; but for `OutcomeOpen` nothing was changed. The message says why."""
 
 
 class DatabaseRefused(StorageRefusal):
@@ -13,6 +13,10 @@ class DatabaseRefused(StorageRefusal):
 
 class StorageUnavailable(StorageRefusal):
     """The database did not answer, is locked or full. The same request may succeed later."""
+
+
+class OutcomeOpen(StorageUnavailable):
+    """The connection broke while something was written: it may be there, or not."""
 
 
 class StorageBusy(StorageRefusal):

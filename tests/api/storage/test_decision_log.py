@@ -16,7 +16,13 @@ from api.storage.asset_store import AssetState, AssetStore, StateChange
 from api.storage.database import Database
 from api.storage.decision_log import Appended, DecisionFilter, DecisionLog
 from api.storage.decision_record import DecisionRecord, Role
-from api.storage.refusals import IdempotencyKeyReused, RecordRefused, StorageClosed, StorageUnavailable
+from api.storage.refusals import (
+    IdempotencyKeyReused,
+    OutcomeOpen,
+    RecordRefused,
+    StorageClosed,
+    StorageUnavailable,
+)
 from arbitrage.errors import BadInput
 from tests.api.storage.decisions import MINUTE, NOON, decision
 
@@ -239,7 +245,7 @@ def test_a_server_that_hangs_up_costs_nothing_but_a_new_connection(postgresql_ur
         connected.close()
 
 
-def test_a_server_that_hangs_up_in_a_transaction_is_an_outage_with_a_reason(postgresql_url: str) -> None:
+def test_a_server_that_hangs_up_in_a_transaction_leaves_its_outcome_open_with_a_reason(postgresql_url: str) -> None:
     database, other = Database(postgresql_url), Database(postgresql_url)
 
     def cut_off() -> None:
@@ -249,7 +255,47 @@ def test_a_server_that_hangs_up_in_a_transaction_is_an_outage_with_a_reason(post
                 killing.execute(text("SELECT pg_terminate_backend(:number)"), {"number": number})
             connection.execute(text("SELECT 1"))
 
-    with pytest.raises(StorageUnavailable, match="terminating connection"):
+    with pytest.raises(OutcomeOpen, match="terminating connection"):
         cut_off()
     for connected in (database, other):
         connected.close()
+
+
+def test_a_decision_whose_connection_breaks_has_an_open_outcome(
+    migrated_schema_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, other = Database(migrated_schema_url), Database(migrated_schema_url)
+    version = AssetStore(database).put("be-1", {}, None, STATE).version
+
+    def cut_off(_database: Database, cursor: Any, _check: object) -> bool:
+        number = cursor.execute("SELECT pg_backend_pid()").fetchone()[0]
+        with other.writing() as killing:
+            killing.execute(text("SELECT pg_terminate_backend(:number)"), {"number": number})
+        return True
+
+    async def appended() -> None:
+        log = DecisionLog(database)
+        with pytest.raises(OutcomeOpen, match="terminating connection"):
+            await log.append(decision(), StateChange(asset_id="be-1", state=None, expected_version=version))
+        await log.close()
+
+    monkeypatch.setattr(Database, "_holds", cut_off)
+    asyncio.run(appended())
+    for connected in (database, other):
+        connected.close()
+
+
+def test_what_the_database_refuses_to_begin_has_no_open_outcome(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'log.db'}")
+    database.migrate()
+    limit_pages(database, 1)
+
+    async def appended() -> None:
+        log = DecisionLog(database)
+        with pytest.raises(StorageUnavailable) as refused:
+            await log.append(decision(answer="x" * 100_000))
+        assert type(refused.value) is StorageUnavailable
+        await log.close()
+
+    asyncio.run(appended())
+    database.close()

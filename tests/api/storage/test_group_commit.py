@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -102,18 +103,53 @@ def test_beyond_the_longest_queue_waiters_are_refused_and_the_others_are_written
     asyncio.run(scenario())
 
 
-def test_a_waiter_that_goes_away_disturbs_nobody_and_its_item_is_written() -> None:
+def test_a_waiter_that_goes_away_in_time_takes_its_item_back_and_disturbs_nobody() -> None:
     async def scenario() -> None:
-        ledger = Ledger()
+        ledger, taken = Ledger(), []
         writer: GroupCommit[int, int] = GroupCommit(ledger.commit)
         first = await held_up(ledger, writer)
-        leaving, staying = (asyncio.create_task(writer.write(number)) for number in (1, 2))
+        leaving, staying = (
+            asyncio.create_task(writer.write(number, partial(taken.append, number))) for number in (1, 2)
+        )
         await asyncio.sleep(0)
         leaving.cancel()
         ledger.gate.set()
         assert await asyncio.gather(first, staying) == [0, 20]
-        assert ledger.groups == [[0], [1, 2]]
+        assert ledger.groups == [[0], [2]]
+        assert taken == [2]
         await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_item_that_is_taken_is_written_and_its_waiter_was_told() -> None:
+    async def scenario() -> None:
+        ledger, taken = Ledger(), []
+        writer: GroupCommit[int, int] = GroupCommit(ledger.commit)
+        ledger.gate.clear()
+        leaving = asyncio.create_task(writer.write(1, partial(taken.append, 1)))
+        while not taken:
+            await asyncio.sleep(0)
+        leaving.cancel()
+        ledger.gate.set()
+        await writer.close()
+        assert ledger.groups == [[1]]
+
+    asyncio.run(scenario())
+
+
+def test_closing_does_not_wait_for_waiters_that_went_away() -> None:
+    async def scenario() -> None:
+        ledger = Ledger()
+        writer: GroupCommit[int, int] = GroupCommit(ledger.commit)
+        first = await held_up(ledger, writer)
+        leaving = asyncio.create_task(writer.write(1))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        ledger.gate.set()
+        await writer.close()
+        assert first.done()
+        assert ledger.groups == [[0]]
 
     asyncio.run(scenario())
 
