@@ -66,9 +66,9 @@ def _figures(own: pd.Series[float], paired: pd.Series[float] | None) -> Row:
     return {
         "days": len(own),
         "profit_eur_per_day": float(own.mean()),
-        "profit_eur_per_day_interval": list(daily_interval_eur(own)),
+        "profit_eur_per_day_interval": daily_interval_eur(own),
         "difference_eur_per_day": None if paired is None else float(paired.mean()),
-        "difference_eur_per_day_interval": None if paired is None else list(daily_interval_eur(paired)),
+        "difference_eur_per_day_interval": None if paired is None else daily_interval_eur(paired),
     }
 
 

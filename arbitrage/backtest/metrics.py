@@ -32,15 +32,17 @@ def daily_profit_eur(ledger: pd.DataFrame) -> pd.Series[float]:
     return ledger.groupby("brussels_day")["profit_eur"].sum()
 
 
-def daily_interval_eur(daily_eur: npt.ArrayLike) -> tuple[float, float]:
-    """95 % interval of the mean of a day, by a plain bootstrap over single days with a fixed seed.
+def daily_interval_eur(daily_eur: npt.ArrayLike) -> list[float] | None:
+    """95 % interval of the mean of a day, by a plain bootstrap over single days with a fixed seed; None for one day.
 
     It takes days for independent and is the narrower for it; `statistics.estimate` does not.
     """
     sample = np.asarray(daily_eur, dtype=np.float64)
+    if len(sample) < 2:
+        return None
     draws = np.random.default_rng(0).integers(0, len(sample), (_RESAMPLES, len(sample)))
-    low, high = np.quantile(sample[draws].mean(axis=1), _INTERVAL)
-    return float(low), float(high)
+    bounds: list[float] = np.quantile(sample[draws].mean(axis=1), _INTERVAL).tolist()
+    return bounds
 
 
 def summary(backtest: Backtest) -> dict[str, Any]:
