@@ -161,13 +161,9 @@ def build_market(
     publication_delay_min: from the end of a minute or quarter-hour to the publication of its record; None: 1 with
     minutes, 0 without.
     A row's value covers its own interval and nothing beyond.
-    Raises BadInput if there is not a single price, a value is infinite, a start is off its grid or repeated, or the
-    delay is negative.
+    Raises BadInput if there is no price, a value is infinite, a start is off its grid or repeated, the delay negative.
     """
-    tables = {"prices": prices, "day_ahead": day_ahead, "forecasts": forecasts, "minutes": minutes}
-    refuse(fault for name, table in tables.items() if table is not None for fault in _infinite_values(name, table))
-    if len(prices) == 0 or not prices[PRICE].notna().any():
-        raise BadInput([Fault("prices", "holds no imbalance price")])
+    _refuse_values(prices=prices, day_ahead=day_ahead, forecasts=forecasts, minutes=minutes)
     delay_min = _default_delay_min(minutes) if publication_delay_min is None else publication_delay_min
     if delay_min < 0:
         raise BadInput([Fault("publication_delay_min", f"must be 0 or more, not {delay_min}")])
@@ -190,6 +186,14 @@ def build_market(
         publication_delay_min=delay_min,
         minute_source=None if minutes is None else minute_source,
     )
+
+
+def _refuse_values(prices: pd.DataFrame, **others: pd.DataFrame | None) -> None:
+    """Raise BadInput where there is no price at all, or anything infinite."""
+    if len(prices) == 0 or not prices[PRICE].notna().any():
+        raise BadInput([Fault("prices", "holds no imbalance price")])
+    tables = {"prices": prices, **others}
+    refuse(fault for name, table in tables.items() if table is not None for fault in _infinite_values(name, table))
 
 
 def _infinite_values(name: str, table: pd.DataFrame) -> Iterator[Fault]:
