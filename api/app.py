@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,7 +15,7 @@ import structlog
 from fastapi import FastAPI
 
 from api.challenging import let_challengers_decide
-from api.clock import Clock, machine_clock
+from api.clock import Clock, JumpWatch, machine_clock, machine_steady_s
 from api.deciding import read_ahead
 from api.direct import DirectRoute, documented_route
 from api.feed import Feed, MarketKeeper
@@ -32,24 +32,33 @@ from api.service import Service
 from api.settings import Authentication, Settings
 from api.storage.database import Database
 from api.warming import warm_up
+from arbitrage.live.quality import Quality
 
 TITLE = "Battery arbitrage in the Belgian imbalance settlement"
 log = structlog.get_logger("api.app")
 
 
-def create_app(settings: Settings, *, clock: Clock = machine_clock, feed: Feed | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock = machine_clock,
+    steady_s: Callable[[], float] | None = None,
+    feed: Feed | None = None,
+) -> FastAPI:
     """The service with these settings; `feed` takes the place of the one that the settings name.
 
+    steady_s: what the clock is compared with; the machine's for the machine's, else the clock itself.
     Raises BadInput for policies that cannot be served, before anything listens.
     """
     served = Policies(settings.policies, settings.served_by_default)
     metrics = Metrics()
+    steady = steady_s or (machine_steady_s if clock is machine_clock else lambda: clock().timestamp())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database(settings.database_url)
         database.migrate()
-        service = Service(settings, clock, metrics, served, database)
+        service = Service(settings, clock, metrics, served, database, JumpWatch(clock, steady))
         app.state.service = service
         _say_start(settings)
         service.runner.start()
@@ -94,6 +103,8 @@ def _furnish(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
 async def after_poll(service: Service) -> None:
     """After each poll: settle what can be settled, read what will be asked for, let challengers decide."""
     if service.keeper is not None:
+        if not any(quality is Quality.CLOCK for quality, _ in service.keeper.snapshot.reported):
+            service.jumps.believe()
         await service.beside(service.settler.settle, service.keeper.snapshot.market, service.clock())
         await read_ahead(service)
         await let_challengers_decide(service)

@@ -6,7 +6,7 @@ Law: the market is read once for all who ask about the same interval; a request 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from api.identity import decision_id
 from api.kept_assets import KeptAsset, look_up_all
 from api.last_seen import Seen, Source
 from api.market_records import market_digest, market_of, records_ahead
+from api.moment import Moment
 from api.problems import FaultItem, Problem, domain_faults, fault, from_bad_input, unusable
 from api.schemas.decisions import DecisionRequest, RiskIn
 from api.schemas.market import MarketIn
@@ -31,7 +32,7 @@ from arbitrage.errors import BadInput, refuse
 from arbitrage.live.decider import LiveDecider, Prepared
 from arbitrage.live.decision import LiveDecision
 from arbitrage.live.feed import Snapshot
-from arbitrage.live.quality import SECONDS_PER_MINUTE
+from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Quality
 from arbitrage.market.series import MarketSeries
 
 log = structlog.get_logger("api.deciding")
@@ -51,7 +52,7 @@ class Answered:
 async def decide(service: Service, request: DecisionRequest) -> Answered:
     """Decide what a request asks. Raises Problem."""
     kept = None if request.asset_id is None else await service.asset_desk.find(request.asset_id)
-    subject = subject_of(service.policies, request, kept, service.clock())
+    subject = subject_of(service.policies, request, kept, service.clock(), service.jumps.jumped_s())
     source = await _given(service, request.market, subject) if request.market is not None else kept_source(service)
     prepared = await prepare(service, subject, source, request.risk)
     if kept is None or not subject.moment.is_replay:
@@ -63,7 +64,7 @@ async def prepare(service: Service, subject: Subject, source: Source, risk: Risk
     """The reading of a market for the subject's interval. Raises Problem."""
     choice = risk_choice(risk)
     moment, who = subject.moment, (subject.served.policy_id, subject.battery, subject.ramp_mw_per_min)
-    key = (source.version, moment.time, 0 if moment.is_replay else moment.lag_min, *who, choice)
+    key = (source.version, moment.time, 0 if moment.is_replay else moment.lag_min, moment.jumped_s, *who, choice)
     prepared = service.readings.ready(key)
     return prepared or await service.readings.get(key, partial(_read, subject, source.known, choice))
 
@@ -146,7 +147,8 @@ def _read(subject: Subject, known: MarketSeries | Snapshot, choice: RiskChoice) 
         refuse([] if served.battery is None else mismatches(served.battery, subject.battery))
         decider = LiveDecider(served.policy, subject.battery, served.identity, subject.ramp_mw_per_min)
         if isinstance(known, Snapshot):
-            return decider.prepare_live(known, moment.time, moment.now_s, choice, judged_s=moment.judged_s)
+            believed = _believed(known, moment)
+            return decider.prepare_live(believed, moment.time, moment.now_s, choice, judged_s=moment.judged_s)
         if moment.is_replay:
             return decider.prepare(known, moment.time, risk=choice)
         judged_s = max(moment.judged_s, moment.time * SECONDS_PER_MINUTE)
@@ -154,6 +156,14 @@ def _read(subject: Subject, known: MarketSeries | Snapshot, choice: RiskChoice) 
         return decider.prepare(known, moment.time, now_s=judged_s, risk=choice, reported=ahead)
     except BadInput as refused:
         raise unusable(_placed(refused)) from refused
+
+
+def _believed(known: Snapshot, moment: Moment) -> Snapshot:
+    """What a feed knows, with what is to be said of the service's own clock."""
+    if not moment.jumped_s:
+        return known
+    doubt = (Quality.CLOCK, Finding("clock_jumped", {"seconds": round(moment.jumped_s, 3)}))
+    return replace(known, reported=(*known.reported, doubt))
 
 
 def _placed(refused: BadInput) -> list[FaultItem]:

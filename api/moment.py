@@ -38,6 +38,8 @@ class Moment:
     """The service's time, seconds since the epoch."""
     is_replay: bool = False
     warnings: tuple[Finding, ...] = ()
+    jumped_s: float = 0.0
+    """By how much the service's clock has jumped, while it is doubted."""
 
     @property
     def judged_s(self) -> float:

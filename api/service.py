@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from api.asset_desk import AssetDesk
 from api.backtest_runner import BacktestRunner
-from api.clock import Clock
+from api.clock import Clock, JumpWatch
 from api.feed import MarketKeeper
 from api.last_seen import LastSeen
 from api.metrics import Metrics
@@ -46,6 +46,7 @@ class Service:
     metrics: Metrics
     policies: Policies
     database: Database
+    jumps: JumpWatch
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "reading"))
     """For reading markets."""
     desk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "desk"))

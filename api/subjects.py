@@ -2,6 +2,7 @@
 
 Law
 - What the request says counts before what is kept, but an order of a person counts whichever way the request came.
+- While the service's own clock is doubted, no kept state is moved, and the kept market is not decided on.
 - A kept state never moves back in time. One that lies further ahead than any interval may be decided is wrong, whatever
   moved it there: its time is set aside, it counts as one of now, and the answer warns of `state_from_the_future`.
 """
@@ -9,7 +10,7 @@ Law
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from api.carrying import carried, is_before, kept_minute
@@ -48,13 +49,18 @@ class Subject:
         return self.moment.time
 
 
-def subject_of(policies: Policies, request: DecisionRequest, kept: KeptAsset | None, now: dt.datetime) -> Subject:
-    """Everything about the asset of a request at `now`, the service's time. Raises Problem."""
+def subject_of(
+    policies: Policies, request: DecisionRequest, kept: KeptAsset | None, now: dt.datetime, jumped_s: float = 0.0
+) -> Subject:
+    """Everything about the asset of a request at `now`, the service's time. Raises Problem.
+
+    jumped_s: by how much the service's clock has jumped, while it is doubted.
+    """
     if kept is None and request.market is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"There is no asset {request.asset_id}.")
     served = policies.named(request.policy_id or (None if kept is None else kept.asset.policy_id))
     battery = _battery(request, kept, served)
-    moment = asked_moment(request.at, now, served.policy.step_min)
+    moment = replace(asked_moment(request.at, now, served.policy.step_min), jumped_s=jumped_s)
     warned = () if kept is None else _state_warnings(kept, moment)
     state = _state(request, kept, served, battery, moment)
     if faults := state_faults(battery, state):
@@ -118,7 +124,7 @@ def _carried(kept: KeptAsset, battery: Battery, step_min: int, moment: Moment) -
 
 
 def _moves_state(kept: KeptAsset, moment: Moment) -> bool:
-    if moment.is_replay:
+    if moment.is_replay or moment.jumped_s:
         return False
     return _is_set_aside(kept, moment) or not is_before(kept.asset.state, moment.time)
 

@@ -68,7 +68,8 @@ class Feed:
         self._snapshot = Snapshot()
         self._read: tuple[float, float] | None = None
         """Wall and steady clock at the last poll."""
-        self._clock_doubted = False
+        self._doubted_s = 0.0
+        """By how much the wall clock has jumped since it was last believed."""
         self._stopping = threading.Event()
 
     @property
@@ -120,9 +121,9 @@ class Feed:
         """Doubt the clock after a jump, until records come that fit it."""
         future = any(quality is Quality.CLOCK for quality, _ in found)
         if abs(jumped_s) > self._window.clock_skew_s:
-            self._clock_doubted = True
+            self._doubted_s += jumped_s
         elif fits and not future:
-            self._clock_doubted = False
-        if not self._clock_doubted:
+            self._doubted_s = 0.0
+        if not self._doubted_s:
             return []
-        return [(Quality.CLOCK, Finding("clock_jumped", {"seconds": round(jumped_s, 3)}))]
+        return [(Quality.CLOCK, Finding("clock_jumped", {"seconds": round(self._doubted_s, 3)}))]

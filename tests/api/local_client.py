@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,9 +34,15 @@ class StandingClock:
 class LocalClient:
     """Asks a service that was started for it; a context manager."""
 
-    def __init__(self, settings: Settings, clock: StandingClock | None = None, feed: Feed | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: StandingClock | None = None,
+        feed: Feed | None = None,
+        steady_s: Callable[[], float] | None = None,
+    ) -> None:
         self.clock = clock or StandingClock()
-        self.app = create_app(settings, clock=self.clock, feed=feed)
+        self.app = create_app(settings, clock=self.clock, feed=feed, steady_s=steady_s)
         self._runner = asyncio.Runner()
         self._lifespan = self.app.router.lifespan_context(self.app)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)

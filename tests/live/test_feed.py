@@ -151,6 +151,8 @@ def test_a_clock_that_is_set_while_records_do_not_fit_it_is_not_believed_until_t
     clock.now_s -= 3600
     back = live(feed, clock, 3)
     assert {each.level for each in back} == {Level.HOLD}
+    (jumped,) = [finding for _, finding in feed.snapshot.reported if finding.code == "clock_jumped"]
+    assert jumped.params == {"seconds": pytest.approx(-3600.0, abs=1.0)}
     clock.now_s += 3600
     again = live(feed, clock, 3)
     assert again[-1].level is Level.POLICY
