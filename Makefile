@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check sample clean
+.PHONY: demo test fuzz check sample clean
 
 $(READY): requirements.lock pyproject.toml
 	python3 -m venv $(VENV)
@@ -16,6 +16,9 @@ demo: $(READY)  ## train on the embedded simulated market and write runs/demo/re
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest
+
+fuzz: $(READY)  ## try the properties on many other examples, at random; what fails becomes a test
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz
 
 check: $(READY)  ## lint, formatting, types, import layers
 	$(BIN)/ruff check .

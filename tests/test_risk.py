@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
@@ -24,6 +24,7 @@ from arbitrage.risk import (
     value_at_risk_eur,
 )
 from arbitrage.risk_measures import DISTORTIONS, equal_weights
+from tests.examples import examples
 
 TEN = [30.0, -50.0, 10.0, 20.0, -10.0, 40.0, 50.0, 60.0, 70.0, 80.0]
 """Sorted: -50, -10, 10, 20, 30, 40, 50, 60, 70, 80; mean 30."""
@@ -117,7 +118,7 @@ def test_no_outcomes_a_level_outside_0_to_1_and_what_is_no_number_are_refused(
             measure([1.0], level)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     outcomes=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40),
     levels=st.tuples(st.floats(0.01, 1.0), st.floats(0.01, 1.0)).map(sorted),
@@ -371,7 +372,7 @@ def test_one_support_serves_many_distributions() -> None:
 OUTCOMES = st.lists(st.integers(-(10**6), 10**6).map(lambda cents: cents / 100.0), min_size=1, max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.data(), outcomes=OUTCOMES, shift=st.floats(-1e4, 1e4), scale=st.floats(0.01, 100.0))
 def test_coherent_measures_shift_scale_and_grow_with_profit_and_like_to_diversify(
     data: st.DataObject, outcomes: list[float], shift: float, scale: float
@@ -391,7 +392,7 @@ def test_coherent_measures_shift_scale_and_grow_with_profit_and_like_to_diversif
     assert first.min() - slack <= worth(first) <= first.mean() + slack
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     case=st.sampled_from(CASES),
     outcomes=OUTCOMES,

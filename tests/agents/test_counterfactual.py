@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.counterfactual import After, Path, Sweep, lay_path, sweep
@@ -12,6 +12,7 @@ from arbitrage.agents.lattice import CHARGE, DISCHARGE, Lattice, LatticeSize, ma
 from arbitrage.backtest.perfect_foresight import perfect_foresight
 from arbitrage.battery import Battery
 from arbitrage.market.splits import SocReset, Span
+from tests.examples import examples
 from tests.worlds import market_of, whole
 
 EMPTY, FULL = 0, 1
@@ -134,7 +135,7 @@ def test_a_path_tells_the_ends_of_days_from_the_ends_of_spans() -> None:
     assert part.after.tolist() == [same] * 5 + [night] + [same] * 3 + [end, same, end]
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     prices=st.lists(st.floats(-500.0, 500.0), min_size=2, max_size=10),
     cycles=st.sampled_from([None, 0.5, 1.0]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.lattice import (
@@ -19,6 +19,7 @@ from arbitrage.agents.lattice import (
     node_state,
 )
 from arbitrage.battery import Battery, BatteryState
+from tests.examples import examples
 from tests.worlds import batteries
 
 
@@ -80,7 +81,7 @@ def test_without_a_budget_or_with_none_left_ever_cycles_have_one_node(max_cycles
     assert (lattice.energy_mwh[DISCHARGE] == 0.0).all() == (max_cycles_per_day == 0.0)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(battery=batteries(), step_min=st.sampled_from([1, 15]), along=st.floats(0.0, 1.0), used=st.floats(0.0, 1.0))
 def test_a_lattice_follows_the_battery_law_and_is_exact_for_values_linear_in_the_state(
     battery: Battery, step_min: int, along: float, used: float

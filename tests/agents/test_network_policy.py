@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
@@ -32,6 +32,7 @@ from arbitrage.learners.nets import Layout, Standard, forward
 from arbitrage.market.series import MarketSeries
 from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.risk import RiskMeasure, RiskPreference
+from tests.examples import examples
 from tests.minute_worlds import scramble_later, simulated_market
 from tests.worlds import SUMMER_MIDNIGHT, market_of, noisy_market
 
@@ -203,7 +204,7 @@ def test_a_time_read_alone_is_decided_to_the_last_bit_as_in_a_batch(algorithm: A
         assert answers(policy, market, times[at : at + 1]) == batch[at * len(STATES) : (at + 1) * len(STATES)]
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(minute=st.integers(0, 3 * 60), seed=st.integers(0, 2**32 - 1))
 @pytest.mark.parametrize("feature_set", [FeatureSet.REFERENCE, FeatureSet.FULL])
 def test_no_decision_by_the_minute_rests_on_what_is_published_later(
@@ -256,7 +257,7 @@ def test_two_atoms_are_told_exactly_where_the_mass_divides_evenly_and_by_their_m
     assert two[0] == pytest.approx([6.0, 30.0])
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     shares=st.lists(st.floats(0.0, 1.0), min_size=2, max_size=30).filter(lambda drawn: sum(drawn) > 0.1),
     lowest=st.floats(-50.0, 0.0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.lattice import CHARGE, DISCHARGE, Lattice, LatticeSize, make_lattice
@@ -19,6 +19,7 @@ from arbitrage.agents.price_chain import (
     with_news,
 )
 from arbitrage.battery import Battery
+from tests.examples import examples
 
 EMPTY, FULL = 0, 1
 STAY = np.eye(4)
@@ -26,7 +27,7 @@ EITHER = np.kron(np.full((2, 2), 0.5), np.eye(2))
 """The fast gap is drawn anew, the slow one stays."""
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(60, 400), size=st.sampled_from([(13, 3), (5, 2)]))
 def test_the_rows_of_a_fitted_chain_are_distributions_and_its_centres_ascend(
     seed: int, count: int, size: tuple[int, int]

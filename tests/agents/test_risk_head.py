@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
@@ -37,6 +37,7 @@ from arbitrage.market.splits import SocReset, Span
 from arbitrage.observation import MarketFeatures
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.risk import RiskMeasure, RiskPreference
+from tests.examples import examples
 from tests.properties.test_no_leak import random_critic, scramble
 from tests.worlds import SUMMER_MIDNIGHT, market_of
 
@@ -195,7 +196,7 @@ def test_a_preference_adds_its_weight_times_the_measure_of_what_may_come(
     )
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(minute=st.integers(0, 24 * 60), seed=st.integers(0, 2**32 - 1))
 def test_no_turned_decision_rests_on_what_is_published_later(
     policy: ArbitragePolicy, market: MarketSeries, minute: int, seed: int

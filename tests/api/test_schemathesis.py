@@ -1,24 +1,23 @@
-"""The whole OpenAPI document, tried by schemathesis: nothing fails inside, and every answer is one that is documented.
-
-For a longer run: `ARBITRAGE_TRIALS=500 pytest tests/api/test_schemathesis.py`.
-"""
+"""The whole OpenAPI document, tried by schemathesis: nothing fails inside, and every answer is one that is documented."""
 
 from __future__ import annotations
 
 import json
-import os
 from http import HTTPStatus
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
 from schemathesis import GenerationMode
 from schemathesis.checks import ignored_auth, not_a_server_error, positive_data_acceptance
 
 from api.openapi import CONTRACTS
 from tests.api.local_client import LocalClient
+from tests.examples import examples
 
-TRIED = int(os.environ.get("ARBITRAGE_TRIALS", "6"))
+pytestmark = pytest.mark.hypothesis
+
+TRIED = 6
 """Requests of each address, good ones and bad ones each."""
 UNREADY = ("/readyz", HTTPStatus.SERVICE_UNAVAILABLE)
 """An answer like any other there. Keys are tested elsewhere, and what fits a schema may still mean nothing."""
@@ -37,13 +36,7 @@ TRIALS = [
 def test_every_answer_is_one_that_is_documented(
     operation: schemathesis.APIOperation, mode: GenerationMode, client: LocalClient
 ) -> None:
-    @settings(
-        max_examples=TRIED,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @examples(TRIED, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def answered(case: schemathesis.Case) -> None:
         arguments = case.as_transport_kwargs(base_url="http://127.0.0.1")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -31,6 +31,7 @@ from arbitrage.market.tapes import PRICE
 from arbitrage.quarter_hour import brussels_day_numbers, energy_mwh, epoch_minute
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed, market_in
+from tests.examples import examples
 from tests.worlds import MIDNIGHTS, batteries, market_of
 
 BATTERY = Battery(max_cycles_per_day=1.1)
@@ -141,7 +142,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, small_policy: Path) -> Iter
         yield client
 
 
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @given(
     prices=hnp.arrays(np.float64, 2 * 100, elements=st.floats(-3000.0, 5000.0), fill=st.nothing()),
     battery=batteries(),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.backtest.attribution import CAUSES, attribute_gap, gap_by_cause
 from arbitrage.backtest.engine import Backtest, backtest_perfect_foresight, run_backtest
 from arbitrage.battery import Battery
 from arbitrage.market.splits import SocReset
+from tests.examples import examples
 from tests.worlds import batteries, market_of, noisy_market, scripted, whole
 
 
@@ -88,7 +89,7 @@ def test_midnight_gives_the_budget_back() -> None:
     assert attribute_gap(backtest).sum().to_numpy() == pytest.approx(np.zeros(len(CAUSES)), abs=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(batteries(least_capacity_mwh=1.0), st.integers(0, 1000), st.sampled_from(SocReset))
 def test_the_causes_of_any_strategy_add_up_to_its_gap_and_none_is_negative(
     battery: Battery, seed: int, reset: SocReset

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.policy import Intent, Untrained
@@ -16,6 +16,7 @@ from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher, ShieldRule, decide
 from arbitrage.market.splits import SocReset
 from arbitrage.market.tapes import Knowledge
+from tests.examples import examples
 from tests.worlds import (
     MIDNIGHTS,
     SUMMER_MIDNIGHT,
@@ -150,7 +151,7 @@ def test_a_policy_is_asked_once_a_step_with_the_state_of_that_time(step_min: int
     assert sum(told) == 2
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(seed=st.integers(0, 2**32 - 1), battery=batteries(), soc_reset=st.sampled_from(SocReset))
 def test_the_books_of_hindsight_balance_and_hold_its_profit(seed: int, battery: Battery, soc_reset: SocReset) -> None:
     market = noisy_market(seed, days=2, gaps=10)

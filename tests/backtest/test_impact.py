@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.minute_rule import MinuteSpreadRule
@@ -21,6 +21,7 @@ from arbitrage.errors import BadInput
 from arbitrage.market.simulator import Scenario, clear
 from arbitrage.market.splits import Span
 from arbitrage.market.tapes import INDICATIVE, PRICE, Knowledge
+from tests.examples import examples
 from tests.impact_worlds import FEBRUARY, JULY, across_the_rules, by_hand
 from tests.worlds import Clueless, batteries
 
@@ -106,7 +107,7 @@ def test_a_battery_sees_its_own_shadow_and_is_paid_by_it_by_hand(start: int, pri
     assert run.ledger["cash_eur"].iloc[1] == pytest.approx(price * 11 * 50.0 / 60.0)
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(minute=st.integers(8 * 15, 24 * 60 - 1), seed=st.integers(0, 2**32 - 1))
 def test_no_decision_rests_on_what_the_world_does_later(minute: int, seed: int) -> None:
     scenario = across_the_rules()
@@ -147,7 +148,7 @@ def test_a_policy_that_sees_the_record_of_its_own_minute_is_caught() -> None:
         run_price_maker(by_hand(FEBRUARY), battery, Peeking(), FEBRUARY)
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(battery=batteries(), seed=st.integers(0, 3), times=st.sampled_from([1.0, 100.0]))
 def test_no_rule_of_the_battery_and_no_budget_is_ever_broken(battery: Battery, seed: int, times: float) -> None:
     scenario = across_the_rules(seed=seed, hours=6)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.minute_rule import MinuteSpreadRule
 from arbitrage.backtest.impact import run_price_maker
 from arbitrage.backtest.shaping import shape_gains, shape_in_hindsight, shapes_mw, spread_evenly
 from arbitrage.battery import Battery
+from tests.examples import examples
 from tests.impact_worlds import FEBRUARY, JULY, across_the_rules, by_hand
 
 LOSSLESS = Battery(power_mw=50.0, capacity_mwh=100.0, charge_efficiency=1.0, discharge_efficiency=1.0)
 EAGER = MinuteSpreadRule(charge_below_eur_mwh=-10.0, discharge_above_eur_mwh=10.0)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(share=st.floats(-1.0, 1.0), rated_mw=st.sampled_from([1.0, 200.0]))
 def test_every_shape_has_the_same_energy_and_keeps_to_the_rating(share: float, rated_mw: float) -> None:
     shapes = shapes_mw(share * rated_mw, rated_mw)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from arbitrage.learners.batch import Batch
 from arbitrage.learners.collection import CollectionConfig, Collector, problem_of
 from arbitrage.learners.learner import Learner, Problem, Report
 from arbitrage.learners.nets import Trained, trained
+from tests.examples import examples
 
 TWO = spaces.Discrete(2)
 HALF = CollectionConfig(discount=0.5)
@@ -135,7 +136,7 @@ def test_several_steps_within_an_episode_are_of_full_length() -> None:
     st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=3),
     st.integers(1, 4),
 )
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_copies_side_by_side_live_as_each_would_alone(
     first: list[tuple[int, bool]], second: list[tuple[int, bool]], steps: int
 ) -> None:
@@ -151,7 +152,7 @@ def test_copies_side_by_side_live_as_each_would_alone(
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=3), st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_transition_of_several_steps_is_the_chain_of_its_single_ones(
     script: list[tuple[int, bool]], steps: int
 ) -> None:
@@ -208,7 +209,7 @@ def test_actions_of_a_box_of_several_dimensions_keep_its_shape() -> None:
 
 @given(st.tuples(EDGES, EDGES).map(sorted).filter(lambda edges: edges[0] < edges[1]), st.sampled_from([-1.0, 0.3, 1.0]))
 @example([-4.005762, 1.6875694], 1.0)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_stretched_actions_lie_in_the_box_to_the_last_bit(edges: list[float], action: float) -> None:
     box = spaces.Box(np.float32(edges[0]), np.float32(edges[1]), (1,), dtype=np.float32)
     script = Scripted(action_space=box)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.battery import Battery, BatteryState
@@ -16,6 +16,7 @@ from arbitrage.learners.counterfactual_source import CounterfactualConfig, Count
 from arbitrage.learners.market_path import MarketPath, lay_market_path
 from arbitrage.market.splits import SocReset
 from arbitrage.observation import MarketFeatures
+from tests.examples import examples
 from tests.worlds import batteries, market_of, whole
 
 NAN = float("nan")
@@ -54,7 +55,7 @@ def held(battery: Battery, state: BatteryState, asked_mw: float, minutes: int) -
     return energy, wear, state
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(
     battery=batteries(), seed=st.integers(0, 2**32 - 1), step_min=st.sampled_from([1, 5, 15]), discrete=st.booleans()
 )

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Independent, Normal, TransformedDistribution
@@ -27,6 +27,7 @@ from arbitrage.learners.losses import (
     soft_value,
     squashed_gaussian,
 )
+from tests.examples import examples
 
 SEEDS = st.integers(0, 10_000)
 SUPPORT = torch.linspace(-2.0, 3.0, 11)
@@ -76,7 +77,7 @@ def test_the_quantile_gradient_on_one_pair_of_numbers() -> None:
 
 
 @given(seed=SEEDS, weighed=st.booleans(), threshold=st.sampled_from([0.3, 1.0, 4.0]))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_the_quantile_gradient_is_that_of_the_loss_written_out(seed: int, weighed: bool, threshold: float) -> None:
     values = (2.0 * noise_of(seed, 3, 5)).requires_grad_()
     targets, fractions = 2.0 * noise_of(seed + 1, 3, 7), midpoints(5, torch.device("cpu"))
@@ -112,7 +113,7 @@ def scattered(atoms: Tensor, shares: Tensor, support: Tensor) -> Tensor:
 
 
 @given(seed=SEEDS, inside=st.booleans())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_projection_scatters_and_keeps_mass_and_inside_the_support_the_mean(seed: int, inside: bool) -> None:
     atoms, shares = 3.0 * noise_of(seed, 4, 9), shares_of(seed + 1, 4, 9)
     if inside:
@@ -134,7 +135,7 @@ def test_equal_slices_of_the_mass_lie_at_their_mean_positions() -> None:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_equal_slices_keep_the_mean_and_ascend(seed: int) -> None:
     shares = torch.softmax(4.0 * noise_of(seed, 6, 11), -1)
     slices = equal_slices(shares, SUPPORT)
@@ -186,7 +187,7 @@ def test_the_gaussian_pulls_are_those_of_the_paper() -> None:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_without_a_floor_the_gaussian_pulls_are_the_gradient_of_the_likelihood(seed: int) -> None:
     mean, target = noise_of(seed, 6).double().requires_grad_(), noise_of(seed + 1, 6).double()
     std = (noise_of(seed + 2, 6).double().abs() + 0.3).requires_grad_()
@@ -197,7 +198,7 @@ def test_without_a_floor_the_gaussian_pulls_are_the_gradient_of_the_likelihood(s
 
 
 @given(seed=SEEDS)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_the_squashed_gaussian_is_that_of_torch(seed: int) -> None:
     # Moderate numbers in double precision, for torch inverts tanh, which is lost far out.
     outputs, noise = noise_of(seed, 5, 6).double().clamp(-1.0, 1.0), noise_of(seed + 1, 5, 3).double()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.backtest.engine import run_backtest
@@ -28,6 +28,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
 from arbitrage.observation import FeatureSet, MarketFeatures
 from tests.agents.test_network_policy import opinionated, policy_of, standard_of
+from tests.examples import examples
 from tests.minute_worlds import scramble_later, simulated_market
 from tests.worlds import MIDNIGHTS, batteries, market_of, noisy_market, whole
 
@@ -127,7 +128,7 @@ def test_shares_are_of_the_power_that_the_connection_allows_in_that_direction() 
     assert profit.tolist() == pytest.approx([-0.5 + 4.5])
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(battery=batteries(), seed=st.integers(0, 2**32 - 1), step_min=st.sampled_from([5, 15]))
 def test_days_of_unlike_length_lived_side_by_side_earn_what_the_battery_law_gives_each(
     battery: Battery, seed: int, step_min: int

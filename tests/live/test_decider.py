@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
@@ -28,6 +28,7 @@ from arbitrage.market.tapes import PRICE, SOLAR_FORECAST
 from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.risk import RiskPreference
+from tests.examples import examples
 from tests.live.policies import BATTERY, IDENTITY, NIGHT, learned
 from tests.properties.test_no_leak import scramble
 from tests.worlds import SUMMER_MIDNIGHT, Scripted, batteries, market_of
@@ -47,7 +48,7 @@ def quarter_hours() -> ArbitragePolicy:
     return learned(FeatureSet.QUARTER_HOUR)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(minute=st.integers(0, 24 * 60), seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["learned", "threshold"]))
 def test_what_is_published_later_changes_nothing_of_a_decision(
     quarter_hours: ArbitragePolicy, minute: int, seed: int, name: str
@@ -208,7 +209,7 @@ def test_an_interval_that_is_over_is_held() -> None:
     assert (late.power_mw, late.shield.rule) == (0.0, LiveRule.EXPIRED)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     battery=batteries(),
     asked_mw=st.floats(-4.0, 4.0),

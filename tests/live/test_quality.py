@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.live.quality import Bounds, Judgement, Quality, judge, without_faulty
@@ -16,6 +16,7 @@ from arbitrage.market.elia import read_table
 from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.tapes import CUMULATIVE_IMBALANCE, INDICATIVE, PRICE, Tape
 from arbitrage.quarter_hour import utc_timestamps
+from tests.examples import examples
 from tests.live.worlds import DELAY_MIN, FROM, world
 from tests.properties.test_no_leak import scramble
 from tests.shared_data import shared_file
@@ -47,7 +48,7 @@ def minutes() -> MarketSeries:
     return world().market(with_minutes=True, publication_delay_min=DELAY_MIN)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(prices=st.lists(st.floats(-10_000.0, 10_000.0), min_size=20, max_size=20))
 def test_no_price_is_a_fault_by_its_level(prices: list[float]) -> None:
     assert judged(market_of(prices), SUMMER_MIDNIGHT + 300).quality is Quality.OK
@@ -141,7 +142,7 @@ def test_a_clean_market_stays_one_object(minutes: MarketSeries) -> None:
     assert without_faulty(minutes, judged(minutes, FROM, INDICATIVE)) is minutes
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(minute=st.integers(0, 24 * 60), seed=st.integers(0, 2**32 - 1))
 def test_what_is_published_later_changes_no_judgement(minutes: MarketSeries, minute: int, seed: int) -> None:
     time = FROM + minute

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
@@ -14,6 +14,7 @@ from arbitrage.market.impact import MovedMarket
 from arbitrage.market.merit_order import ClearedMinutes
 from arbitrage.market.simulator import clear, draw_scenario
 from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE, PRICE, RESIDUAL, WIND_FORECAST
+from tests.examples import examples
 from tests.impact_worlds import FEBRUARY, JULY, across_the_rules, by_hand
 
 
@@ -30,7 +31,7 @@ def last_price(start: int, injection_mw: np.ndarray, imbalance_mw: float = -100.
 
 
 @pytest.mark.parametrize("row", [0, 1, 29, 48, 95])
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(seed=st.integers(0, 2**32 - 1), size_mw=st.sampled_from([1e-6, 3.0, 400.0]))
 def test_cleared_one_by_one_the_market_is_the_one_cleared_whole_to_the_last_bit(
     row: int, seed: int, size_mw: float
@@ -103,7 +104,7 @@ def test_the_quarter_hour_after_feels_it_through_the_alpha_component_only_where_
     assert cheaper.clear(np.zeros((1, 15))).alpha_component_eur_mwh[0, -1] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(row=st.integers(0, 47), power_mw=st.floats(0.0, 400.0))
 def test_steady_injection_never_raises_the_price_of_its_quarter_hour_under_the_older_rules(
     row: int, power_mw: float

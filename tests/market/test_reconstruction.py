@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
@@ -24,6 +24,7 @@ from arbitrage.market.settlement import alpha_component_eur_mwh, imbalance_price
 from arbitrage.market.simulator import SimulatedMarket, simulate
 from arbitrage.market.tapes import ALPHA_COMPONENT, DAY_AHEAD, DECREMENTAL, INCREMENTAL, PRICE
 from arbitrage.quarter_hour import epoch_minute, epoch_minutes
+from tests.examples import examples
 from tests.shared_data import shared_file
 
 Floats = npt.NDArray[np.float64]
@@ -304,7 +305,7 @@ def hourly(index: pd.DatetimeIndex, price: float) -> pd.DataFrame:
     previous_mw=st.floats(-1_500.0, 1_500.0),
     early=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_the_final_marginal_price_settles_at_the_final_price(
     price: float, imbalance_mw: float, previous_mw: float, early: bool
 ) -> None:

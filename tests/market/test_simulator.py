@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
@@ -16,6 +16,7 @@ from arbitrage.market.settlement import alpha_component_eur_mwh, imbalance_price
 from arbitrage.market.simulator import PRESETS, SimulatedMarket, clear, draw_scenario, simulate
 from arbitrage.market.tapes import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.quarter_hour import epoch_minute, epoch_minutes, quarter_hours_in_day
+from tests.examples import examples
 
 INCREMENTAL = "marginal_incremental_price_eur_mwh"
 DECREMENTAL = "marginal_decremental_price_eur_mwh"
@@ -61,7 +62,7 @@ def test_one_seed_makes_one_world_and_another_seed_another() -> None:
     assert not first.prices[PRICE].equals(other.prices[PRICE])
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     start=st.integers(0, 4 * 24 * 90).map(lambda quarter: BEFORE + 15 * quarter),
     length=st.integers(1, 4 * 60),
@@ -75,7 +76,7 @@ def test_a_longer_span_begins_with_the_same_world(start: int, length: int, more:
         pd.testing.assert_frame_equal(table, getattr(long, name).iloc[: len(table)], check_exact=True, check_freq=False)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(start=st.integers(0, 4 * 24 * 300), length=st.integers(1, 4 * 60))
 def test_any_span_comes_with_exactly_its_quarter_hours_and_minutes(start: int, length: int) -> None:
     first = BEFORE + 15 * start

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
@@ -23,7 +23,6 @@ NAMES = (PRICE, DAY_AHEAD, RESIDUAL)
 BACK = tuple(range(-75, 90, 15))
 
 
-@settings(deadline=None)
 @given(latency=st.integers(1, 40), minute=st.integers(0, 2 * 24 * 60))
 def test_with_a_latency_is_known_now_what_was_known_that_much_earlier(latency: int, minute: int) -> None:
     market, time = noisy_market(0, 3), SUMMER_MIDNIGHT + minute + latency
@@ -44,7 +43,6 @@ def test_a_latency_is_recorded_and_changes_no_settlement() -> None:
         with_decision_latency(market, -1)
 
 
-@settings(deadline=None)
 @given(minute=st.integers(15, 3 * 24 * 60))
 def test_a_market_that_ends_holds_what_was_known_then_and_nothing_later(minute: int) -> None:
     market, time = noisy_market(1, 3, gaps=7), SUMMER_MIDNIGHT + minute

@@ -7,7 +7,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
@@ -38,7 +38,6 @@ def test_a_last_window_may_end_in_the_middle_of_a_month() -> None:
     assert [window.test_end for window in windows] == [epoch_minute("2022-02-10T00:00+01:00")]
 
 
-@settings(deadline=None)
 @given(
     months=st.integers(1, 14),
     embargo=st.integers(0, 40),

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery
 from arbitrage.env.single import BelgianImbalanceEnv
+from tests.examples import examples
 from tests.worlds import MIDNIGHTS, Scripted, batteries, market_of, whole
 
 PRICES = hnp.arrays(np.float64, 2 * 100, elements=st.floats(-3000.0, 5000.0) | st.just(np.nan), fill=st.nothing())
 SHARES = hnp.arrays(np.float64, 37, elements=st.floats(-1.0, 1.0) | st.sampled_from([-1.0, 0.0, 1.0]))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     prices=PRICES.filter(lambda prices: not np.isnan(prices[:92]).all()),
     shares=SHARES,

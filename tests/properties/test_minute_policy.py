@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
@@ -29,6 +29,7 @@ from arbitrage.market.tapes import Tape
 from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import brussels_midnight, epoch_minute
 from arbitrage.training import TrainingPlan, train
+from tests.examples import examples
 from tests.properties.test_no_leak import scramble
 
 BATTERY = Battery(max_cycles_per_day=1.1)
@@ -89,7 +90,7 @@ def test_the_card_says_what_is_seen_and_where_the_minutes_come_from(directory: P
     assert (policy.critic is not None) == (policy.features.feature_set is FeatureSet.FULL)
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(minute=st.integers(0, 6 * 60 - 1), seed=st.integers(0, 2**32 - 1))
 def test_no_decision_rests_on_what_is_published_later(
     policy: ArbitragePolicy, market: MarketSeries, minute: int, seed: int

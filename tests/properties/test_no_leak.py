@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
@@ -30,6 +30,7 @@ from arbitrage.market.splits import SocReset, Span, spans
 from arbitrage.market.tapes import PRICE, Knowledge, Tape
 from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import brussels_midnight
+from tests.examples import examples
 from tests.worlds import Clueless
 
 BATTERY = Battery(max_cycles_per_day=1.1)
@@ -118,7 +119,7 @@ def leaks(policy: Policy, market: MarketSeries, now: int, seed: int) -> bool:
 
 
 @pytest.mark.parametrize("name", ["idle", "threshold", "spread", "learned", "network"])
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(minute=MOMENTS, seed=SEEDS)
 def test_no_decision_rests_on_what_is_published_later(
     policies: dict[str, Policy], market: MarketSeries, name: str, minute: int, seed: int
@@ -188,7 +189,7 @@ def test_a_time_read_alone_is_decided_to_the_last_bit_as_in_a_batch(
             assert decide(policies[name], BATTERY, market, int(times[at]), state) == answer(alone, 0, state)[0]
 
 
-@settings(max_examples=6, deadline=None)
+@examples(6)
 @given(minute=MOMENTS, seed=SEEDS)
 @pytest.mark.parametrize("name", ["threshold", "learned", "network"])
 def test_no_power_asked_for_in_a_backtest_rests_on_what_is_published_later(
@@ -206,7 +207,7 @@ def test_no_power_asked_for_in_a_backtest_rests_on_what_is_published_later(
     assert asked(market) == asked(scramble(market, now, seed, gaps=False))
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(minute=st.integers(0, 2 * 23 * 60), seed=SEEDS, step_min=st.sampled_from([5, 15]))
 def test_no_observation_of_the_environment_rests_on_what_is_published_later(
     market: MarketSeries, minute: int, seed: int, step_min: int

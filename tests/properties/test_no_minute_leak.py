@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.battery import Battery
@@ -21,6 +21,7 @@ from arbitrage.market.tapes import ALPHA_COMPONENT, CUMULATIVE_IMBALANCE, DECREM
 from arbitrage.market.tapes import Knowledge as Known
 from arbitrage.observation import Features, FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import quarter_hour_starts
+from tests.examples import examples
 from tests.minute_worlds import GENUINE_START, genuine_market, scramble_later, simulated_market
 from tests.worlds import SUMMER_MIDNIGHT
 
@@ -62,7 +63,7 @@ def leaks(
 @DELAYS
 @pytest.mark.parametrize("world", sorted(WORLDS))
 @pytest.mark.parametrize("features", list(FeatureSet))
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(minute=st.integers(0, EARLY), seed=SEEDS)
 def test_no_observation_by_the_minute_rests_on_what_is_published_later(
     world: str, features: str, delay_min: int, minute: int, seed: int
@@ -71,7 +72,7 @@ def test_no_observation_by_the_minute_rests_on_what_is_published_later(
 
 
 @DELAYS
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(step=st.integers(0, EARLY // 5), step_min=st.sampled_from([3, 5, 15]), seed=SEEDS)
 def test_nor_does_one_of_coarser_steps(delay_min: int, step: int, step_min: int, seed: int) -> None:
     market, minute = simulated_market(delay_min), 5 * step

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.closed_form_config import ClosedFormConfig
@@ -35,6 +35,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, spans
 from arbitrage.market.tapes import PRICE, Knowledge
 from arbitrage.observation import Encoded, MarketFeatures
+from tests.examples import examples
 from tests.properties.test_no_leak import MOMENTS, SEEDS, decided_times, scramble
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -100,7 +101,7 @@ def decisions(policy: Policy, market: MarketSeries, now: int) -> list[Decision]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=4, deadline=None)
+@examples(4)
 @given(minute=MOMENTS, seed=SEEDS)
 def test_no_decision_of_a_rival_rests_on_what_is_published_later(
     policies: dict[str, Policy], market: MarketSeries, name: str, minute: int, seed: int
@@ -186,7 +187,7 @@ def ceiling(market: MarketSeries) -> KnownQuarterHour:
     return fit_known_quarter_hour(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, config=config)
 
 
-@settings(max_examples=4, deadline=None)
+@examples(4)
 @given(quarter_hour=st.integers(1, 250), seed=SEEDS)
 def test_the_ceiling_leaks_the_running_quarter_hour_and_nothing_later(
     ceiling: KnownQuarterHour, market: MarketSeries, quarter_hour: int, seed: int

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.mpc.programme import Aim, Plan, best_plan, make_solver
@@ -17,6 +17,7 @@ from arbitrage.battery import Battery, BatteryState
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset
 from arbitrage.market.tapes import Knowledge
+from tests.examples import examples
 from tests.worlds import SUMMER_MIDNIGHT, Clueless, batteries, market_of, whole
 
 LOSSLESS = Battery(charge_efficiency=1.0, discharge_efficiency=1.0)
@@ -46,7 +47,7 @@ def test_a_plan_on_one_path_is_what_a_person_would_do(prices: list[float], power
     assert found.worth_eur == pytest.approx(worth_eur)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=st.integers(0, 2**32 - 1), battery=batteries(), length=st.integers(1, 96))
 def test_a_plan_on_the_prices_to_come_is_worth_what_perfect_foresight_earns(
     seed: int, battery: Battery, length: int
@@ -131,7 +132,7 @@ def test_weight_on_the_tail_takes_the_sure_price() -> None:
     assert plan(LOSSLESS, one, paths, aim=Aim(cvar_weight=0.1, cvar_level=0.5)).power_mw == pytest.approx(0.0)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 2**32 - 1), battery=batteries(), shared=st.integers(1, 12), weight=st.floats(0.0, 2.0))
 def test_equal_paths_are_worth_what_one_is(seed: int, battery: Battery, shared: int, weight: float) -> None:
     prices = np.random.default_rng(seed).normal(80.0, 150.0, 10)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from api.storage.database import Database
@@ -16,6 +16,7 @@ from api.storage.price_ledger import KnownPrice, PriceLedger, PriceStage
 from api.storage.reconciliation import Reconciled, reconcile
 from api.storage.retention import delete_decisions
 from tests.api.storage.decisions import MINUTE, NOON, decision
+from tests.examples import examples
 
 LIVE, VALIDATED = PriceStage.NEAR_REAL_TIME, PriceStage.VALIDATED
 DAY = dt.timedelta(days=1)
@@ -123,7 +124,7 @@ def test_of_each_quarter_hour_and_stage_the_newest_price_is_kept(database: Datab
     assert ledger.prices(NOON, NOON + 15 * MINUTE) == {(NOON, LIVE): 12.0, (NOON, VALIDATED): 0.1 + 0.2}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(range(6)), st.lists(st.floats(-5e3, 5e3), min_size=6, max_size=6, unique=True))
 def test_a_feed_that_repeats_contradicts_itself_and_comes_late_ends_with_the_newest_price(
     database: Database, order: list[int], values: list[float]
