@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.agents.rules import ThresholdRule
@@ -34,6 +34,7 @@ from arbitrage.backtest.sheet.trading_panels import median_day, trading_panels
 from arbitrage.errors import BadInput
 from arbitrage.market.splits import SocReset
 from arbitrage.market.tapes import DAY_AHEAD
+from tests.examples import examples
 from tests.poor_worlds import CASES, DAY, USUAL, Poor, wave
 from tests.worlds import batteries, market_of
 
@@ -286,7 +287,7 @@ def small_markets(draw: st.DrawFn) -> Poor:
     return Poor(market_of(prices), draw(batteries()), draw(st.sampled_from(SocReset)), first, last)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(small_markets())
 def test_any_small_market_with_gaps_leaves_every_output_whole(case: Poor) -> None:
     backtests = case.backtests()
