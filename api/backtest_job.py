@@ -26,19 +26,22 @@ from api.settings import Settings
 from api.storage.database import Database
 from api.storage.job_store import Job, JobStore
 from api.storage.refusals import JobLost, StorageUnavailable
-from arbitrage.agents.checkpoint import load_policy, read_card
+from arbitrage.agents.checkpoint import Card, read_card
 from arbitrage.agents.policy import RiskChoice
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.report import write_report
+from arbitrage.backtest.tested_days import DaysAsked, days_to_test, strict_faults
 from arbitrage.battery import Battery
-from arbitrage.cli_trials import report_context
-from arbitrage.errors import BadInput
+from arbitrage.cli_trials import check_risk_settings, report_context, trained_timing
+from arbitrage.errors import BadInput, refuse
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.splits import DaysOfMonth, SocReset, default_reset, select
+from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.market.store import Store
 from arbitrage.market.stored_market import stored_market
+from arbitrage.market.tapes import INDICATIVE
+from arbitrage.market.timing import with_decision_latency
 from arbitrage.strategies import Trial, try_strategy
 
 BEAT_S = 1.0
@@ -85,12 +88,12 @@ def run_backtest_job(
 ) -> tuple[dict[str, Any], Path | None]:
     """The figures of a backtest and where its report is. Raises BadInput."""
     directory = settings.policies.get(asked.strategy)
-    trial = _trial(settings, asked, directory)
+    trial, figures = _trial(settings, asked, directory)
     name = asked.strategy if directory is None else str(directory)
     names = [name, *(rival for rival in _RIVALS if rival != name)] if asked.with_report else [name]
     total = len(names) * sum(len(span) for span in trial.selection)
     done = 0
-    notes: list[str] = []
+    notes: list[str] = figures.pop("notes")
 
     def advance(count: int) -> None:
         nonlocal done
@@ -99,31 +102,41 @@ def run_backtest_job(
 
     beat(0.0)
     results = [try_strategy(each, trial, progress=advance, warn=notes.append) for each in names]
-    figures = {key: _plain(value) for key, value in summary(results[0]).items()} | {"notes": notes}
+    figures |= {key: _plain(value) for key, value in summary(results[0]).items()} | {"notes": notes}
     return figures, _report(settings, job_id, trial, results, asked) if asked.with_report else None
 
 
-def _trial(settings: Settings, asked: BacktestIn, directory: Path | None) -> Trial:
-    card = None if directory is None else read_card(directory)
-    market = _market(settings, asked, None if card is None else int(card["publication_delay_min"]))
-    reset = SocReset(asked.soc_reset) if asked.soc_reset else default_reset(asked.days_of_month)
-    selection = select(
-        market,
+def _trial(settings: Settings, asked: BacktestIn, directory: Path | None) -> tuple[Trial, dict[str, Any]]:
+    """The trial, and what is to be said of its days. Raises BadInput."""
+    cards = [] if directory is None else [read_card(directory)]
+    market = _market(settings, asked, cards)
+    days = DaysAsked(
         start=None if asked.start is None else asked.start.isoformat(),
         end=None if asked.end is None else asked.end.isoformat(),
         days_of_month=asked.days_of_month,
-        soc_reset=reset,
+        soc_reset=None if asked.soc_reset is None else SocReset(asked.soc_reset),
     )
+    tested = days_to_test(market, days, cards)
+    refuse(strict_faults(market, tested, cards) if asked.strict else ())
     risk = RiskChoice() if asked.risk is None else RiskChoice(asked.risk.aversion, asked.risk.preference())
-    trained = Battery() if directory is None else load_policy(directory).battery
-    battery = trained if asked.battery is None else asked.battery.battery()
-    return Trial(market, battery, selection, reset, DaysOfMonth.parse(asked.tune_days), risk)
+    check_risk_settings([asked.strategy if directory is None else str(directory)], risk)
+    made_for = Battery(**cards[0]["battery"]) if cards else Battery()
+    battery = made_for if asked.battery is None else asked.battery.battery()
+    trial = Trial(market, battery, tested.selection, tested.soc_reset, DaysOfMonth.parse(asked.tune_days), risk)
+    said = {"quarter_hours_beyond_data": tested.quarter_hours_beyond_data, "notes": [*tested.notes]}
+    return trial, said
 
 
-def _market(settings: Settings, asked: BacktestIn, delay_min: int | None) -> MarketSeries:
+def _market(settings: Settings, asked: BacktestIn, cards: list[Card]) -> MarketSeries:
+    """The market with the delay and latency that a policy was trained for. Raises BadInput."""
+    delay_min, latency_min = trained_timing(cards)
     if asked.data != SAMPLE:
-        return stored_market(Store(settings.markets[asked.data]), publication_delay_min=delay_min)
-    return sample_market(with_minutes=bool(delay_min))
+        market = stored_market(Store(settings.markets[asked.data]), publication_delay_min=delay_min)
+    else:
+        sources = cards[0]["sources"] if cards else ()
+        by_minute = INDICATIVE in sources or asked.strategy == "minute-spread"
+        market = sample_market(with_minutes=by_minute, publication_delay_min=delay_min)
+    return with_decision_latency(market, latency_min)
 
 
 def _report(settings: Settings, job_id: str, trial: Trial, results: list[Backtest], asked: BacktestIn) -> Path:

@@ -16,6 +16,7 @@ from arbitrage.cli_options import JsonOut, MarketOptions, write_json
 from arbitrage.cli_output import print_table, stderr, warn
 from arbitrage.cli_trials import warn_of_minutes
 from arbitrage.errors import BadInput, Fault
+from arbitrage.market.coverage import SourceCoverage
 from arbitrage.market.series import MarketSeries
 from arbitrage.output_paths import directory
 from arbitrage.sweep import RETRIES, SweepResults, SweepState, Tell, run_sweep
@@ -99,8 +100,18 @@ def _live() -> Iterator[Tell]:
         yield tell
 
 
+def _missing_records(rows: list[dict[str, Any]]) -> list[str]:
+    """A sentence for each strategy, window and series of which records were missing."""
+    covered = (
+        (row, SourceCoverage(source, **counts).warning()) for row in rows for source, counts in row["coverage"].items()
+    )
+    return [f"{row['strategy']} in window {row['window']}: {text}" for row, text in covered if text]
+
+
 def _tell(results: SweepResults, market: MarketSeries, out: Path, json_out: str | None) -> None:
     tables = sweep_tables(results.folders)
+    for text in _missing_records(tables["by_window"]):
+        warn(text)
     answer: dict[str, Any] = {
         **tables,
         "folders": {task.label: str(folder.relative_to(out)) for task, folder in results.folders},

@@ -71,6 +71,12 @@ def warn_of_minutes(market: MarketSeries) -> None:
         warn(f"the minutes are not real but {market.minute_source}: read results as a range over the grades")
 
 
+def warn_of_coverage(result: Backtest) -> None:
+    """Say which records were missing when a strategy decided."""
+    for text in filter(None, (each.warning() for each in result.coverage)):
+        warn(f"{result.strategy}: {text}")
+
+
 def warn_of_learning(plan: TrainingPlan) -> None:
     """Say which records are missing on the days to learn from and to choose on."""
     for purpose, covered in plan.coverage().items():

@@ -36,7 +36,7 @@ from arbitrage.cli_options import (
     write_json,
 )
 from arbitrage.cli_output import live_progress, print_table, say
-from arbitrage.cli_trials import provenance, report_context
+from arbitrage.cli_trials import provenance, report_context, warn_of_coverage
 from arbitrage.errors import Fault, refuse
 from arbitrage.market.splits import SocReset
 from arbitrage.market.timing import KnownAs
@@ -148,7 +148,9 @@ def _walked(name: str, walk: Walk, out: Path, learning: dict[str, Any]) -> Backt
             tell=lambda text, share: bar.update(task, description=text, completed=share),
         )
     with live_progress(f"{name}: testing", 1.0):
-        return run_backtest(walk.market, walk.battery, policy, selection, step_min=policy.step_min)
+        result = run_backtest(walk.market, walk.battery, policy, selection, step_min=policy.step_min)
+    warn_of_coverage(result)
+    return result
 
 
 def _tell(walk: Walk, results: list[Backtest], json_out: str | None, report: Path | None, seed: int) -> None:

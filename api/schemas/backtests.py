@@ -25,11 +25,21 @@ class BacktestIn(Wire):
     data: Annotated[Name, Field(description="Name of a market of the service; `sample` is simulated.")] = SAMPLE
     start: QuarterHour | None = None
     end: QuarterHour | None = None
-    days_of_month: Annotated[str | None, Field(pattern=r"^\d{1,2}(-\d{1,2})?$", examples=["26-31"])] = None
+    days_of_month: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\d{1,2}(-\d{1,2})?$",
+            examples=["26-31"],
+            description="Default of a policy: the days that it neither learned from nor was chosen on.",
+        ),
+    ] = None
     soc_reset: Literal["daily", "never"] | None = None
     tune_days: Annotated[str, Field(pattern=r"^\d{1,2}(-\d{1,2})?$")] = "21-25"
     battery: Annotated[BatteryIn | None, Field(description="Default: the one the policy was trained for.")] = None
     risk: RiskIn | None = None
+    strict: Annotated[
+        bool, Field(description="Fail on days that the policy has seen, and spans beyond the data, instead of a note.")
+    ] = False
     with_report: Annotated[bool, Field(description="Draw the tear sheet, with rivals beside the strategy.")] = True
 
     @model_validator(mode="after")

@@ -10,10 +10,10 @@ from arbitrage.market.series import MarketSeries, MinuteSource
 
 
 @cache
-def sample_market(*, with_minutes: bool = False) -> MarketSeries:
+def sample_market(*, with_minutes: bool = False, publication_delay_min: int | None = None) -> MarketSeries:
     """Three simulated months with day-ahead prices and wind and solar forecasts; three weeks of minutes if asked for.
 
-    With minutes, records are published a minute late, as by default; without, at once.
+    publication_delay_min: None: with minutes, records are published a minute late; without, at once.
     """
     files = sample_files()
     return read_market(
@@ -22,4 +22,5 @@ def sample_market(*, with_minutes: bool = False) -> MarketSeries:
         forecasts=files.forecasts,
         minutes=files.minutes if with_minutes else None,
         minute_source=MinuteSource.SIMULATED,
+        publication_delay_min=publication_delay_min,
     )

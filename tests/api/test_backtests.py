@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from arbitrage.market.splits import select
 from arbitrage.market.tapes import PRICE
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 from tests.api.local_client import LocalClient, open_settings
+from tests.api.told_policy import save_told_policy
 
 ASKED: dict[str, Any] = {
     "strategy": "idle",
@@ -58,8 +60,48 @@ def test_a_job_draws_its_report_beside_rivals(tmp_path: Any) -> None:
 
 def test_a_job_that_cannot_be_run_is_refused_with_the_reason(tmp_path: Any) -> None:
     asked = BacktestIn.model_validate_json(text(ASKED | {"start": "2030-01-01T00:00:00Z", "end": None}))
-    with pytest.raises(BadInput, match="selection"):
+    with pytest.raises(BadInput, match=r"start: 2030-01-01.* leaves nothing to test"):
         run_backtest_job(open_settings(tmp_path), asked, "j", lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy that learned from days 1 to 20 of each month and was chosen on days 21 to 25."""
+    split = {"train_days_of_month": "1-20", "validation_days_of_month": "21-25", "soc_reset": "daily"}
+    outcomes = {"charge": (0.0, 1.0), "idle": (2.0, 3.0), "discharge": (0.0, 1.0)}
+    return save_told_policy(tmp_path_factory.mktemp("policy"), outcomes, split)
+
+
+def run_job(tmp_path: Path, policy: Path, **asked: Any) -> dict[str, Any]:
+    settings = open_settings(tmp_path, policies={"told": policy})
+    wanted = BacktestIn.model_validate_json(text({"strategy": "told", "with_report": False, **asked}))
+    return run_backtest_job(settings, wanted, "j", lambda _: None)[0]
+
+
+def test_a_job_tests_a_policy_on_what_it_has_not_seen(tmp_path: Path, policy: Path) -> None:
+    figures = run_job(tmp_path, policy)
+    assert figures["days"] == 17
+    assert figures["in_sample_days"] == 0
+    assert any("17 of 92 days" in note for note in figures["notes"])
+
+
+def test_a_job_counts_days_that_the_policy_has_seen_and_refuses_them_when_strict(tmp_path: Path, policy: Path) -> None:
+    figures = run_job(tmp_path, policy, days_of_month="20-26")
+    assert figures["in_sample_days"] == 18
+    assert any("IN-SAMPLE: 3 of the days tested are training days" in note for note in figures["notes"])
+    with pytest.raises(BadInput, match="15 of the days tested are validation days"):
+        run_job(tmp_path, policy, days_of_month="20-26", strict=True)
+
+
+def test_a_job_counts_the_quarter_hours_beyond_the_data(tmp_path: Path, policy: Path) -> None:
+    figures = run_job(tmp_path, policy, start="2025-05-31T00:00:00+02:00", end="2025-06-03T00:00:00+02:00")
+    assert figures["quarter_hours_beyond_data"] == 2 * 96
+    assert any("192 quarter-hours (2.0 days) are not tested" in note for note in figures["notes"])
+
+
+def test_a_job_refuses_a_risk_setting_that_the_strategy_lacks(tmp_path: Path, policy: Path) -> None:
+    with pytest.raises(BadInput, match="has no risk setting"):
+        run_job(tmp_path, policy, strategy="idle", risk={"aversion": 0.5})
 
 
 def poor_market(kind: str) -> MarketSeries:

@@ -1,4 +1,4 @@
-"""The whole OpenAPI document, tried by schemathesis: nothing fails inside, and every answer is one that is documented."""
+"""The OpenAPI document, tried by schemathesis: nothing fails inside, and every answer is one that is documented."""
 
 from __future__ import annotations
 

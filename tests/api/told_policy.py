@@ -21,7 +21,9 @@ ABOUT = {
 }
 
 
-def save_told_policy(directory: Path, outcomes_eur: dict[str, tuple[float, ...]]) -> Path:
+def save_told_policy(
+    directory: Path, outcomes_eur: dict[str, tuple[float, ...]], split: dict[str, str] | None = None
+) -> Path:
     """A policy that expects these equally likely profits of charge, idle and discharge."""
     features = MarketFeatures()
     inputs = len(features.names) + len(BATTERY_FEATURES[FeatureSet.REFERENCE])
@@ -38,5 +40,5 @@ def save_told_policy(directory: Path, outcomes_eur: dict[str, tuple[float, ...]]
         head=Head.QUANTILE,
         name="told",
     )
-    save_network_policy(directory, policy, ABOUT)
+    save_network_policy(directory, policy, ABOUT if split is None else {**ABOUT, "split": split})
     return directory
