@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from api.schemas.batteries import BatteryIn, Positive, StateIn
 from api.schemas.examples import ASSET, OVERRIDE
-from api.schemas.wire import Name, WholeMinute, Wire
+from api.schemas.wire import Name, Text, WholeMinute, Wire
 
 OverrideWord = Literal["setpoint", "watch_only", "automatic"]
 
@@ -55,7 +55,7 @@ class OverrideIn(Wire):
     kind: OverrideWord
     power_mw: Annotated[float | None, Field(description="Of a setpoint, discharge positive.")] = None
     until: Annotated[WholeMinute | None, Field(description="When the policy decides again.")] = None
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Annotated[Text, Field(min_length=1, max_length=500)]
 
     @model_validator(mode="after")
     def _whole(self) -> OverrideIn:

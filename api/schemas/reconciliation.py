@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas.wire import NAME_PATTERN, Wire
+from api.schemas.wire import NAME_PATTERN, Time, Wire
 
 
 class ReconciliationQuery(BaseModel):
@@ -16,8 +16,8 @@ class ReconciliationQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     asset_id: Annotated[str, Field(pattern=NAME_PATTERN)]
-    start: Annotated[AwareDatetime | None, Field(description="Default: a day before the end.")] = None
-    end: Annotated[AwareDatetime | None, Field(description="Default: now.")] = None
+    start: Annotated[Time | None, Field(description="Default: a day before the end.")] = None
+    end: Annotated[Time | None, Field(description="Default: now.")] = None
     role: Literal["served", "challenger"] = "served"
     policy_sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Of a challenger.")] = None
 

@@ -39,6 +39,13 @@ def _on_quarter_hour(time: dt.datetime) -> dt.datetime:
     return time
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("has a NUL character, which databases do not keep")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
 Time = Annotated[AwareDatetime, AfterValidator(_plausible)]
 WholeMinute = Annotated[Time, AfterValidator(_on_minute)]
 QuarterHour = Annotated[Time, AfterValidator(_on_quarter_hour)]

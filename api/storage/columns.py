@@ -65,3 +65,4 @@ class FiniteDouble(TypeDecorator[float]):
 
 Sequence = BigInteger().with_variant(Integer, "sqlite")
 """A number that the database counts up; in SQLite only a column of type INTEGER is one."""
+LARGEST_SEQUENCE = 2**63 - 1

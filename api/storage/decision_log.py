@@ -26,7 +26,7 @@ from sqlalchemy.exc import StatementError
 from api.storage.asset_store import StateChange, change_state
 from api.storage.asset_versions import VersionCheck
 from api.storage.bulk_insert import BulkInsert
-from api.storage.columns import microseconds, utc_time
+from api.storage.columns import LARGEST_SEQUENCE, microseconds, utc_time
 from api.storage.database import Database, is_outage, reason
 from api.storage.decision_record import COLUMNS, NAMES, DecisionRecord
 from api.storage.group_commit import LONGEST_QUEUE, GroupCommit
@@ -235,5 +235,11 @@ def _before(cursor: str) -> ColumnElement[bool]:
         )
         place = (utc_time(time), sequence)
     except (ValueError, binascii.Error, OverflowError) as error:
-        raise BadInput([Fault("cursor", "is not one that a page of decisions gave")]) from error
+        raise _no_cursor() from error
+    if not 0 <= sequence <= LARGEST_SEQUENCE:
+        raise _no_cursor()
     return tuple_(DecisionRow.generated_at, DecisionRow.sequence) < place
+
+
+def _no_cursor() -> BadInput:
+    return BadInput([Fault("cursor", "is not one that a page of decisions gave")])

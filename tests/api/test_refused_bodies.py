@@ -103,7 +103,7 @@ def decisions() -> Iterator[Case]:
     for field, value in (("aversion", -0.1), ("aversion", 0.99), ("weight", -1.0), ("measure", "luck"), ("level", "x")):
         yield address, f"risk.{field}", value, f"risk.{field}"
     yield address, "risk", {"measure": "cvar", "level": 0.0, "weight": 0.3}, "risk"
-    yield address, "risk", {"aversion": 0.5}, "risk"
+    yield address, "risk", {"aversion": 0.5}, "risk.aversion"
     yield from (
         (address, field, 1, field)
         for field in ("surprise", "battery.surprise", "state.surprise", "market.surprise", f"{PRICES}.surprise")
