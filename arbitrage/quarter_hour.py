@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.errors import BadInput, Fault
+from arbitrage.errors import BadInput, Fault, refuse
 
 MINUTES_PER_QUARTER_HOUR = 15
+STEPS_MIN = (1, 3, 5, 15)
+"""Minutes between decisions that there can be: whole numbers of them make a quarter-hour."""
 MINUTES_PER_HOUR = 60
 QUARTER_HOUR_H = MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
 BRUSSELS = ZoneInfo("Europe/Brussels")
@@ -25,6 +27,19 @@ _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
 EpochMinutes = npt.NDArray[np.int64]
 DayNumbers = npt.NDArray[np.int64]
+
+
+def step_faults(step_min: object, where: str = "step_min") -> list[Fault]:
+    """What is wrong with the minutes between decisions: anything but a whole number of `STEPS_MIN`."""
+    whole = isinstance(step_min, int | np.integer) and not isinstance(step_min, bool)
+    if whole and step_min in STEPS_MIN:
+        return []
+    return [Fault(where, f"must be one of {', '.join(map(str, STEPS_MIN))} minutes, not {step_min!r}")]
+
+
+def refuse_step(step_min: object) -> None:
+    """Raise BadInput unless so many minutes between decisions divide the quarter-hour."""
+    refuse(step_faults(step_min))
 
 
 def epoch_minutes(index: pd.DatetimeIndex) -> EpochMinutes:
@@ -46,7 +61,7 @@ def epoch_minute(time: dt.datetime | str) -> int:
     """One time (ISO 8601 with an offset, or an aware datetime) as an epoch minute; see `epoch_minutes`."""
     try:
         stamp = pd.Timestamp(time)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise BadInput([Fault("time", f"{time!r} is not an ISO 8601 time")]) from error
     return int(epoch_minutes(pd.DatetimeIndex([stamp]))[0])
 
@@ -82,6 +97,58 @@ def day_number(day: dt.date) -> int:
 def calendar_day(number: int) -> dt.date:
     """The inverse of `day_number`."""
     return dt.date.fromordinal(number + _EPOCH_DAY)
+
+
+def brussels_day(day: object, where: str = "day") -> dt.date:
+    """The Brussels calendar day that a date, a time or ISO 8601 text means.
+
+    Accepted are `datetime.date`, `datetime.datetime`, `pandas.Timestamp`, `numpy.datetime64` and text. An aware time
+    means the Brussels day that it lies in. A time without a zone means its calendar day, and has to be midnight.
+    Raises BadInput, naming `where`, for everything else.
+    """
+    given = _as_date(day)
+    if given is None:
+        raise BadInput([Fault(where, f"{day!r} is not an ISO 8601 day; give a date such as 2025-03-30")])
+    if not isinstance(given, dt.datetime):
+        return given
+    if given.tzinfo is not None:
+        return _brussels_date(given, where)
+    if given != dt.datetime.combine(given, dt.time()):
+        fault = f"{day} is a time without a zone; give the day alone, or the time with its offset"
+        raise BadInput([Fault(where, fault)])
+    return given.date()
+
+
+def _as_date(day: object) -> dt.date | None:
+    """The date or time that was given; None if it is neither."""
+    if isinstance(day, np.datetime64):
+        # A month or a week is no day, and numpy would take the first one of it.
+        whole = np.datetime_data(day)[0] not in ("Y", "M", "W", "generic")
+        return _as_date(pd.Timestamp(day)) if whole and _fits_a_date(day) else None
+    if isinstance(day, str):
+        return _read_date(day)
+    return day if isinstance(day, dt.date) and not pd.isna(day) else None
+
+
+def _fits_a_date(day: np.datetime64) -> bool:
+    whole = day.astype("datetime64[D]")
+    return bool(np.datetime64("0001-01-02") <= whole <= np.datetime64("9999-12-30"))
+
+
+def _read_date(text: str) -> dt.date | None:
+    for read in (dt.date.fromisoformat, dt.datetime.fromisoformat):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _brussels_date(time: dt.datetime, where: str) -> dt.date:
+    try:
+        return time.astimezone(BRUSSELS).date()
+    except OverflowError as error:
+        raise BadInput([Fault(where, f"{time} lies beyond the calendar")]) from error
 
 
 def brussels_midnight(number: int) -> int:

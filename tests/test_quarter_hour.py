@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
 from arbitrage.quarter_hour import (
+    BRUSSELS,
+    brussels_day,
     brussels_day_numbers,
     brussels_local,
     brussels_midnight,
@@ -25,6 +28,7 @@ from arbitrage.quarter_hour import (
     epoch_minutes,
     quarter_hour_grid,
     quarter_hours_in_day,
+    refuse_step,
     utc_timestamps,
 )
 
@@ -93,9 +97,10 @@ def test_a_time_off_the_minute_is_refused_by_name(text: str) -> None:
         epoch_minute(text)
 
 
-def test_what_is_not_a_time_is_refused() -> None:
-    with pytest.raises(BadInput, match="'tomorrow-ish' is not an ISO 8601 time"):
-        epoch_minute("tomorrow-ish")
+@pytest.mark.parametrize("time", ["tomorrow-ish", "", [], {}, True])
+def test_what_is_not_a_time_is_refused(time: Any) -> None:
+    with pytest.raises(BadInput, match=r"time: .* is not an ISO 8601 time|have no time zone"):
+        epoch_minute(time)
 
 
 def test_days_of_the_month_are_chosen_with_both_ends_and_to_the_end_of_short_months() -> None:
@@ -119,3 +124,105 @@ def test_every_minute_lies_in_the_day_whose_midnight_came_last(number: int) -> N
     assert brussels_day_numbers([start, end - 1]).tolist() == [number, number]
     assert brussels_minutes_of_day([start, end - 1]).tolist() == [0, 1439]
     assert day_number(calendar_day(number)) == number
+
+
+@pytest.mark.parametrize("step_min", [1, 3, 5, 15, np.int64(5), np.uint8(15)])
+def test_a_step_that_divides_the_quarter_hour_is_accepted(step_min: int) -> None:
+    refuse_step(step_min)
+
+
+@pytest.mark.parametrize(
+    "step_min",
+    [0, -1, -15, 2, 7, 10, 30, 60, 15.0, 5.5, np.float64(15), math.nan, math.inf, True, "15", None, [15], 15j],
+)
+def test_any_other_step_is_refused_by_name(step_min: object) -> None:
+    with pytest.raises(BadInput, match="step_min: must be one of 1, 3, 5, 15 minutes, not"):
+        refuse_step(step_min)
+
+
+THE_30TH = dt.date(2025, 3, 30)
+"""A day of 23 hours."""
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        THE_30TH,
+        dt.datetime(2025, 3, 30),
+        dt.datetime(2025, 3, 30, 0, 0, tzinfo=BRUSSELS),
+        dt.datetime(2025, 3, 30, 23, 59, tzinfo=BRUSSELS),
+        dt.datetime(2025, 3, 29, 23, 0, tzinfo=dt.UTC),
+        dt.datetime(2025, 3, 30, 21, 59, tzinfo=dt.UTC),
+        pd.Timestamp("2025-03-30"),
+        pd.Timestamp("2025-03-29T23:00Z"),
+        pd.Timestamp("2025-03-30T12:00", tz="Europe/Brussels"),
+        np.datetime64("2025-03-30"),
+        np.datetime64("2025-03-30T00:00"),
+        np.datetime64("2025-03-30T00:00:00.000000000"),
+        "2025-03-30",
+        np.str_("2025-03-30"),
+        "2025-03-30T00:00",
+        "2025-03-29T23:00Z",
+        "2025-03-30T23:59+02:00",
+    ],
+)
+def test_a_day_of_any_type_is_the_brussels_day(day: object) -> None:
+    found = brussels_day(day)
+    assert found == THE_30TH
+    assert type(found) is dt.date
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        dt.datetime(2025, 3, 30, 23, 0),
+        pd.Timestamp("2025-03-30T00:00:00.000000001"),
+        np.datetime64("2025-03-30T23:00"),
+        np.datetime64("2025-03-30T00:00:00.000000001"),
+        "2025-03-30T12:00",
+    ],
+)
+def test_a_time_without_a_zone_is_no_day(day: object) -> None:
+    with pytest.raises(BadInput, match=r"asked: .* is a time without a zone; give the day alone"):
+        brussels_day(day, "asked")
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        np.datetime64("2025-03"),
+        np.datetime64("2025"),
+        np.datetime64("2025-03-27", "W"),
+        np.datetime64("NaT"),
+        np.datetime64(2**60, "D"),
+        np.datetime64(-(2**62), "s"),
+        np.datetime64("20250-01-01"),
+        pd.NaT,
+        None,
+        20177,
+        20250330,
+        np.int64(20177),
+        20177.0,
+        math.nan,
+        True,
+        b"2025-03-30",
+        "",
+        "soon",
+        "30/03/2025",
+        "2025-03-32",
+        [THE_30TH],
+        np.array("2025-03-30", dtype="datetime64[D]"),
+        dt.time(),
+        pd.Period("2025-03-30"),
+    ],
+)
+def test_what_is_not_a_day_is_refused_by_name(day: object) -> None:
+    with pytest.raises(BadInput, match=r"asked: .* is not an ISO 8601 day"):
+        brussels_day(day, "asked")
+
+
+def test_a_time_beyond_the_calendar_is_refused() -> None:
+    for time in (dt.datetime.max, dt.datetime.min):
+        offset = dt.timezone(dt.timedelta(hours=-14 if time.year > 1 else 14))
+        with pytest.raises(BadInput, match=r"asked: .* lies beyond the calendar"):
+            brussels_day(time.replace(tzinfo=offset), "asked")
