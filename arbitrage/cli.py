@@ -47,6 +47,7 @@ from arbitrage.cli_options import (
     RiskAversion,
     RiskHeadOption,
     RiskPreferenceText,
+    SocFraction,
     StartTime,
     StopTime,
     WearCost,
@@ -55,7 +56,7 @@ from arbitrage.cli_options import (
     time_to_decide,
     write_json,
 )
-from arbitrage.cli_output import live_progress, print_figures, print_table, say, stdout, warn
+from arbitrage.cli_output import live_progress, print_figures, print_table, stdout, warn
 from arbitrage.cli_policies import policies_app
 from arbitrage.cli_runs import add_runs
 from arbitrage.cli_seeds import Seeds, Workers, train_several
@@ -75,9 +76,8 @@ from arbitrage.cli_trials import (
 from arbitrage.cli_walk_forward import add_walk_forward
 from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
-from arbitrage.errors import BadInput, Fault
 from arbitrage.market.coverage import source_coverage
-from arbitrage.market.elia import read_market, read_table
+from arbitrage.market.elia import read_market
 from arbitrage.market.sample import sample_files
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.output_paths import directory
@@ -100,50 +100,6 @@ add_runs(app)
 add_fit_mpc(app)
 add_sweep(app)
 app.add_typer(policies_app, name="policies")
-
-
-@data_app.command("validate")
-def data_validate(files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")]) -> None:
-    """Read files and say what is wrong with them: exit 0 if nothing, 2 with every fault listed."""
-    faults: list[Fault] = []
-    for file in files:
-        try:
-            table = read_table(file)
-        except BadInput as refused:
-            faults.extend(refused.faults)
-            continue
-        counts = f"{len(table.frame)} rows, {len(table.gaps())} gaps, {table.duplicates_collapsed} duplicates"
-        say(f"{table.kind.value}:", f"{file}: {counts}, {table.revisions} revisions")
-    if faults:
-        raise BadInput(faults)
-
-
-@data_app.command("info")
-def data_info(
-    files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")], json_out: JsonOut = None
-) -> None:
-    """Say what files hold."""
-    rows = []
-    for file in files:
-        table = read_table(file)
-        frame = table.frame
-        rows.append(
-            {
-                "file": str(file),
-                "kind": table.kind.value,
-                "rows": len(frame),
-                "first": frame.index[0].isoformat(),
-                "last": frame.index[-1].isoformat(),
-                "gaps": [[start.isoformat(), end.isoformat()] for start, end in table.gaps()],
-                "columns": list(frame.columns),
-                "unread_columns": list(table.unread_columns),
-            }
-        )
-    write_json(rows, json_out)
-    if json_out != "-":
-        print_table(
-            ("file", "kind", "rows", "first", "last", "gaps"), [{**row, "gaps": len(row["gaps"])} for row in rows]
-        )
 
 
 @app.command("train")
@@ -225,7 +181,7 @@ def _train_and_tell(
 def decide_command(
     prices: Prices,
     strategy: Annotated[str, typer.Option(help="A policy directory, or the name of a rule.")],
-    soc_fraction: Annotated[float, typer.Option(min=0.0, max=1.0, help="State of charge, share of capacity.")],
+    soc_fraction: SocFraction,
     at: Annotated[str | None, typer.Option(help="Time of deciding, ISO 8601; default: the end of the prices.")] = None,
     cycles_used: Annotated[float, typer.Option(min=0.0, help="Equivalent full cycles since Brussels midnight.")] = 0.0,
     day_ahead: DayAhead = None,

@@ -1,4 +1,6 @@
-"""The commands that fill the store: `data fetch` for a span, `data watch` for the present."""
+"""The commands that look at market files, `data validate` and `data info`, and those that fill the store: `data fetch`
+for a span, `data watch` for the present.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from arbitrage.cli_options import JsonOut, write_json
+from arbitrage.cli_output import print_table, say
+from arbitrage.errors import BadInput, Fault
 from arbitrage.market.dialects import QUALITY
+from arbitrage.market.elia import read_table
 from arbitrage.market.elia_client import HOST, HOST_VARIABLE, EliaClient, Patience, utc_now
 from arbitrage.market.elia_datasets import Topic
 from arbitrage.market.entsoe import TOKEN_VARIABLE, EntsoeSource, entsoe_library
@@ -39,8 +44,52 @@ stdout = Console()
 
 def add_commands(app: typer.Typer) -> None:
     """Register the commands of this module."""
+    app.command("validate")(validate_command)
+    app.command("info")(info_command)
     app.command("fetch")(fetch_command)
     app.command("watch")(watch_command)
+
+
+def validate_command(files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")]) -> None:
+    """Read files and say what is wrong with them: exit 0 if nothing, 2 with every fault listed."""
+    faults: list[Fault] = []
+    for file in files:
+        try:
+            table = read_table(file)
+        except BadInput as refused:
+            faults.extend(refused.faults)
+            continue
+        counts = f"{len(table.frame)} rows, {len(table.gaps())} gaps, {table.duplicates_collapsed} duplicates"
+        say(f"{table.kind.value}:", f"{file}: {counts}, {table.revisions} revisions")
+    if faults:
+        raise BadInput(faults)
+
+
+def info_command(
+    files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")], json_out: JsonOut = None
+) -> None:
+    """Say what files hold."""
+    rows = []
+    for file in files:
+        table = read_table(file)
+        frame = table.frame
+        rows.append(
+            {
+                "file": str(file),
+                "kind": table.kind.value,
+                "rows": len(frame),
+                "first": frame.index[0].isoformat(),
+                "last": frame.index[-1].isoformat(),
+                "gaps": [[start.isoformat(), end.isoformat()] for start, end in table.gaps()],
+                "columns": list(frame.columns),
+                "unread_columns": list(table.unread_columns),
+            }
+        )
+    write_json(rows, json_out)
+    if json_out != "-":
+        print_table(
+            ("file", "kind", "rows", "first", "last", "gaps"), [{**row, "gaps": len(row["gaps"])} for row in rows]
+        )
 
 
 def fetch_command(
