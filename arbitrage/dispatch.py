@@ -6,6 +6,7 @@ policy asks, the battery law answers, and the decision says both.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,7 +15,9 @@ import numpy.typing as npt
 
 from arbitrage.agents.policy import Intent, Outlook, Policy
 from arbitrage.battery import Battery, BatteryState, Step
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, step_faults
 
 
 class ShieldRule(StrEnum):
@@ -56,17 +59,26 @@ class Dispatcher:
     def __init__(
         self, policy: Policy, battery: Battery, market: MarketSeries, times: npt.ArrayLike, duration_min: int
     ) -> None:
+        """Read the market at epoch minutes [n], each the start of an interval of `duration_min` minutes.
+
+        Raises BadInput for an interval that does not end within the quarter-hour in which it begins.
+        """
         self.battery = battery
         self.times = np.atleast_1d(np.asarray(times, dtype=np.int64))
         self.duration_min = duration_min
+        refuse(_interval_faults(self.times, duration_min))
+        self._name = policy.name
         self.outlook: Outlook = policy.read(market.known_at(self.times), battery)
 
     def decide(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Decision:
         """Decide the interval that begins at the `at`-th time.
 
         profit_today_eur: made since Brussels midnight, as far as its prices are published by then.
+        Raises BadInput where the policy asks for a power that is not a number.
         """
         intent = self.outlook.intent(at, state, profit_today_eur)
+        if math.isnan(intent.power_mw):
+            raise BadInput([Fault(self._name, f"asked for {intent.power_mw} MW, which is not a number; retrain it")])
         flow = self.battery.step(state, intent.power_mw, self.duration_min)
         cut = flow.power_mw != intent.power_mw
         shield = shield_rule(self.battery, state, intent.power_mw, flow.power_mw) if cut else None
@@ -86,8 +98,21 @@ def decide(
     duration_min: int = 15,
     profit_today_eur: float = 0.0,
 ) -> Decision:
-    """One decision at one epoch minute, on what the market had made known by then; see `Dispatcher.decide`."""
+    """One decision at one epoch minute, on what the market had made known by then; see `Dispatcher.decide`.
+
+    Raises BadInput for a duration that is not 1, 3, 5 or 15 minutes.
+    """
+    refuse(step_faults(duration_min, "duration_min"))
     return Dispatcher(policy, battery, market, time, duration_min).decide(0, state, profit_today_eur)
+
+
+def _interval_faults(times: npt.NDArray[np.int64], duration_min: int) -> list[Fault]:
+    """Energy of an interval is settled at one price, so it lies within one quarter-hour."""
+    whole = isinstance(duration_min, int | np.integer) and not isinstance(duration_min, bool)
+    minutes = np.mod(times, MINUTES_PER_QUARTER_HOUR)
+    if whole and duration_min >= 1 and (minutes + duration_min <= MINUTES_PER_QUARTER_HOUR).all():
+        return []
+    return [Fault("duration_min", f"must be whole minutes up to the quarter-hour's end at most, not {duration_min!r}")]
 
 
 def shield_rule(battery: Battery, state: BatteryState, asked_mw: float, power_mw: float) -> ShieldRule:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.battery import Battery, BatteryLaw, advance, clip_power_mw
-from arbitrage.quarter_hour import MINUTES_PER_HOUR
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, refuse_step
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -74,7 +74,8 @@ class LatticeSize:
 
 
 def make_lattice(battery: Battery, duration_min: int, size: LatticeSize) -> Lattice:
-    """The lattice of a battery for intervals of `duration_min`."""
+    """The lattice of a battery for intervals of `duration_min`: 1, 3, 5 or 15, else BadInput."""
+    refuse_step(duration_min)
     law = battery.law
     cycle_nodes = size.cycle_nodes if 0 < law.max_cycles_per_day < math.inf else 1
     nodes = size.soc_nodes * cycle_nodes

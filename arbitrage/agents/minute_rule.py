@@ -23,7 +23,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
 from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE, Knowledge
 from arbitrage.minute_features import last_record_of
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, quarter_hour_starts
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, quarter_hour_starts, refuse_step
 
 Floats = npt.NDArray[np.float64]
 
@@ -96,8 +96,9 @@ def tune_by_minute(
     """The candidate that earns most on the selected spans as a price taker; `description` names them in reports.
 
     It decides every `step_min` minutes, which divide the quarter-hour. Ties go to the first candidate. Uses final
-    prices of the selection, so these days must not be tested on.
+    prices of the selection, so these days must not be tested on. Raises BadInput for a step that is not 1, 3, 5 or 15.
     """
+    refuse_step(step_min)
     episodes = [_Episode.of(market, span, step_min) for span in selection]
     best, best_eur = rule, -np.inf
     for candidate in rule.candidates():

@@ -65,7 +65,7 @@ def network_policy_from(card: Card, tensors: Tensors, where: str) -> NetworkPoli
             sources=tuple(card["sources"]),
             features=MarketFeatures(FeatureSet(card["feature_set"])),
             state_features=FeatureSet(card["state_feature_set"]),
-            step_min=int(card["step_min"]),
+            step_min=card["step_min"],
             critics=tuple(_network(tensors, f"critic{k}.") for k in range(card["critics"])),
             head=Head(card["head"]),
             support=(float(card["support"][0]), float(card["support"][1])),

@@ -26,7 +26,7 @@ from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.coverage import Need
 from arbitrage.market.tapes import Knowledge
 from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures, encode_battery, encoder_needs
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, step_faults
 from arbitrage.risk import RiskPreference
 
 Floats = npt.NDArray[np.float64]
@@ -106,7 +106,7 @@ class NetworkPolicy:
             "risk preference": (self._can_prefer(), f"{self.name} knows no outcomes to weigh"),
         }
         broken = [Fault(name, message) for name, (holds, message) in rules.items() if not holds]
-        refuse([*broken, *self._misfits()])
+        refuse([*broken, *step_faults(self.step_min), *self._misfits()])
 
     def _can_prefer(self) -> bool:
         return self.preference.weight == 0.0 or self.tells_outcomes

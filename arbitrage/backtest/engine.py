@@ -23,7 +23,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.settlement import settle_eur
 from arbitrage.market.splits import Span, new_day_flags, rows_of
 from arbitrage.market.tapes import PRICE
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh, refuse_step
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int], None]
@@ -62,8 +62,9 @@ def run_backtest(
 ) -> Backtest:
     """Run a policy through the spans, each from an empty battery, deciding every `step_min` minutes.
 
-    A quarter-hour without a price is held and not settled.
+    A quarter-hour without a price is held and not settled. Raises BadInput for a step that is not 1, 3, 5 or 15.
     """
+    refuse_step(step_min)
     books = _Books(len(rows_of(selection)))
     for span in selection:
         _run_span(market, battery, policy, span, step_min, books)
@@ -78,6 +79,7 @@ def selection_coverage(
     market: MarketSeries, needs: Iterable[Need], selection: Sequence[Span], step_min: int
 ) -> tuple[SourceCoverage, ...]:
     """How many records of each needed series are there for decisions every `step_min` minutes of the spans."""
+    refuse_step(step_min)
     starts = market.quarter_hours[rows_of(selection)]
     times = (starts[:, None] + np.arange(0, MINUTES_PER_QUARTER_HOUR, step_min)).ravel()
     return source_coverage(market, needs, times)

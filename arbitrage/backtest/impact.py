@@ -34,7 +34,7 @@ from arbitrage.market.settlement import settle_eur
 from arbitrage.market.simulator import Scenario
 from arbitrage.market.splits import Span, new_day_flags
 from arbitrage.market.tapes import PRICE
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, refuse_step
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,8 +69,7 @@ def run_price_maker(
     Raises BadInput for a step that does not divide the quarter-hour or a fraction outside 0 to 1, and RuntimeError if
     a policy's decision rests on a record that it cannot have seen.
     """
-    if step_min < 1 or MINUTES_PER_QUARTER_HOUR % step_min:
-        raise BadInput([Fault("step_min", f"must divide {MINUTES_PER_QUARTER_HOUR}, not {step_min}")])
+    refuse_step(step_min)
     if not 0.0 <= felt_fraction <= 1.0:
         raise BadInput([Fault("felt_fraction", f"must lie between 0 and 1, not {felt_fraction}")])
     market = MovedMarket(scenario, start, publication_delay_min=publication_delay_min)

@@ -23,7 +23,7 @@ from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
 from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures, encode_battery
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, refuse_step
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -77,7 +77,8 @@ class MarketPath:
 def lay_market_path(
     market: MarketSeries, selection: Sequence[Span], features: MarketFeatures, step_min: int, soc_reset: SocReset
 ) -> MarketPath:
-    """The spans step by step."""
+    """The spans step by step. Raises BadInput for a step that is not 1, 3, 5 or 15."""
+    refuse_step(step_min)
     path, steps = lay_path(market, selection), MINUTES_PER_QUARTER_HOUR // step_min
     offsets = np.arange(0, MINUTES_PER_QUARTER_HOUR, step_min)
     times = (market.quarter_hours[path.rows][:, None] + offsets).ravel()

@@ -63,7 +63,7 @@ from arbitrage.live.shield import Wish, careful_mw, flowing, ordered, ramped
 from arbitrage.live.telling import newest_price, prices_seen, risk_in_words, summary_weights
 from arbitrage.market.coverage import Need
 from arbitrage.market.series import MarketSeries
-from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight
+from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight, step_faults
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,7 +84,8 @@ _LEVELS = {
 class LiveDecider:
     """One policy for one kind of battery, ready to decide on a live market.
 
-    Raises BadInput for a ramp limit that is not positive, and another battery than the policy was trained for.
+    Raises BadInput for a ramp limit that is not positive, a step that does not divide the quarter-hour, and another
+    battery than the policy was trained for.
     """
 
     policy: Policy
@@ -97,7 +98,7 @@ class LiveDecider:
         if self.ramp_mw_per_min is not None and not self.ramp_mw_per_min > 0.0:
             raise BadInput([Fault("ramp_mw_per_min", f"must be above 0, not {self.ramp_mw_per_min}")])
         trained = self.policy.trained_battery
-        refuse([] if trained is None else mismatches(trained, self.battery))
+        refuse([*step_faults(self.policy.step_min), *([] if trained is None else mismatches(trained, self.battery))])
 
     @cached_property
     def step_min(self) -> int:

@@ -24,7 +24,7 @@ from arbitrage.live.window import Window
 from arbitrage.market.series import MinuteSource
 from arbitrage.market.simulator import SimulatedMarket
 from arbitrage.market.tapes import PRICE
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, refuse_step
 
 _LONGEST_WAIT_MIN = 6 * MINUTES_PER_HOUR
 """For the last prices, after the last interval."""
@@ -79,10 +79,11 @@ class Simulation:
 
         polled: told each snapshot with its time in seconds, before anything is decided on it.
         speed: simulated seconds a second; 0: as fast as it goes.
-        Raises BadInput for a negative speed or without contenders.
+        Raises BadInput for a negative speed, without contenders, or for a step that is not 1, 3, 5 or 15.
         """
         if speed < 0.0 or not contenders:
             raise BadInput([Fault("simulation", "needs somebody who decides, and a speed of 0 or more")])
+        refuse_step(step_min)
         self.scene, self.contenders, self.step_min = scene, contenders, step_min
         self._polled, self._speed, self._sleep = polled, speed, sleep
         self._now_s = 0.0
