@@ -3,31 +3,27 @@
 Law: the form is told by the content: Parquet by its magic bytes, JSON by its first bracket, else CSV. Whatever cannot
 be taken apart is refused with its place; an error of a parsing library never gets out.
 
-Forms: CSV (`;` or `,`, with or without byte order mark, any line ending), JSON (array, or object with `results`, or
-the merit order of the former Elia web site), Parquet.
+Forms: CSV (`;`, `,`, tab or `|`, with or without a line `sep=;` and byte order mark, any line ending), JSON (array, or
+object with `results`, or the merit order of the former Elia web site), Parquet.
 """
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
 from arbitrage.errors import BadInput, Fault
+from arbitrage.market.csv_form import csv_records
 from arbitrage.market.records import Records, list_faults
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR
 
-_LONGEST_HEADER = 65_536
 _NOT_TEXT = {
     b"PK\x03\x04": "is a spreadsheet or a zip archive; save it as CSV",
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
@@ -51,17 +47,14 @@ def take_apart(name: str, content: bytes) -> Records:
     text = _text(name, content)
     if text.lstrip()[:1] in ("[", "{"):
         return _json_records(name, text)
-    return _csv_records(name, text)
+    return csv_records(name, text)
 
 
 def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise BadInput([Fault(str(path), f"cannot be read: {error.strerror}")]) from error
-    if not content.strip(b"\xef\xbb\xbf \t\r\n"):
-        raise BadInput([Fault(str(path), "is empty")])
-    return content
 
 
 def _text(name: str, content: bytes) -> str:
@@ -76,105 +69,9 @@ def _text(name: str, content: bytes) -> str:
         raise BadInput([Fault(name, f"is not UTF-8 text: byte 0x{content[error.start]:02x}", line)]) from error
     if "\0" in text:
         raise BadInput([Fault(name, "is binary, not text", text.count("\n", 0, text.index("\0")) + 1)])
-    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip() + "\n"
-
-
-# CSV
-
-
-class _RaggedRows:
-    """Takes the rows whose width is not the header's, while Arrow reads the others."""
-
-    def __init__(self) -> None:
-        self.lines: list[int] = []
-        self.widths: list[int] = []
-
-    def __call__(self, row: arrow_csv.InvalidRow) -> str:
-        self.lines.append(row.number)
-        self.widths.append(row.actual_columns if row.text.strip() else 0)
-        return "skip"
-
-
-def _csv_records(name: str, text: str) -> Records:
-    header_index = len(text) - len(text.lstrip("\n"))
-    header = text[header_index : text.index("\n", header_index)]
-    if len(header) > _LONGEST_HEADER:
-        raise BadInput([Fault(name, "is not a table: its first line is too long for column names", header_index + 1)])
-    delimiter = max(";,", key=lambda candidate: len(_split(header, candidate)))
-    names = _split(header, delimiter)
-    ragged = _RaggedRows()
-    columns = _csv_columns(name, text, header_index + 1, delimiter, len(names), ragged)
-    line_count = text.count("\n")
-    if header_index + 1 + len(columns[0]) + len(ragged.lines) != line_count:
-        raise BadInput([Fault(name, "a quoted value runs over several lines", _first_long_record(text, delimiter))])
-    lines = np.setdiff1d(np.arange(header_index + 2, line_count + 1), ragged.lines)
-    filled = _filled_rows(columns)
-    return Records(
-        name,
-        tuple(title.strip() for title in names),
-        tuple(column.filter(pa.array(filled)) for column in columns),
-        lines[filled],
-        "line",
-        tuple(_ragged_faults(name, ragged, delimiter, len(names))),
-        header_line=header_index + 1,
-    )
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter))
-
-
-def _csv_columns(
-    name: str, text: str, skip_lines: int, delimiter: str, width: int, ragged: _RaggedRows
-) -> list[pa.ChunkedArray]:
-    """All cells as strings, column by column; the file is one block, so that row numbers are line numbers."""
-    data = text.encode()
-    titles = [str(position) for position in range(width)]
-    try:
-        table = arrow_csv.read_csv(
-            pa.BufferReader(data),
-            arrow_csv.ReadOptions(use_threads=False, block_size=len(data), skip_rows=skip_lines, column_names=titles),
-            arrow_csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=ragged),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(titles, pa.string()), null_values=[""], strings_can_be_null=True
-            ),
-        )
-    except pa.ArrowException as error:
-        raise BadInput([Fault(name, f"cannot be read as CSV: {error}")]) from error
-    return list(table.columns)
-
-
-def _filled_rows(columns: list[pa.ChunkedArray]) -> npt.NDArray[np.bool_]:
-    """Which rows have any value at all: blank lines, and a spreadsheet's rows of bare delimiters, have none."""
-    filled = np.zeros(len(columns[0]), dtype=np.bool_)
-    for column in columns:
-        filled |= column.is_valid().to_numpy()
-    return filled
-
-
-def _ragged_faults(name: str, ragged: _RaggedRows, delimiter: str, width: int) -> list[Fault]:
-    rows = [(line, found) for line, found in zip(ragged.lines, ragged.widths, strict=True) if found]
-    lines = np.array([line for line, _ in rows], dtype=np.int64)
-    return list_faults(
-        name,
-        "line",
-        lines,
-        lambda n: f"has {rows[n][1]} fields split at '{delimiter}', the header has {width} (delimiters mixed?)",
-    )
-
-
-def _first_long_record(text: str, delimiter: str) -> int | None:
-    """The line where the first record begins that is longer than one line."""
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    before = 0
-    try:
-        for _ in reader:
-            if reader.line_num > before + 1:
-                return before + 1
-            before = reader.line_num
-    except csv.Error:
-        return before + 1
-    return None
+    if not text.strip():
+        raise BadInput([Fault(name, "is empty")])
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n") + "\n"
 
 
 # JSON

@@ -435,6 +435,10 @@ def test_a_quoted_value_over_several_lines_is_refused_where_it_begins(tmp_path: 
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf \r\n\r\n", "is empty"),
+        (b"\x0b", "is empty"),
+        ("\x0c\x1c\x1d\x1e\x85\u2028\u2029\u00a0\u3000".encode(), "is empty"),
+        (b"sep=;\n", "1: holds no column names"),
+        (b"sep=\ndatetime;imbalanceprice\n", "1: sep= names '', which is no delimiter: give one of ; , | or a tab"),
         (b"datetime,imbalanceprice\n", "holds no rows"),
         (b"[]", "holds no records"),
         (b'{"total_count": 0, "results": []}', "holds no records"),
