@@ -1,7 +1,8 @@
 """What the service answers when it cannot do what was asked: problem details (RFC 9457) with every fault named.
 
 Law
-- A fault says the field, a code for programs and a message for people; all that were found are listed together.
+- A fault says the field, a code for programs and a message for people; all that were found are listed together, of more
+  than `MOST_FAULTS` the first ones with the number of all.
 - Nothing of a request's secrets is repeated in an answer.
 """
 
@@ -25,6 +26,10 @@ INVALID = "invalid"
 
 OUTCOME_OPEN = "outcome-open"
 """The kind of a refusal after which what was asked may have been done all the same."""
+
+MOST_FAULTS = 100
+MORE_FAULTS = "more_faults"
+"""The code of a fault that stands for a number of others, `more` in its context."""
 
 FaultItem = dict[str, str]
 
@@ -70,11 +75,14 @@ def fault(field: str, code: str, message: str) -> FaultItem:
     return {"field": field, "code": code, "message": message}
 
 
-def unusable(faults: Iterable[FaultItem]) -> Problem:
-    """A request that was understood and cannot be used."""
-    listed = list(faults)
-    count = f"{len(listed)} fault" + ("s" if len(listed) != 1 else "")
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The request has {count}.", kind="unusable", faults=listed)
+def unusable(faults: Iterable[FaultItem], unlisted: int = 0) -> Problem:
+    """A request that was understood and cannot be used; `unlisted` faults were found besides."""
+    found = list(faults)
+    count, listed = len(found) + unlisted, found[:MOST_FAULTS]
+    detail = "The request has 1 fault." if count == 1 else f"The request has {count} faults."
+    if count > len(listed):
+        detail += f" The first {len(listed)} are listed."
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, kind="unusable", faults=listed)
 
 
 def outcome_open() -> Problem:
@@ -88,11 +96,13 @@ def outcome_open() -> Problem:
 
 def from_validation(error: ValidationError, prefix: str = "") -> Problem:
     """Every fault that a schema found. JSON that cannot be read at all is a bad request."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)
+    more = sum(item["ctx"]["more"] for item in found if item["type"] == MORE_FAULTS)
+    found = [item for item in found if item["type"] != MORE_FAULTS]
     faults = [fault(_field(prefix, item["loc"]), item["type"], item["msg"]) for item in found]
     if [item["type"] for item in found] == ["json_invalid"]:
         return Problem(HTTPStatus.BAD_REQUEST, "The body is not JSON.", kind="not-json", faults=faults)
-    return unusable(faults)
+    return unusable(faults, more)
 
 
 def from_bad_input(error: BadInput, prefix: str = "", code: str = INVALID) -> Problem:

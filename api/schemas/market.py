@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from api.problems import MORE_FAULTS, MOST_FAULTS
 from api.schemas.wire import QuarterHour, WholeMinute, Wire
 
 MOST_VALUES = 200_000
 """Of one series; four months of minutes."""
 
-Values = Annotated[list[float | None], Field(min_length=1, max_length=MOST_VALUES)]
+
+def _few_faults(values: object) -> object:
+    """Say which are the first values that are no numbers, and how many there are: one by one they would be millions."""
+    if not isinstance(values, list) or len(values) <= MOST_FAULTS:
+        return values
+    wrong = [number for number, value in enumerate(values) if not _is_value(value)]
+    if len(wrong) <= MOST_FAULTS:
+        return values
+    first: list[InitErrorDetails] = [
+        {"type": "float_type", "loc": (number,), "input": None} for number in wrong[:MOST_FAULTS]
+    ]
+    more = {"more": len(wrong) - MOST_FAULTS}
+    rest = PydanticCustomError(MORE_FAULTS, "has {more} more values that are no finite numbers", more)
+    raise ValidationError.from_exception_data("values", [*first, {"type": rest, "input": None}])
+
+
+def _is_value(value: object) -> bool:
+    kind = type(value)
+    return value is None or kind is int or (kind is float and math.isfinite(value))  # type: ignore[arg-type]
+
+
+Values = Annotated[list[float | None], Field(min_length=1, max_length=MOST_VALUES), BeforeValidator(_few_faults)]
 
 
 class QuarterHourSeries(Wire):
