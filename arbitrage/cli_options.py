@@ -31,6 +31,15 @@ from arbitrage.output_paths import directory, json_file, printed_file, report_fi
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 from arbitrage.risk import RiskPreference
 
+
+def checked_fraction(option: typer.CallbackParam, value: float) -> float:
+    """A share between 0 and 1. Raises BadInput, with the share that is meant where it looks like percent."""
+    if 0.0 <= value <= 1.0:
+        return value
+    meant = f"; did you mean {value / 100.0:g}?" if 1.0 < value <= 100.0 else ""
+    raise BadInput([Fault(str(option.name), f"must be a fraction from 0 to 1, not {value:g}{meant}")])
+
+
 _PRICES = typer.Option(
     help="Quarter-hour imbalance prices: files, or the directory of a store, which has all the rest too."
 )
@@ -124,6 +133,9 @@ RiskPreferenceText = Annotated[
         "--risk-preference",
         help="measure:level:weight, as cvar:0.1:0.5: each step weighs the measure of its outcomes against the mean.",
     ),
+]
+SocFraction = Annotated[
+    float, typer.Option(help="State of charge, share of capacity, 0 to 1.", callback=checked_fraction)
 ]
 ProfitToday = Annotated[float, typer.Option(help="Made since Brussels midnight, as far as its prices are published.")]
 JsonOut = Annotated[
@@ -261,7 +273,10 @@ def tested_days(market: MarketSeries, asked: DaysAsked, cards: Cards, *, strict:
 
 def time_range(start: str | None, end: str | None) -> dict[str, Any]:
     """`start` and `end` as far as they were given, as epoch minutes. Raises BadInput."""
-    return {name: epoch_minute(text) for name, text in (("start", start), ("end", end)) if text is not None}
+    times = {name: epoch_minute(text) for name, text in (("start", start), ("end", end)) if text is not None}
+    if len(times) == 2 and times["end"] <= times["start"]:
+        raise BadInput([Fault("end", f"{end} is not after start {start}")])
+    return times
 
 
 def time_to_decide(market: MarketSeries, at: str | None, step_min: int) -> int:

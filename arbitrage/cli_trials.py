@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from arbitrage.agents.checkpoint import CARD_FILE, read_card
 from arbitrage.agents.policy import RiskChoice
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.report import ReportContext, context_of
+from arbitrage.backtest.tested_days import beyond_data
 from arbitrage.cli_output import live_progress, warn
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.series import RECONSTRUCTED, MarketSeries
@@ -77,8 +78,18 @@ def warn_of_coverage(result: Backtest) -> None:
         warn(f"{result.strategy}: {text}")
 
 
+def _left_out(plan: TrainingPlan) -> Iterator[str]:
+    """What a policy of this plan will not be able to do, and the remedy."""
+    if not plan.with_risk_head:
+        yield "no risk head is trained: --risk-aversion will not work with this policy; --risk-head trains one"
+    if not plan.with_critic:
+        yield "no quantile critic is trained: no outcomes are told, no --risk-preference is taken; preset full has one"
+
+
 def warn_of_learning(plan: TrainingPlan) -> None:
-    """Say which records are missing on the days to learn from and to choose on."""
+    """Say which days and records are missing for learning and choosing, and what the preset leaves out."""
+    for text in (*beyond_data(plan.market, plan.start, plan.end)[1], *_left_out(plan)):
+        warn(text)
     for purpose, covered in plan.coverage().items():
         for text in filter(None, (each.warning() for each in covered)):
             warn(f"{purpose} days: {text}")

@@ -5,6 +5,7 @@ Law: a rule is tuned on days that are not tested. Where there are none it keeps 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -117,8 +118,17 @@ def find_policy(name: str, trial: Trial, warn: Callable[[str], None]) -> Policy:
         return _tuned_by_minute(trial, warn)
     if (Path(name) / CARD_FILE).is_file():
         return load_policy(Path(name)).with_risk(trial.risk)
-    known = ", ".join(RULES)
-    raise BadInput([Fault("strategy", f"{name!r} is neither one of {known} nor a policy directory")])
+    raise BadInput([Fault("strategy", _unknown(name))])
+
+
+def _unknown(name: str) -> str:
+    """Why there is no strategy of that name, with the one that may be meant."""
+    known = (*RULES, PERFECT_FORESIGHT, KNOWN_QUARTER_HOUR)
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    if Path(name).is_dir():
+        return f"{name!r} is a directory without {CARD_FILE}: it holds no policy"
+    return f"{name!r} is neither one of {', '.join(known)} nor a policy directory{meant}"
 
 
 def _told_the_running_price(trial: Trial, progress: Progress | None, warn: Callable[[str], None]) -> Backtest:

@@ -188,3 +188,44 @@ def test_the_time_to_decide_by_the_minute_reaches_to_the_newest_record() -> None
         time_to_decide(market, "2025-03-18T21:54+01:00", 1)
     with pytest.raises(BadInput, match="not the beginning"):
         time_to_decide(market, "2025-03-18T21:22+01:00", 15)
+
+
+def test_a_strategy_that_is_mistyped_is_answered_with_the_one_that_may_be_meant(tmp_path: Path) -> None:
+    done = run("backtest", *MARKET, "--strategy", "sprad")
+    assert done.returncode == 2
+    assert "did you mean spread?" in done.stderr
+    done = run("backtest", *MARKET, "--strategy", str(tmp_path))
+    assert "is a directory without card.json: it holds no policy" in done.stderr
+
+
+def test_percent_where_a_fraction_is_meant_is_answered_with_the_fraction() -> None:
+    done = run("decide", *MARKET, "--strategy", "spread", "--soc-fraction", "50")
+    assert done.returncode == 2
+    assert done.stderr.strip() == ("error: soc_fraction: must be a fraction from 0 to 1, not 50; did you mean 0.5?")
+
+
+def test_training_says_what_its_span_and_its_preset_leave_out(tmp_path: Path) -> None:
+    span = ("--start", "2025-02-01T00:00+01:00", "--end", "2025-05-01T00:00+02:00")
+    done = run("train", *MARKET, *span, "--preset", "quick", "--out", str(tmp_path / "policy"))
+    assert done.returncode == 0, done.stderr
+    words = " ".join(done.stderr.split())
+    assert "2,688 quarter-hours (28.0 days) are left out" in words
+    assert "no risk head is trained" in words
+    assert "no quantile critic is trained" in words
+    done = run("train", *MARKET, "--start", "2025-05-01T00:00Z", "--end", "2025-04-01T00:00Z", "--out", str(tmp_path))
+    assert "end: 2025-04-01T00:00Z is not after start 2025-05-01T00:00Z" in done.stderr
+
+
+@pytest.mark.parametrize("ends", ["2025-05-26", "2025-04-10"])
+def test_training_on_day_ahead_prices_that_end_early_says_so_and_keeps_the_count(tmp_path: Path, ends: str) -> None:
+    short = tmp_path / "day_ahead.csv"
+    header, *rows = FILES.day_ahead.read_text().splitlines()
+    short.write_text("\n".join([header, *(row for row in rows if row < ends)]))
+    out = tmp_path / "policy"
+    market = ("--prices", str(FILES.prices), "--day-ahead", str(short))
+    done = run("train", *market, "--preset", "quick", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((out / "card.json").read_text())["coverage"]
+    missing = counts["training"]["day_ahead_price_eur_mwh"]["absent"]
+    assert missing == (0 if ends == "2025-05-26" else 96 * 31 - 8)
+    assert ("day-ahead prices are missing" in " ".join(done.stderr.split())) == (missing > 0)

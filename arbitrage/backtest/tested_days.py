@@ -65,7 +65,7 @@ def days_to_test(market: MarketSeries, asked: DaysAsked, cards: Cards = ()) -> D
     days = None if asked.days_of_month is None else DaysOfMonth.parse(asked.days_of_month)
     chosen = select_rows(market, start=start, end=end, days=days)
     _refuse_nothing(market, chosen, asked)
-    beyond, notes = _beyond_data(market, start, end)
+    beyond, notes = beyond_data(market, start, end)
     reset = asked.soc_reset or default_reset(asked.days_of_month)
     unseen = chosen if days is not None else _unseen(market, chosen, cards)
     if not np.array_equal(unseen, chosen):
@@ -102,8 +102,8 @@ def _covered(market: MarketSeries) -> tuple[str, str]:
     return begin.isoformat(timespec="minutes"), end.isoformat(timespec="minutes")
 
 
-def _beyond_data(market: MarketSeries, start: int | None, end: int | None) -> tuple[int, list[str]]:
-    """Quarter-hours of [start, end) before and after the data, and a sentence if there are any."""
+def beyond_data(market: MarketSeries, start: int | None, end: int | None) -> tuple[int, list[str]]:
+    """Quarter-hours of [start, end) epoch minutes before and after the data, and a sentence if there are any."""
     first, after = int(market.quarter_hours[0]), int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
     before = 0 if start is None else max(0, first - start) // MINUTES_PER_QUARTER_HOUR
     behind = 0 if end is None else max(0, end - after) // MINUTES_PER_QUARTER_HOUR
@@ -113,7 +113,7 @@ def _beyond_data(market: MarketSeries, start: int | None, end: int | None) -> tu
     begin, stop = _covered(market)
     days = count / _QUARTER_HOURS_PER_DAY
     reach = f"the span asked for reaches beyond the data, which cover {begin} to {stop}"
-    return count, [f"{reach}: {count:,} quarter-hours ({days:,.1f} days) are not tested"]
+    return count, [f"{reach}: {count:,} quarter-hours ({days:,.1f} days) are left out"]
 
 
 def _unseen(market: MarketSeries, chosen: npt.NDArray[np.bool_], cards: Cards) -> npt.NDArray[np.bool_]:

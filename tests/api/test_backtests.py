@@ -96,7 +96,7 @@ def test_a_job_counts_days_that_the_policy_has_seen_and_refuses_them_when_strict
 def test_a_job_counts_the_quarter_hours_beyond_the_data(tmp_path: Path, policy: Path) -> None:
     figures = run_job(tmp_path, policy, start="2025-05-31T00:00:00+02:00", end="2025-06-03T00:00:00+02:00")
     assert figures["quarter_hours_beyond_data"] == 2 * 96
-    assert any("192 quarter-hours (2.0 days) are not tested" in note for note in figures["notes"])
+    assert any("192 quarter-hours (2.0 days) are left out" in note for note in figures["notes"])
 
 
 def test_a_job_refuses_a_risk_setting_that_the_strategy_lacks(tmp_path: Path, policy: Path) -> None:

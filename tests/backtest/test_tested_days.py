@@ -65,7 +65,7 @@ def test_a_span_beyond_the_data_is_counted_and_strict_refuses_it() -> None:
     asked = DaysAsked(start="2024-06-30T00:00+02:00", end="2024-08-11T00:00+02:00")
     tested = days_to_test(MARKET, asked)
     assert tested.quarter_hours_beyond_data == 11 * 96
-    assert "1,056 quarter-hours (11.0 days) are not tested" in tested.notes[0]
+    assert "1,056 quarter-hours (11.0 days) are left out" in tested.notes[0]
     assert [fault.where for fault in strict_faults(MARKET, tested, [])] == ["span"]
     inside = days_to_test(MARKET, DaysAsked(start="2024-07-01T00:00+02:00", end="2024-08-01T00:00+02:00"))
     assert (inside.quarter_hours_beyond_data, inside.notes) == (0, ())
