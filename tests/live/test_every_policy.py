@@ -33,7 +33,7 @@ from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.risk import RiskPreference
 from arbitrage.training import TrainingPlan
 from tests.api.local_client import LocalClient, StandingClock, open_settings
-from tests.api.markets import PlayedFeed
+from tests.api.markets import PlayedFeed, market_in
 from tests.api.told_policy import save_told_policy
 from tests.live.policies import BATTERY, IDENTITY, NIGHT, learned, replay
 
@@ -185,3 +185,22 @@ def test_a_risk_preference_is_taken_with_a_request_or_refused(
         assert asked["status"] == 200
         assert asked["risk"]["weight"] == weight
         assert asked["valid_from"] == utc_timestamps([NIGHT])[0].strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(
+    ("hours", "level", "code"), [(72, 0, None), (2, 1, "incomplete_day"), (0, 3, "missing_record")]
+)
+def test_a_request_with_few_hours_of_day_ahead_prices_is_answered_with_a_finding(
+    client: LocalClient, hours: int, level: int, code: str | None
+) -> None:
+    records = market_in(sample_market(), NIGHT - 20 * 24 * 60, NIGHT)
+    series = records[DAY_AHEAD]
+    known = 20 * 96 + 4 * hours
+    series["values"] = series["values"][:known]
+    body = {"policy_id": "mpc", "at": utc_timestamps([NIGHT])[0].isoformat(), "market": records}
+    asked = client.post("/v1/decisions", {**body, "state": {"soc_fraction": 0.5, "cycles_used_today": 0.0}})
+    assert asked.status_code == 200, asked.text
+    answer = asked.json()
+    assert answer["fallback"]["level"] == level
+    found = [finding["code"] for finding in answer["data_quality"]["findings"]]
+    assert (code in found) if code else not {"incomplete_day", "missing_record"} & set(found)
