@@ -15,7 +15,7 @@ import itertools
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -31,6 +31,7 @@ from arbitrage.backtest.fleet_loops import KEPT, Books, Keep, Laws, Stretch, liv
 from arbitrage.backtest.ledger import make_ledger
 from arbitrage.battery import Battery, BatteryLaw
 from arbitrage.errors import Fault, refuse
+from arbitrage.market.coverage import SourceCoverage, source_coverage
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags, rows_of
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, calendar_day
@@ -74,6 +75,8 @@ class FleetResult:
     `end_soc_mwh` (at the end of the last span) and `violations` (rules broken, summed over quarter-hours)."""
     ledgers: dict[int, pd.DataFrame] = field(default_factory=dict)
     """By the battery's number, of those asked for; see `ledger.COLUMNS`."""
+    coverage: tuple[tuple[SourceCoverage, ...], ...] = ()
+    """Of each group: how many records of each series were there when its policy decided."""
 
 
 def run_fleet(
@@ -110,7 +113,8 @@ def run_fleet(
         for one, columns in zip(sorted(ledgers_of), (each for part in parts for each in part.ledgers()), strict=True)
     }
     days = pd.DatetimeIndex([str(calendar_day(int(day))) for day in np.unique(market.day_numbers[rows])])
-    return _result(days, parts, kept)
+    covered = tuple(source_coverage(market, group.policy.needs, market.quarter_hours[rows]) for group in groups)
+    return replace(_result(days, parts, kept), coverage=covered)
 
 
 def _read_ahead(

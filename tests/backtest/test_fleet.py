@@ -85,6 +85,13 @@ def test_totals_and_days_are_those_of_the_ledgers() -> None:
     assert (result.totals["violations"] == 0).all()
 
 
+def test_missing_records_are_counted_for_each_group_as_for_its_own_backtest() -> None:
+    result = fleet_of_rules()
+    alone = [run_backtest(MARKET, KINDS[0], rule, DAYS).coverage for rule in (ThresholdRule(), SpreadRule())]
+    assert list(result.coverage) == alone
+    assert alone[0][0].absent > 0
+
+
 def test_a_rule_may_have_numbers_of_its_own_for_each_battery() -> None:
     bounds = np.array([[-2.0, 0.1], [-0.2, 1.5], [-0.7, 0.7], [0.0, 0.0]])
     result = run_fleet(MARKET, [FleetGroup(ThresholdRule(), KINDS, bounds=bounds)], DAYS)
