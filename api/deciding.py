@@ -24,6 +24,7 @@ from api.schemas.decisions import DecisionRequest, RiskIn
 from api.schemas.market import MarketIn
 from api.service import Service
 from api.storage.asset_store import StateChange
+from api.storage.decision_record import Role
 from api.subjects import Subject, subject_of
 from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.suitability import mismatches
@@ -47,6 +48,7 @@ class Answered:
     generated_at: dt.datetime
     change: StateChange | None
     """What the decision rests on of the asset that is kept, and makes of its state."""
+    role: Role = Role.SERVED
 
 
 async def decide(service: Service, request: DecisionRequest) -> Answered:
@@ -114,7 +116,10 @@ def answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAss
         "asset_id": subject.asset_id,
         "generated_at": utc_text(now),
     }
-    return Answered(decision, head | contract, now, None if kept is None else _change(kept, subject, decision))
+    if kept is None:
+        return Answered(decision, head | contract, now, None)
+    role = Role.REPLAY if subject.moment.is_replay else Role.SERVED
+    return Answered(decision, head | contract, now, _change(kept, subject, decision), role)
 
 
 def _change(kept: KeptAsset, subject: Subject, decision: LiveDecision) -> StateChange:

@@ -8,7 +8,7 @@ Rule
 - Earlier than the running interval by at most `SKEW_MIN` minutes: the client's clock is slow. The interval is decided,
   and the answer warns of `client_clock_behind`.
 - Earlier than that: a replay of the past. It needs the battery's state in the request (else 409), the answer warns of
-  `replay`, and nothing that the service keeps of an asset is moved.
+  `replay`, and nothing that the service keeps of an asset is moved; it stands in the log under the role `replay`.
 - Age counts from the beginning of the interval or from the service's time, whichever is later. The replay of a market
   in the request is the exception: it is judged as it was at the interval.
 """

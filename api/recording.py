@@ -30,6 +30,7 @@ def record_of(answered: Answered, caller: str, body: bytes, key: str | None) -> 
         principal=caller,
         request_sha256=hashlib.sha256(body).hexdigest(),
         answer=orjson.dumps(contract).decode(),
+        role=answered.role,
         fallback_level=frame.level.number,
         data_as_of=None if frame.judgement.data_as_of is None else minute_time(frame.judgement.data_as_of),
         policy_id=frame.policy.policy_id,

@@ -20,9 +20,10 @@ class LogQuery(BaseModel):
     end: AwareDatetime | None = None
     action: Action | None = None
     mode: Literal["policy", "override", "watch_only"] | None = None
-    role: Annotated[Literal["served", "challenger"], Field(description="Whether it was answered, or thought.")] = (
-        "served"
-    )
+    role: Annotated[
+        Literal["served", "challenger", "replay"],
+        Field(description="Answered to be acted on, thought by a challenger, or answered for a kept asset's past."),
+    ] = "served"
     policy_sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")] = None
     min_fallback_level: Annotated[int | None, Field(ge=0, le=3)] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100

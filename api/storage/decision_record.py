@@ -20,6 +20,8 @@ class Role(StrEnum):
     SERVED = "served"
     CHALLENGER = "challenger"
     """What another policy would have answered, to be scored beside it."""
+    REPLAY = "replay"
+    """What was answered for the past of an asset in care: nothing of it was done, and its books do not count it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

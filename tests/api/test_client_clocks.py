@@ -221,6 +221,18 @@ def test_a_replay_is_judged_as_it_was_says_so_and_touches_nothing_that_is_kept(
     assert client.get("/v1/assets/be-1/prices").json()["known_at"] == text(NOON)
 
 
+def test_a_replay_of_a_kept_asset_is_logged_and_not_in_its_books(client: LocalClient, market: MarketSeries) -> None:
+    past = NOON - 24 * 60
+    alone = ask(client, **own_market(market, past, at=text(past)))
+    client.put("/v1/assets/be-1", ASSET)
+    of_kept = ask(client, **own_market(market, past + 15, at=text(past + 15)))
+    roles = {role: client.get(f"/v1/decisions?role={role}").json()["decisions"] for role in ("served", "replay")}
+    assert roles == {"served": [alone], "replay": [of_kept]}
+    span = f"asset_id=be-1&start={text(past)}&end={text(past + 60)}"
+    rows = client.get(f"/v1/reconciliation?{span}").json()["rows"]
+    assert {row["decision_id"] for row in rows} == {alone["decision_id"]}
+
+
 def test_a_replay_on_the_kept_market_is_not_judged_fresh(client: LocalClient) -> None:
     client.put("/v1/assets/be-1", BY_MINUTE)
     decision = ask(client, at=text(NOON - 60), state={"soc_mwh": 1.0})
