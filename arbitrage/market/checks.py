@@ -30,6 +30,7 @@ from arbitrage.market.dialects import (
     Quality,
     Role,
 )
+from arbitrage.market.durations import durations_min
 from arbitrage.market.recognition import Recognised
 from arbitrage.market.records import Records, Rows
 from arbitrage.market.tapes import PRICE
@@ -147,13 +148,14 @@ class _Reader:
         )
 
     def durations_min(self, start: Times) -> Floats:
-        """Minutes that each row [rows] covers: by its resolution code, else by whether all rows are on the hour."""
+        """Minutes that each row [rows] covers: by its resolution code, else by the starts of all rows."""
         on_the_hour = start.astype(np.int64) % (MINUTES_PER_HOUR * _MINUTE_US) == 0
-        otherwise = MINUTES_PER_HOUR if on_the_hour.all() else MINUTES_PER_QUARTER_HOUR
-        if RESOLUTION not in self._known.positions:
-            return np.full(len(start), float(otherwise))
-        codes, inverse = np.unique(self._resolutions(), return_inverse=True)
-        durations = np.array([DURATIONS_MIN.get(code, otherwise) for code in codes], dtype=np.float64)[inverse]
+        minutes, row_of = np.unique(start.astype("datetime64[m]").astype(np.int64), return_inverse=True)
+        durations = durations_min(minutes)[row_of].astype(np.float64)
+        if RESOLUTION in self._known.positions:
+            codes, code_of = np.unique(self._resolutions(), return_inverse=True)
+            coded = np.array([DURATIONS_MIN.get(code, np.nan) for code in codes], dtype=np.float64)[code_of]
+            durations = np.where(np.isnan(coded), durations, coded)
         off_hour = (durations == MINUTES_PER_HOUR) & ~on_the_hour & ~np.isnat(start)
         self._complain(off_hour, lambda row: f"{_shown(start[row])} is not on the hour, as an hourly price must be")
         return durations

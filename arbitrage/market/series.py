@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.market.durations import durations_min
 from arbitrage.market.tapes import (
     ALPHA_COMPONENT,
     CUMULATIVE_IMBALANCE,
@@ -281,7 +282,7 @@ def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> Tape
     order = np.argsort(_unique_starts(table, name), kind="stable")
     rows = table.iloc[order]
     starts = epoch_minutes(pd.DatetimeIndex(rows.index))
-    minutes = rows[DURATION].to_numpy(np.int64) if DURATION in rows else _durations_min(starts)
+    minutes = rows[DURATION].to_numpy(np.int64) if DURATION in rows else durations_min(starts)
     if not np.isin(minutes, (MINUTES_PER_QUARTER_HOUR, MINUTES_PER_HOUR)).all():
         raise BadInput([Fault(name, f"{DURATION} must be 15 or 60")])
     quarters = minutes // MINUTES_PER_QUARTER_HOUR
@@ -293,23 +294,6 @@ def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> Tape
     days, inverse = np.unique(brussels_day_numbers(grid), return_inverse=True)
     published = np.array([_brussels_hour(int(day) - 1, hour) for day in days], dtype=np.int64)
     return Tape(int(grid[0]), on_grid, published[inverse])
-
-
-def _durations_min(starts: EpochMinutes) -> EpochMinutes:
-    """Minutes that each row covers, an hour or a quarter of it, from ascending starts [n].
-
-    An hour begins on the hour and nothing else begins in it. A quarter-hour before a gap looks the same, so another
-    hour has to stand beside it; for a row alone between gaps, the most common step of the table says.
-    """
-    steps = np.diff(starts)
-    mostly_hours = 2 * np.count_nonzero(steps < MINUTES_PER_HOUR) <= len(steps)
-    far = 2 * MINUTES_PER_HOUR
-    before, after = np.concatenate(([far], steps)), np.append(steps, far)
-    alone = (before > MINUTES_PER_HOUR) & (after > MINUTES_PER_HOUR)
-    hours_follow = (after == MINUTES_PER_HOUR) & (np.append(after[1:], 0) == MINUTES_PER_HOUR)
-    hourly = np.where(alone, mostly_hours, (before >= MINUTES_PER_HOUR) | hours_follow)
-    hourly &= (starts % MINUTES_PER_HOUR == 0) & (after >= MINUTES_PER_HOUR)
-    return np.where(hourly, MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR)
 
 
 def residual(settled: Tape, day_ahead: Tape) -> Tape:
