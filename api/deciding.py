@@ -77,7 +77,8 @@ async def read_ahead(service: Service) -> None:
     for kept in await service.beside(look_up_all, service.assets, now):
         request = DecisionRequest(asset_id=kept.asset.asset_id)
         try:
-            await prepare(service, subject_of(service.policies, request, kept, now), source, None)
+            subject = subject_of(service.policies, request, kept, now, service.jumps.jumped_s())
+            await prepare(service, subject, source, None)
         except Problem as refused:
             log.warning("not_read_ahead", asset_id=kept.asset.asset_id, reason=refused.detail)
 

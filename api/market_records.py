@@ -67,7 +67,7 @@ def records_ahead(market: MarketSeries, moment: Moment) -> Found:
         "records": sum(ahead.values()),
         "latest": utc_text(minute_time(latest)),
     }
-    return [(Quality.CLOCK, Finding("from_the_future", params))]
+    return [(Quality.CLOCK, Finding("not_published_yet", params))]
 
 
 def _published_within(tape: Tape, start: int, end: int) -> int:

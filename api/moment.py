@@ -73,8 +73,8 @@ def asked_moment(at: dt.datetime | None, now: dt.datetime, step_min: int) -> Mom
         return Moment(time, now_s)
     behind_s = now_s - time * SECONDS_PER_MINUTE
     is_replay = time < running - SKEW_MIN
-    code = "replay" if is_replay else "client_clock_behind"
-    return Moment(time, now_s, is_replay, (_said(code, behind_s, now),))
+    said = _said("replay", behind_s, now) if is_replay else _said("client_clock_behind", behind_s, now)
+    return Moment(time, now_s, is_replay, (said,))
 
 
 def refuse_past(moment: Moment, kept_minute: int) -> None:

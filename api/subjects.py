@@ -22,7 +22,7 @@ from api.problems import FaultItem, Problem, fault, unusable
 from api.schemas.decisions import DecisionRequest
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.decision import FOLLOW, AssetState, Orders
-from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding
+from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Params
 
 _MOST_CYCLES = 1_000.0
 
@@ -138,6 +138,8 @@ def _state_warnings(kept: KeptAsset, moment: Moment) -> tuple[Finding, ...]:
     as_of = kept.asset.state.as_of
     if moment.is_replay or not is_before(kept.asset.state, moment.time):
         return ()
-    code = "state_from_the_future" if _is_set_aside(kept, moment) else "state_is_newer"
     ahead_s = as_of.timestamp() - moment.time * SECONDS_PER_MINUTE
-    return (Finding(code, {"as_of": utc_text(as_of), "seconds": round(ahead_s, 3)}),)
+    params: Params = {"as_of": utc_text(as_of), "seconds": round(ahead_s, 3)}
+    if _is_set_aside(kept, moment):
+        return (Finding("state_from_the_future", params),)
+    return (Finding("state_is_newer", params),)

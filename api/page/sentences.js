@@ -79,6 +79,14 @@ const FINDINGS = {
   duplicate: (p) => `${p.records} records of ${p.table} came twice, alike`,
   contradiction: (p) => `${p.intervals} intervals of ${p.table} came with different values at once`,
   clock_jumped: (p) => `the clock jumped by ${number(p.seconds, 1)} s`,
+  missing_record: (p) => `the record of ${p.source} that was due (${p.due}) is ${p.state}`,
+  incomplete_day: (p) => `${p.source} is missing for ${p.quarter_hours_missing} quarter-hours of the rest of the day`,
+  not_published_yet: (p) => `${p.records} records (${p.series}) were given that nobody can have before ${p.latest}`,
+  client_clock_ahead: (p) => `The client's clock is ahead: it asked ${span(p.seconds)} early, so the next interval was decided.`,
+  client_clock_behind: (p) => `The client's clock is behind: it asked ${span(p.seconds)} late.`,
+  replay: (p) => `The past was decided, ${span(p.seconds)} back: nothing that is kept was changed.`,
+  state_is_newer: (p) => `The kept state is ${span(p.seconds)} newer than the interval, and was not moved back.`,
+  state_from_the_future: (p) => `The kept state was of ${p.as_of}, which is still to come: its time was set aside.`,
   unlike_training: (p) => `The market is unlike anything in training (${percentOf(p.far_fraction)} of its features are far out, the farthest by ${number(p.spreads, 0)} spreads${farthest(p)}).`,
 };
 

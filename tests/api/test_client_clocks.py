@@ -245,10 +245,10 @@ def test_records_that_nobody_can_have_yet_are_not_decided_on(client: LocalClient
     later = NOON + 15
     honest = ask(client, **own_market(market, NOON, at=text(later)))
     forged = ask(client, **own_market(market, later, at=text(later)))
-    assert "from_the_future" not in str(honest["data_quality"])
+    assert "not_published_yet" not in str(honest["data_quality"])
     assert forged["data_quality"]["imbalance_price"] == "clock"
     assert forged["fallback"]["level"] == 3
-    (found,) = [each for each in forged["data_quality"]["findings"] if each["code"] == "from_the_future"]
+    (found,) = [each for each in forged["data_quality"]["findings"] if each["code"] == "not_published_yet"]
     assert found["params"]["records"] > 0
     assert forged["setpoint"]["power_mw"] == 0.0
 

@@ -18,7 +18,9 @@ from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.test_thin_path import NOON
 
 SENTENCES = (page_files.FOLDER / "sentences.js").read_text(encoding="utf-8")
-SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in Path("arbitrage").rglob("*.py"))
+SOURCES = "\n".join(
+    path.read_text(encoding="utf-8") for folder in ("arbitrage", "api") for path in Path(folder).rglob("*.py")
+)
 
 
 class Found(HTMLParser):
@@ -116,7 +118,7 @@ def test_every_code_of_a_decision_has_its_words(kind: type[Quality]) -> None:
 def test_every_reason_and_finding_that_the_domain_gives_has_its_sentence() -> None:
     reasons = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)"', "\n".join(re.findall(r"Intent\(.*", SOURCES))))
     reasons |= set(re.findall(r'"([a-z]+_[a-z_]+)"', "\n".join(re.findall(r"^_(?:RISK_)?REASONS = .*", SOURCES, re.M))))
-    findings = set(re.findall(r'Finding\(\s*"([a-z_]+)"', SOURCES))
+    findings = set(re.findall(r'(?:Finding|_said)\(\s*"([a-z_]+)"', SOURCES))
     assert {"charging_beats_idling", "risk_aversion_idles", "signal_below_bound"} <= reasons
-    assert {"jump", "unlike_training", "absent"} <= findings
+    assert {"jump", "unlike_training", "absent", "client_clock_ahead", "replay", "state_is_newer"} <= findings
     assert sorted(code for code in reasons | findings if f"{code}:" not in SENTENCES) == []

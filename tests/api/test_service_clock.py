@@ -83,10 +83,10 @@ def test_a_clock_that_the_market_fits_is_believed_again(client: LocalClient) -> 
     feed = client.app.state.service.keeper._feed
     client.clock.set_minute(NOON + 15, -30.0)
     assert jumped_s(ask(client)) == 900.0
-    feed.reported = ((Quality.CLOCK, Finding(JUMPED, {"seconds": 900.0})),)
+    feed.reported, feed.version = ((Quality.CLOCK, Finding(JUMPED, {"seconds": 900.0})),), 2
     client.poll_and_settle()
     assert ask(client)["fallback"]["level"] == 3
-    feed.reported = ()
+    feed.reported, feed.version = (), 3
     client.poll_and_settle()
     decision = ask(client)
     assert (decision["fallback"]["level"], jumped_s(decision)) == (0, None)
