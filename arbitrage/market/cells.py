@@ -1,16 +1,17 @@
 """Cells to numbers, times and statuses, and what is wrong with those that are none.
 
-Law
+Contract
 - A whole column is converted at once. Only where that fails is it gone through cell by cell, by the same conversion,
   so that both ways accept the same.
 - An empty cell is an absent value here (NaN, NaT); whether that may be is for the caller to say.
-- A time has an explicit offset (or Z, or a time zone in Parquet). One without is refused, never guessed.
+- A time has an explicit offset (or Z, or a time zone in Parquet), or the caller gives the time zone of those without.
+  One without either is refused, never guessed.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,39 +19,86 @@ import pyarrow as pa
 import pyarrow.compute as compute
 
 from arbitrage.market.dialects import Quality, quality_of
-from arbitrage.market.records import Rows
+from arbitrage.market.local_times import Times
+from arbitrage.market.reading import Decimal
+from arbitrage.market.records import Complaint, Rows, shows
+from arbitrage.market.written_numbers import with_point
+from arbitrage.market.written_times import (
+    Written,
+    interval_minutes,
+    split_intervals,
+    utc_of,
+    written_times,
+)
 
 Floats = npt.NDArray[np.float64]
-Times = npt.NDArray[np.datetime64]
-Complaint = Callable[[int], str]
-"""What is wrong with the cell in a row."""
+Minutes = npt.NDArray[np.int64]
 
 _TIME = pa.timestamp("us", tz="UTC")
-_CLOCK_TIME = re.compile(r"\d{1,2}:\d{2}")
-_OFFSET = re.compile(r"\d(Z|[+-]\d{2}(:?\d{2})?)$")
+_DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
 
 
-def numbers(column: pa.ChunkedArray) -> tuple[Floats, Rows, Complaint]:
-    """A column [n] as floats, NaN where empty or bad, with the bad rows and what to say of them."""
+def numbers(column: pa.ChunkedArray, decimal: Decimal = Decimal.POINT) -> tuple[Floats, list[Complaint]]:
+    """A column [n] as floats, NaN where empty or bad, and what is wrong with the bad ones. `decimal`: not AUTO."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        values, bad = column.cast(pa.float64()), _none()
-    else:
-        column = _texts(column)
-        values, bad = _converted(column, pa.float64())
-    return values.to_numpy().astype(np.float64), bad, lambda row: _not_a_number(str(column[row].as_py()))
+        return _floats(column.cast(pa.float64(), safe=False)), []
+    column = _texts(column)
+    if decimal is Decimal.POINT:
+        try:
+            return _floats(compute.cast(column, pa.float64())), []
+        except pa.ArrowInvalid:
+            pass
+    plain, no_numbers = with_point(column, decimal)
+    values, bad = _converted(plain, pa.float64())
+    return _floats(values), _bad_numbers(column, np.union1d(no_numbers, bad), decimal)
 
 
-def times(column: pa.ChunkedArray) -> tuple[Times, Rows, Complaint]:
-    """A column [n] as UTC times (datetime64[us]), NaT where empty or bad, with the bad rows and what to say."""
+def _floats(column: pa.ChunkedArray) -> Floats:
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def _bad_numbers(texts: pa.ChunkedArray, rows: Rows, decimal: Decimal) -> list[Complaint]:
+    with_comma = [decimal is Decimal.POINT and bool(re.match(_DECIMAL_COMMA, str(texts[row].as_py()))) for row in rows]
+    comma = np.array(with_comma, dtype=np.bool_)
+    says = shows(texts, "is not a number")
+    instead = "" if decimal is Decimal.POINT else "the decimal sign is a comma"
+    remedy = "the decimal sign is a point; give --decimal , if it is a comma here"
+    return [Complaint(rows[~comma], says, instead), Complaint(rows[comma], says, remedy)]
+
+
+def times(column: pa.ChunkedArray, zone: dt.tzinfo | None = None) -> tuple[Times, list[Complaint]]:
+    """A column [n] as UTC times (datetime64[us]), NaT where empty or bad, and what is wrong with the bad ones.
+
+    zone: of times without an offset; None: these are bad.
+    """
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
-        values, bad = column.cast(_TIME, safe=False), _none()
-    else:
-        column = _texts(column)
-        values, bad = _converted(column, _TIME)
-    utc = values.cast(pa.timestamp("us")).to_numpy().astype("datetime64[us]")
-    return utc, bad, lambda row: _not_a_time(str(column[row].as_py()))
+        return _stamps(column.cast(_TIME, safe=False)), []
+    texts = _texts(column)
+    try:
+        return _stamps(compute.cast(texts, _TIME)), []
+    except pa.ArrowInvalid:
+        written = written_times(texts)
+    utc, complaints = utc_of(written, zone, texts)
+    return utc, [*complaints, *_other_times(texts, written, utc), *_month_first(written)]
+
+
+def intervals(column: pa.ChunkedArray, zone: dt.tzinfo | None) -> tuple[Times, Minutes, list[Complaint]]:
+    """A column [n] of intervals as their UTC starts and minutes, NaT and 0 where bad, and what is wrong with these."""
+    texts = _texts(column)
+    first, second = split_intervals(texts)
+    start, end = written_times(first), written_times(second)
+    start.mark[(start.mark == "") & np.isin(end.mark.astype(np.str_), ("UTC", "CET/CEST"))] = end.mark
+    no_interval = np.flatnonzero(np.isnat(start.clock) | np.isnat(end.clock))
+    utc, complaints = utc_of(start, zone, texts)
+    minutes = interval_minutes(utc, start, end, zone)
+    odd = np.flatnonzero(~np.isnat(utc) & ~np.isnat(end.clock) & (minutes == 0))
+    utc[no_interval] = np.datetime64("NaT")
+    filled = ~texts.is_null().to_numpy()
+    complaints.append(Complaint(no_interval[filled[no_interval]], shows(texts, "is not an interval of two times")))
+    complaints.append(Complaint(odd, shows(texts, "is neither an hour nor a quarter-hour")))
+    return utc, minutes, complaints
 
 
 def texts(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
@@ -71,11 +119,31 @@ def _none() -> Rows:
     return np.zeros(0, dtype=np.intp)
 
 
+def _stamps(column: pa.ChunkedArray) -> Times:
+    return np.asarray(column.cast(pa.timestamp("us")).to_numpy()).astype("datetime64[us]")
+
+
+def _other_times(texts: pa.ChunkedArray, written: Written, utc: Times) -> list[Complaint]:
+    """Fill in `utc` [n] where a cell is a time in a form that only the library knows; what is wrong with the rest."""
+    rows = np.flatnonzero(np.isnat(written.clock) & ~texts.is_null().to_numpy())
+    values, bad = _converted(texts.take(pa.array(rows)), _TIME)
+    utc[rows] = _stamps(values)
+    return [Complaint(rows[bad], shows(texts, "is not an ISO 8601 time with an offset"))]
+
+
+def _month_first(written: Written) -> list[Complaint]:
+    if not written.month_first:
+        return []
+    first = np.flatnonzero(~np.isnat(written.clock))[:1]
+    remedy = "give them as day/month/year or year-month-day"
+    return [Complaint(first, lambda _: "dates follow each other only if the month stands before the day", remedy)]
+
+
 def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column as strings; values of types that are neither text, numbers nor aware times are shown as Python does."""
     if pa.types.is_string(column.type):
         return column
-    if pa.types.is_dictionary(column.type) or pa.types.is_large_string(column.type):
+    if pa.types.is_large_string(column.type):
         return column.cast(pa.string())
     shown = [None if value is None else str(value) for value in column.to_pylist()]
     return pa.chunked_array([pa.array(shown, pa.string())])
@@ -99,15 +167,3 @@ def _converted_cell(text: str | None, to: pa.DataType) -> tuple[object, bool]:
         return pa.scalar(text.strip(), pa.string()).cast(to), True
     except pa.ArrowInvalid:
         return None, False
-
-
-def _not_a_number(text: str) -> str:
-    if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", text):
-        return f"{text!r} is not a number: the decimal sign is a point"
-    return f"{text!r} is not a number"
-
-
-def _not_a_time(text: str) -> str:
-    if _CLOCK_TIME.search(text) and not _OFFSET.search(text.strip()):
-        return f"{text!r} has no time zone: give UTC (Z) or an explicit offset, local time alone is ambiguous"
-    return f"{text!r} is not an ISO 8601 time with an offset"

@@ -8,7 +8,7 @@ Law
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,11 @@ import pandas as pd
 import pyarrow as pa
 
 from arbitrage.errors import Fault
-from arbitrage.market.cells import Floats, Times, numbers, qualities, texts, times
+from arbitrage.market.cells import Floats, Minutes, intervals, numbers, qualities, texts, times
 from arbitrage.market.dialects import (
     DURATION,
     DURATIONS_MIN,
+    INTERVAL,
     NEGATIVE_PRICE,
     QUALITY,
     QUARTER_HOUR,
@@ -31,10 +32,13 @@ from arbitrage.market.dialects import (
     Role,
 )
 from arbitrage.market.durations import durations_min
-from arbitrage.market.recognition import Recognised
-from arbitrage.market.records import Records, Rows
+from arbitrage.market.local_times import Times
+from arbitrage.market.reading import Decimal, Reading
+from arbitrage.market.recognition import Recognised, spelling_key
+from arbitrage.market.records import Complaint, Describe, Records, Rows, quoted
 from arbitrage.market.tapes import PRICE
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
+from arbitrage.market.written_numbers import shown_sign
+from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
 _EARLIEST, _LATEST = np.datetime64("2000-01-01"), np.datetime64("2100-01-01")
 """Times outside of these are slips of the pen, and some are beyond what timestamps can hold."""
@@ -43,21 +47,23 @@ _QUARTER_HOUR_US = MINUTES_PER_QUARTER_HOUR * _MINUTE_US
 _STATUS_TYPE = pd.CategoricalDtype([quality.value for quality in Quality])
 _PRICE_KINDS = (Kind.IMBALANCE_PRICE_QUARTER_HOUR, Kind.IMBALANCE_PRICE_MINUTE)
 
+_ZONES = {"mtucetcest": BRUSSELS, "mtuutc": dt.UTC}
+"""Time zones that the name of a column gives. `MTU (CET)` gives none: older exports mean Brussels time by it."""
 _VALUE_ROLES = (Role.TIME, Role.PRICE, Role.NUMBER, Role.QUALITY, Role.TEXT)
 
 Values = Floats | pd.DatetimeIndex | pd.Categorical | npt.NDArray[np.object_]
 
 
-def read_columns(records: Records, known: Recognised) -> tuple[pd.DataFrame, list[Fault]]:
+def read_columns(records: Records, known: Recognised, reading: Reading) -> tuple[pd.DataFrame, list[Fault]]:
     """The columns of the layout that the file has, in the order of its rows, and all faults.
 
     The frame is indexed by UTC `start` and fit for use only if there is no fault. Numbers are float64, other times
     UTC timestamps, statuses categories named as in `Quality`; day-ahead prices come with `duration_min`.
     """
-    reader = _Reader(records, known)
+    reader = _Reader(records, known, reading)
     kind = known.layout.kind
     present = [column for column in known.layout.columns if column.name in known.positions]
-    start = reader.times(START, known.layout.step_min)
+    start, minutes = reader.starts()
     values = {column.name: reader.values(column) for column in present if column.role in _VALUE_ROLES}
     reader.check_prices_present(values)
     reader.check_resolutions()
@@ -65,7 +71,7 @@ def read_columns(records: Records, known: Recognised) -> tuple[pd.DataFrame, lis
     if kind is Kind.IMBALANCE_PRICE_MINUTE:
         reader.check_minutes(start, values[QUARTER_HOUR])
     if kind is Kind.DAY_AHEAD_PRICE:
-        values[DURATION] = reader.durations_min(start)
+        values[DURATION] = reader.durations_min(start, minutes)
     if kind in _PRICE_KINDS:
         values.setdefault(QUALITY, _statuses(np.full(len(start), list(Quality).index(Quality.UNKNOWN))))
     return pd.DataFrame(values, index=_utc(start).rename(START)), reader.faults
@@ -74,11 +80,22 @@ def read_columns(records: Records, known: Recognised) -> tuple[pd.DataFrame, lis
 class _Reader:
     """Reads columns of one file and gathers what is wrong with them."""
 
-    def __init__(self, records: Records, known: Recognised) -> None:
+    def __init__(self, records: Records, known: Recognised, reading: Reading) -> None:
         self._records = records
         self._known = known
+        self._reading = reading
         self._bad: dict[str, Rows] = {}
         self.faults: list[Fault] = []
+        self._decimal = self._decimal_sign() if reading.decimal is Decimal.AUTO else reading.decimal
+
+    def starts(self) -> tuple[Times, Minutes | None]:
+        """UTC starts [rows], and the minutes that each row covers where the file gives intervals."""
+        layout = self._known.layout
+        if layout.times != INTERVAL:
+            return self.times(layout.times, layout.step_min), None
+        zone = _ZONES.get(spelling_key(self._title(INTERVAL)), self._reading.zone)
+        found, minutes, complaints = intervals(self._cells(INTERVAL), zone)
+        return self._checked_times(INTERVAL, found, complaints, layout.step_min), minutes
 
     def values(self, column: Column) -> Values:
         """The values [rows] of a column that is neither the start nor the resolution code."""
@@ -92,10 +109,13 @@ class _Reader:
 
     def times(self, name: str, step_min: int | None) -> Times:
         """UTC times [rows] of a column, each of them present and on the grid of `step_min`."""
-        found, bad, complaint = times(self._cells(name))
+        found, complaints = times(self._cells(name), self._reading.zone)
+        return self._checked_times(name, found, complaints, step_min)
+
+    def _checked_times(self, name: str, found: Times, complaints: list[Complaint], step_min: int | None) -> Times:
         strange = ~np.isnat(found) & ((found < _EARLIEST) | (found >= _LATEST))
-        self._bad[name] = np.union1d(bad, np.flatnonzero(strange))
-        self._complain_of(bad, complaint)
+        self._complain_of_cells(name, complaints)
+        self._bad[name] = np.union1d(self._bad[name], np.flatnonzero(strange))
         as_read = found.copy()
         self._complain(strange, lambda row: f"{_shown(as_read[row])} lies outside {_EARLIEST} .. {_LATEST}")
         found[strange] = np.datetime64("NaT")
@@ -147,11 +167,11 @@ class _Reader:
             outside, lambda row: f"{_shown(start[row])} does not lie in its quarter-hour, {_shown(quarter[row])}"
         )
 
-    def durations_min(self, start: Times) -> Floats:
-        """Minutes that each row [rows] covers: by its resolution code, else by the starts of all rows."""
+    def durations_min(self, start: Times, given: Minutes | None) -> Floats:
+        """Minutes that each row [rows] covers: as given, by its resolution code, else by the starts of all rows."""
         on_the_hour = start.astype(np.int64) % (MINUTES_PER_HOUR * _MINUTE_US) == 0
         minutes, row_of = np.unique(start.astype("datetime64[m]").astype(np.int64), return_inverse=True)
-        durations = durations_min(minutes)[row_of].astype(np.float64)
+        durations = (durations_min(minutes)[row_of] if given is None else given).astype(np.float64)
         if RESOLUTION in self._known.positions:
             codes, code_of = np.unique(self._resolutions(), return_inverse=True)
             coded = np.array([DURATIONS_MIN.get(code, np.nan) for code in codes], dtype=np.float64)[code_of]
@@ -161,12 +181,29 @@ class _Reader:
         return durations
 
     def _numbers(self, name: str) -> Floats:
-        found, bad, complaint = numbers(self._cells(name))
+        found, complaints = numbers(self._cells(name), self._decimal)
         title = self._title(name)
-        self._bad[name] = bad
-        self._complain_of(bad, lambda row: f"{title}: {complaint(row)}")
+        self._complain_of_cells(name, complaints, f"{title}: ")
         self._complain(np.isinf(found), lambda row: f"{title} is infinite")
         return found
+
+    def _decimal_sign(self) -> Decimal:
+        """The decimal sign that the numbers of the file show; a fault where they do not show one."""
+        names = [column.name for column in self._known.layout.columns if column.role in (Role.PRICE, Role.NUMBER)]
+        columns = [self._cells(name) for name in names if name in self._known.positions]
+        written = [column for column in columns if pa.types.is_string(column.type)]
+        shown = shown_sign(written)
+        signs = [sign for sign in shown if sign is not None]
+        if len(signs) == 1:
+            return signs[0]
+        if shown:
+            cells = {sign: quoted(str(written[column][row].as_py())) for sign, (column, row) in shown.items()}
+            both = f"{cells.get(Decimal.POINT)} has a decimal point and {cells.get(Decimal.COMMA)} a decimal comma"
+            either = f"{cells.get(None)} may have a decimal comma or point"
+            row = max(row for _, row in shown.values())
+            remedy = "give --decimal , or --decimal ."
+            self._complain_of(np.array([row]), lambda _: both if signs else either, remedy)
+        return Decimal.POINT
 
     def _complain_of_absent(self, name: str, absent: npt.NDArray[np.bool_]) -> None:
         """Complain of absent cells, save those that are absent only because they could not be converted."""
@@ -183,11 +220,21 @@ class _Reader:
     def _title(self, name: str) -> str:
         return self._records.names[self._known.positions[name]]
 
-    def _complain(self, wrong: npt.NDArray[np.bool_], describe: Callable[[int], str]) -> None:
+    def _complain(self, wrong: npt.NDArray[np.bool_], describe: Describe) -> None:
         self._complain_of(np.flatnonzero(wrong), describe)
 
-    def _complain_of(self, rows: Rows, describe: Callable[[int], str]) -> None:
-        self.faults += self._records.faults_at(rows, describe)
+    def _complain_of(self, rows: Rows, describe: Describe, remedy: str = "") -> None:
+        self.faults += self._records.faults_at(rows, describe, remedy)
+
+    def _complain_of_cells(self, name: str, complaints: list[Complaint], before: str = "") -> None:
+        """Complain of cells of a column that could not be converted, and remember which they are."""
+        for complaint in complaints:
+            self._complain_of(complaint.rows, _after(before, complaint.what), complaint.remedy)
+        self._bad[name] = np.concatenate([complaint.rows for complaint in complaints] or [np.zeros(0, dtype=np.intp)])
+
+
+def _after(before: str, what: Describe) -> Describe:
+    return lambda row: f"{before}{what(row)}"
 
 
 def _utc(stamps: Times) -> pd.DatetimeIndex:

@@ -5,9 +5,11 @@ Law
 - A column is declared once, with every spelling that was seen for it.
 
 Sources: Elia open data (ods031, 032, 046, 047, 078, 086, 087, 133, 134, 136, 147, 161, 162), the former Elia web site
-(merit order), ENTSO-E day-ahead prices. API names of the activated volumes are those of ods127 and ods169. API names
-of ods136 and ods147, and those of the wind and solar sets, are as public clients of that API use them; no genuine
-answer of these was at hand.
+(merit order), ENTSO-E day-ahead prices, Energy-Charts. API names of the activated volumes are those of ods127 and
+ods169. API names of ods136 and ods147, and those of the wind and solar sets, are as public clients of that API use
+them; no genuine answer of these was at hand. Nor was a genuine file of ENTSO-E's web site or an answer of
+Energy-Charts: both layouts of the one, to 2024 and since, are as public programs that read such files use them and
+quote their rows, the other is as its documentation has it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECA
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
 START = "start"
+UNIX_SECONDS = "unix_seconds"
 QUARTER_HOUR = "quarter_hour"
 QUALITY = "quality"
 NEGATIVE_PRICE = "negative_imbalance_price_eur_mwh"
@@ -74,6 +77,10 @@ class Role(Enum):
     NUMBER = "a number, possibly absent"
     QUALITY = "a quality status"
     RESOLUTION = "a resolution code"
+    INTERVAL = "start and end of the interval in one cell"
+    AREA = "the area that a price is of"
+    CURRENCY = "the currency of a price"
+    SEQUENCE = "which of several auctions a price is of"
     TEXT = "text, kept as it is"
 
 
@@ -99,6 +106,10 @@ class Layout:
     """Resolution codes that its rows may carry."""
     step_min: int | None = MINUTES_PER_QUARTER_HOUR
     """The grid of `start`; None where records come at odd seconds."""
+    no_price: frozenset[str] = frozenset()
+    """What stands for a price that was not published, so that the interval is a gap. Empty: each row has its price."""
+    times: str = START
+    """The column that says when the interval is."""
 
     def fits(self, names: set[str]) -> bool:
         """Whether columns of these names make this layout."""
@@ -201,6 +212,19 @@ _LADDER = (
     *_numbers(("ladder_up_max_eur_mwh", "Max")),
 )
 
+INTERVAL = "interval"
+AREA = "area"
+CURRENCY = "currency"
+SEQUENCE = "sequence"
+_WEB_SITE = (
+    Column(INTERVAL, Role.INTERVAL, ("MTU (CET/CEST)", "MTU (UTC)", "MTU (CET)", "MTU")),
+    Column(DAY_AHEAD, Role.PRICE, ("Day-ahead Price [EUR/MWh]",)),
+    Column(AREA, Role.AREA, ("BZN|BE",)),
+    Column(CURRENCY, Role.CURRENCY),
+    Column(SEQUENCE, Role.SEQUENCE),
+)
+"""The export of day-ahead prices of ENTSO-E's web site, the older layout with the area as the name of a column."""
+
 _QUARTER_HOURLY = ("PT15M",)
 _MINUTELY = ("PT1M",)
 DURATIONS_MIN = {"PT60M": MINUTES_PER_HOUR, "PT1H": MINUTES_PER_HOUR, "PT15M": MINUTES_PER_QUARTER_HOUR}
@@ -251,9 +275,23 @@ LAYOUTS = (
     ),
     Layout(
         Kind.DAY_AHEAD_PRICE,
-        (_START, _RESOLUTION, Column(DAY_AHEAD, Role.PRICE, ("dam_price_eur_mwh",))),
+        (_START, _RESOLUTION, Column(DAY_AHEAD, Role.PRICE, ("dam_price_eur_mwh", "Day-ahead Price [EUR/MWh]"))),
         needs=frozenset({START, DAY_AHEAD}),
         resolutions=tuple(DURATIONS_MIN),
+    ),
+    Layout(
+        Kind.DAY_AHEAD_PRICE,
+        _WEB_SITE,
+        needs=frozenset({INTERVAL, DAY_AHEAD}),
+        no_price=frozenset({"", "-", "n/e", "n/a"}),
+        times=INTERVAL,
+    ),
+    Layout(
+        Kind.DAY_AHEAD_PRICE,
+        (Column(UNIX_SECONDS, Role.START), Column(DAY_AHEAD, Role.PRICE, ("price",))),
+        needs=frozenset({UNIX_SECONDS, DAY_AHEAD}),
+        no_price=frozenset({""}),
+        times=UNIX_SECONDS,
     ),
     Layout(
         Kind.WIND_SOLAR_FORECAST,

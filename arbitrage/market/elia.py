@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as compute
 
 from arbitrage.errors import BadInput, Fault, refuse
@@ -26,6 +25,8 @@ from arbitrage.market.checks import read_columns
 from arbitrage.market.country_totals import KINDS, country_total
 from arbitrage.market.dialects import DURATION, START, Kind
 from arbitrage.market.file_forms import read_records, take_apart
+from arbitrage.market.published_prices import published
+from arbitrage.market.reading import Decimal, Reading
 from arbitrage.market.recognition import Recognised, recognise
 from arbitrage.market.records import Places, Records
 from arbitrage.market.revisions import Pile, unique_starts
@@ -65,6 +66,11 @@ class Table:
     replaced: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     """Rows that a validated one of the same start replaced, in the order of the file."""
 
+    without_price: int = 0
+    """Rows that say that no price was published; their intervals are gaps."""
+    of_other_auctions: int = 0
+    """Rows of another auction than the coupled one, which are not read."""
+
     @property
     def revisions(self) -> int:
         """How many rows a validated one of the same start replaced."""
@@ -81,17 +87,25 @@ class Table:
         return [(end, after) for end, after in zip(ends[:-1], starts[1:], strict=True) if after > end + slack]
 
 
-def read_table(path: Path | str) -> Table:
-    """Read one file of any known kind and form. Raises BadInput with every fault of the file."""
-    return _table(read_records(path))
+def read_table(path: Path | str, *, timezone: str | None = None, decimal: str = Decimal.POINT) -> Table:
+    """Read one file of any known kind and form. Raises BadInput with every fault of the file.
+
+    timezone: of times that have no offset, such as Europe/Brussels; None: such times are refused.
+    decimal: the decimal sign of numbers in text: a point, a comma, or `auto` for the one that the file shows.
+    """
+    return _read(path, Reading.of(timezone, decimal))
+
+
+def _read(path: Path | str, reading: Reading) -> Table:
+    return _table(read_records(path), reading)
 
 
 def read_answer(name: str, content: bytes) -> Table:
     """Read what a service answered as a file is read; `name` is how faults call it. Raises BadInput with every one."""
-    return _table(take_apart(name, content))
+    return _table(take_apart(name, content), Reading())
 
 
-def _table(records: Records) -> Table:
+def _table(records: Records, reading: Reading) -> Table:
     try:
         known = recognise(records.path, records.names, records.header_line)
     except BadInput as error:
@@ -99,14 +113,18 @@ def _table(records: Records) -> Table:
     records, faults = _without_second_headers(records, known)
     if len(records.places) == 0:
         refuse(faults or [Fault(records.path, "holds no rows")])
-    frame, column_faults = read_columns(records, known)
+    rows = published(records, known)
+    records = rows.records
+    if len(records.places) == 0:
+        refuse([*faults, *rows.faults, Fault(records.path, "holds no price")])
+    frame, column_faults = read_columns(records, known, reading)
     timed = np.flatnonzero(frame.index.notna())
     files = np.zeros(len(frame), dtype=np.int64)
     pile = Pile(frame, files, records.places, (records.path,), (records.place_word,))
     kind = known.layout.kind
     timed_pile = pile.take(timed)
     unique = country_total(timed_pile, kind) if kind in KINDS else unique_starts(timed_pile)
-    refuse([*faults, *column_faults, *unique.faults, *_missing_records(records)])
+    refuse([*faults, *rows.faults, *column_faults, *unique.faults, *_missing_records(records)])
     return Table(
         Kind.WIND_SOLAR_FORECAST if kind in KINDS else kind,
         unique.frame,
@@ -117,6 +135,8 @@ def _table(records: Records) -> Table:
         unique.collapsed,
         known.unread,
         unique.replaced,
+        rows.without_price,
+        rows.of_other_auctions,
     )
 
 
@@ -131,7 +151,7 @@ def _without_second_headers(records: Records, known: Recognised) -> tuple[Record
     faults = list(records.faults)
     if records.header_line is None:
         return records, faults
-    position = known.positions[START]
+    position = known.positions[known.layout.times]
     titles = compute.utf8_lower(records.columns[position])
     repeated = compute.equal(titles, records.names[position].lower()).fill_null(False).to_numpy()
     if not repeated.any():
@@ -139,8 +159,7 @@ def _without_second_headers(records: Records, known: Recognised) -> tuple[Record
     faults += records.faults_at(
         np.flatnonzero(repeated), lambda row: "is a second header: give each of the files put together here by itself"
     )
-    columns = tuple(column.filter(pa.array(~repeated)) for column in records.columns)
-    return dataclasses.replace(records, columns=columns, places=records.places[~repeated]), faults
+    return records.take(~repeated), faults
 
 
 def read_market(
@@ -151,24 +170,28 @@ def read_market(
     minutes: Paths | None = None,
     minute_source: MinuteSource = MinuteSource.GIVEN,
     publication_delay_min: int | None = None,
+    timezone: str | None = None,
+    decimal: str = Decimal.POINT,
 ) -> MarketSeries:
     """Read the files of a market, each a path or several, and put them together.
 
     prices: imbalance prices by quarter-hour. day_ahead: day-ahead prices, hourly or quarter-hourly.
     forecasts: day-ahead wind and solar forecasts, in one file or apart.
     minutes: indicative prices by minute.
+    timezone, decimal: of times without an offset and of numbers, in all of these files; see `read_table`.
     Raises BadInput with the faults of all files, among them files of another kind than their place asks for and
     records that contradict each other across files.
     """
+    reading = Reading.of(timezone, decimal)
     faults: list[Fault] = []
-    price_frame = _read_joined("prices", prices, Kind.IMBALANCE_PRICE_QUARTER_HOUR, faults)
+    price_frame = _read_joined("prices", prices, Kind.IMBALANCE_PRICE_QUARTER_HOUR, reading, faults)
     day_ahead_frame = forecast_frame = minute_frame = None
     if day_ahead is not None:
-        day_ahead_frame = _read_joined("day_ahead", day_ahead, Kind.DAY_AHEAD_PRICE, faults)
+        day_ahead_frame = _read_joined("day_ahead", day_ahead, Kind.DAY_AHEAD_PRICE, reading, faults)
     if forecasts is not None:
-        forecast_frame = _read_joined("forecasts", forecasts, Kind.WIND_SOLAR_FORECAST, faults)
+        forecast_frame = _read_joined("forecasts", forecasts, Kind.WIND_SOLAR_FORECAST, reading, faults)
     if minutes is not None:
-        minute_frame = _read_joined("minutes", minutes, Kind.IMBALANCE_PRICE_MINUTE, faults)
+        minute_frame = _read_joined("minutes", minutes, Kind.IMBALANCE_PRICE_MINUTE, reading, faults)
     refuse(faults)
     return build_market(
         price_frame,
@@ -180,12 +203,12 @@ def read_market(
     )
 
 
-def _read_joined(slot: str, paths: Paths, kind: Kind, faults: list[Fault]) -> pd.DataFrame:
+def _read_joined(slot: str, paths: Paths, kind: Kind, reading: Reading, faults: list[Fault]) -> pd.DataFrame:
     """The rows of several files of one kind as one table; what is wrong is added to `faults`."""
     tables: list[Table] = []
     for path in [paths] if isinstance(paths, str | Path) else paths:
         try:
-            table = read_table(path)
+            table = _read(path, reading)
         except BadInput as error:
             faults += error.faults
             continue

@@ -2,18 +2,22 @@
 
 Law
 - A table is recognised by its columns, never by its file name. A column is recognised by its spelling with case,
-  spaces, underscores and punctuation taken away, so that portal labels and API names come to the same.
+  accents, spaces, underscores and punctuation taken away, so that portal labels and API names come to the same.
 - Columns that nobody here knows are left unread and named; they never make a known table unknown.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.dialects import LAYOUTS, Column, Layout
+from arbitrage.market.records import quoted
+
+_NAMES_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,9 @@ class Recognised:
 
 
 def spelling_key(name: str) -> str:
-    """A column name without case, spaces, underscores and punctuation, but with its signs and primes."""
+    """A column name without case, accents, spaces, underscores and punctuation, but with its signs and primes."""
     signed = re.sub(r"['\u2019\u2032]", "prime", name.lower()).replace("+", "plus").replace("-", "minus")
-    return re.sub(r"[^a-z0-9]", "", signed)
+    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKD", signed))
 
 
 def recognise(path: str, names: Sequence[str], line: int | None = None) -> Recognised:
@@ -84,7 +88,13 @@ def _refuse_twice_spelled(
 
 def _unknown_columns(names: Sequence[str]) -> str:
     looked_for = "\n  ".join(f"{layout.kind.value}: {_needs_in_words(layout)}" for layout in LAYOUTS)
-    return f"unknown columns: {', '.join(names)}; looked for\n  {looked_for}"
+    return f"unknown columns: {_shown(names)}; looked for\n  {looked_for}"
+
+
+def _shown(names: Sequence[str]) -> str:
+    """The names as far as they are a table's; control characters escaped."""
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(quoted(name)[1:-1] for name in names[:_NAMES_SHOWN]) + more
 
 
 def _needs_in_words(layout: Layout) -> str:
