@@ -15,7 +15,7 @@ Everything that moves a battery (environment, learners, backtest, perfect foresi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,9 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.errors import Fault, refuse
+from arbitrage.numeric import as_written, is_real, percent_remedy, plain, real_number
 from arbitrage.quarter_hour import MINUTES_PER_HOUR
 
 Floats = npt.NDArray[np.float64]
+
+_LOOKS_LIKE_KW, _LOOKS_LIKE_KWH = 1_000.0, 10_000.0
+"""From here on a power in MW or a capacity in MWh is more likely one in kW or kWh: no battery is that large."""
+_SHORTEST_H, _LONGEST_H = 1.0 / 20.0, 100.0
+"""Hours that plausible batteries last at their rated power: a C-rate of 20, and of 0.01."""
 
 
 class BatteryLaw(NamedTuple):
@@ -141,6 +147,9 @@ class Battery:
 
     def __post_init__(self) -> None:
         refuse(_battery_faults(self))
+        for own in fields(self):
+            value = getattr(self, own.name)
+            object.__setattr__(self, own.name, None if value is None else plain(value))
 
     @cached_property
     def law(self) -> BatteryLaw:
@@ -149,8 +158,8 @@ class Battery:
             charge_power_mw=_least(self.power_mw, self.import_limit_mw),
             discharge_power_mw=_least(self.power_mw, self.export_limit_mw),
             capacity_mwh=float(self.capacity_mwh),
-            min_soc_mwh=self.min_soc_fraction * self.capacity_mwh,
-            max_soc_mwh=self.max_soc_fraction * self.capacity_mwh,
+            min_soc_mwh=float(self.min_soc_fraction * self.capacity_mwh),
+            max_soc_mwh=float(self.max_soc_fraction * self.capacity_mwh),
             charge_efficiency=float(self.charge_efficiency),
             discharge_efficiency=float(self.discharge_efficiency),
             max_cycles_per_day=math.inf if self.max_cycles_per_day is None else float(self.max_cycles_per_day),
@@ -160,10 +169,15 @@ class Battery:
     @property
     def empty(self) -> BatteryState:
         """The state at the bottom of the SoC window with the whole budget left."""
-        return BatteryState(self.min_soc_fraction * self.capacity_mwh)
+        return BatteryState(self.law.min_soc_mwh)
 
     def step(self, state: BatteryState, power_mw: float, duration_min: int) -> Step:
-        """Ask for `power_mw` during `duration_min` minutes."""
+        """Ask for `power_mw` during `duration_min` minutes; asking for NaN moves nothing.
+
+        Raises BadInput for a power that is not of a number's type, and for a duration that is not above 0.
+        """
+        if type(power_mw) is not float or type(duration_min) is not int or duration_min <= 0:
+            refuse(_step_faults(power_mw, duration_min))
         duration_h = duration_min / MINUTES_PER_HOUR
         law = self.law
         power = clip_power_mw(law, state.soc_mwh, state.cycles_used, float(power_mw), duration_h)
@@ -175,27 +189,62 @@ def _least(rating_mw: float, limit_mw: float | None) -> float:
     return float(rating_mw) if limit_mw is None else float(min(rating_mw, limit_mw))
 
 
-def _battery_faults(battery: Battery) -> list[Fault]:
-    """Everything wrong with the parameters; comparisons are written so that NaN fails them."""
+def _step_faults(power_mw: object, duration_min: object) -> list[Fault]:
     rules = {
-        "power_mw": (0.0 < battery.power_mw < math.inf, "must be a positive number of MW"),
-        "capacity_mwh": (0.0 < battery.capacity_mwh < math.inf, "must be a positive number of MWh"),
-        "charge_efficiency": (0.0 < battery.charge_efficiency <= 1.0, "must be above 0 and at most 1"),
-        "discharge_efficiency": (0.0 < battery.discharge_efficiency <= 1.0, "must be above 0 and at most 1"),
-        "max_cycles_per_day": (_absent_or_at_least_zero(battery.max_cycles_per_day), "must be 0 or more"),
-        "min_soc_fraction": (
-            0.0 <= battery.min_soc_fraction < battery.max_soc_fraction,
-            "must be at least 0 and below max_soc_fraction",
-        ),
-        "max_soc_fraction": (battery.max_soc_fraction <= 1.0, "must be at most 1"),
-        "wear_cost_eur_mwh": (0.0 <= battery.wear_cost_eur_mwh < math.inf, "must be 0 or more"),
-        "import_limit_mw": (_absent_or_at_least_zero(battery.import_limit_mw), "must be 0 or more"),
-        "export_limit_mw": (_absent_or_at_least_zero(battery.export_limit_mw), "must be 0 or more"),
+        "power_mw": (is_real(power_mw), power_mw, "a number of MW"),
+        "duration_min": (0.0 < real_number(duration_min) < math.inf, duration_min, "a positive number of minutes"),
     }
     return [
-        Fault(name, f"{message}, not {getattr(battery, name)}") for name, (holds, message) in rules.items() if not holds
+        Fault(name, f"must be {what}, not {as_written(value)}")
+        for name, (holds, value, what) in rules.items()
+        if not holds
     ]
 
 
-def _absent_or_at_least_zero(value: float | None) -> bool:
-    return value is None or value >= 0.0
+def _battery_faults(battery: Battery) -> list[Fault]:
+    """Everything wrong with the parameters; comparisons are written so that NaN fails them."""
+    given = {own.name: getattr(battery, own.name) for own in fields(battery)}
+    is_a = {name: real_number(value) for name, value in given.items()}
+    lowest, highest = is_a["min_soc_fraction"], is_a["max_soc_fraction"]
+    rules = {
+        "power_mw": (0.0 < is_a["power_mw"] < math.inf, "must be a positive number of MW"),
+        "capacity_mwh": (0.0 < is_a["capacity_mwh"] < math.inf, "must be a positive number of MWh"),
+        "charge_efficiency": (0.0 < is_a["charge_efficiency"] <= 1.0, "must be above 0 and at most 1"),
+        "discharge_efficiency": (0.0 < is_a["discharge_efficiency"] <= 1.0, "must be above 0 and at most 1"),
+        "min_soc_fraction": (
+            0.0 <= lowest <= 1.0 and not (lowest >= highest and highest <= 1.0),
+            "must be at least 0 and below max_soc_fraction",
+        ),
+        "max_soc_fraction": (highest <= 1.0, "must be at most 1"),
+        "wear_cost_eur_mwh": (0.0 <= is_a["wear_cost_eur_mwh"] < math.inf, "must be 0 or more"),
+    }
+    for name in ("max_cycles_per_day", "import_limit_mw", "export_limit_mw"):
+        rules[name] = (given[name] is None or is_a[name] >= 0.0, "must be 0 or more")
+    return [
+        Fault(name, f"{message}, not {as_written(given[name])}{_remedy(name, given[name])}")
+        for name, (holds, message) in rules.items()
+        if not holds
+    ]
+
+
+def _remedy(name: str, value: object) -> str:
+    return percent_remedy(value) if name.endswith(("_efficiency", "_fraction")) else ""
+
+
+def unit_warnings(battery: Battery) -> tuple[str, ...]:
+    """What of a battery looks like another unit than the field's, each with the remedy; nothing for a plausible one.
+
+    It is no fault, for such a battery may be meant. It is for those who take batteries from people.
+    """
+    power_mw, capacity_mwh = battery.power_mw, battery.capacity_mwh
+    hours = capacity_mwh / power_mw
+    lasts = f"capacity_mwh: {capacity_mwh:g} MWh at {power_mw:g} MW lasts {{}}; check the units of both"
+    found = {
+        f"power_mw: {power_mw:,g} MW looks like kW; did you mean {power_mw / 1000.0:g} MW?": power_mw >= _LOOKS_LIKE_KW,
+        f"capacity_mwh: {capacity_mwh:,g} MWh looks like kWh; did you mean {capacity_mwh / 1000.0:g} MWh?": (
+            capacity_mwh >= _LOOKS_LIKE_KWH
+        ),
+        lasts.format(f"{60.0 * hours:.2g} minutes"): hours < _SHORTEST_H,
+        lasts.format(f"{hours:,.0f} hours"): hours > _LONGEST_H,
+    }
+    return tuple(warning for warning, holds in found.items() if holds)

@@ -17,6 +17,7 @@ from arbitrage.agents.policy import Intent, Outlook, Policy
 from arbitrage.battery import Battery, BatteryState, Step
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
+from arbitrage.numeric import is_whole
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, step_faults
 
 
@@ -108,9 +109,8 @@ def decide(
 
 def _interval_faults(times: npt.NDArray[np.int64], duration_min: int) -> list[Fault]:
     """Energy of an interval is settled at one price, so it lies within one quarter-hour."""
-    whole = isinstance(duration_min, int | np.integer) and not isinstance(duration_min, bool)
     minutes = np.mod(times, MINUTES_PER_QUARTER_HOUR)
-    if whole and duration_min >= 1 and (minutes + duration_min <= MINUTES_PER_QUARTER_HOUR).all():
+    if is_whole(duration_min) and duration_min >= 1 and (minutes + duration_min <= MINUTES_PER_QUARTER_HOUR).all():
         return []
     return [Fault("duration_min", f"must be whole minutes up to the quarter-hour's end at most, not {duration_min!r}")]
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.numeric import as_written, is_whole
 
 MINUTES_PER_QUARTER_HOUR = 15
 STEPS_MIN = (1, 3, 5, 15)
@@ -31,10 +32,9 @@ DayNumbers = npt.NDArray[np.int64]
 
 def step_faults(step_min: object, where: str = "step_min") -> list[Fault]:
     """What is wrong with the minutes between decisions: anything but a whole number of `STEPS_MIN`."""
-    whole = isinstance(step_min, int | np.integer) and not isinstance(step_min, bool)
-    if whole and step_min in STEPS_MIN:
+    if is_whole(step_min) and step_min in STEPS_MIN:
         return []
-    return [Fault(where, f"must be one of {', '.join(map(str, STEPS_MIN))} minutes, not {step_min!r}")]
+    return [Fault(where, f"must be one of {', '.join(map(str, STEPS_MIN))} minutes, not {as_written(step_min)}")]
 
 
 def refuse_step(step_min: object) -> None:

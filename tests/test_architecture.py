@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "arbitrage"
 LONGEST_FUNCTION = 45
 LAYERS = (
-    {"errors", "source_revision"},
+    {"errors", "numeric", "source_revision"},
     {"quarter_hour"},
     {"risk_measures"},
     {"battery", "risk"},

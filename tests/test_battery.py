@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from arbitrage.battery import Battery, BatteryState, clip_power_mw, step_fleet
+from arbitrage.battery import Battery, BatteryState, clip_power_mw, step_fleet, unit_warnings
 from arbitrage.errors import BadInput
 from tests.worlds import MIDNIGHTS, batteries
 
@@ -141,6 +145,124 @@ def test_nothing_of_a_battery_may_be_not_a_number(name: str) -> None:
 def test_an_empty_soc_window_is_refused() -> None:
     with pytest.raises(BadInput, match="min_soc_fraction: must be at least 0 and below max_soc_fraction"):
         Battery(min_soc_fraction=0.5, max_soc_fraction=0.5)
+
+
+@pytest.mark.parametrize("name", sorted(Battery.__dataclass_fields__))
+@pytest.mark.parametrize("value", ["1", "", b"1", True, np.True_, 1j, [1.0], {}, np.array(1.0), np.timedelta64(1, "h")])
+def test_what_is_not_a_number_is_refused_by_the_name_of_the_field_alone(name: str, value: Any) -> None:
+    with pytest.raises(BadInput) as caught:
+        Battery(**{name: value})
+    assert [fault.where for fault in caught.value.faults] == [name]
+    assert str(caught.value).endswith(f"not {value!r}")
+
+
+def test_what_is_not_a_number_is_named_for_all_fields_at_once() -> None:
+    with pytest.raises(BadInput) as caught:
+        Battery(**dict.fromkeys(Battery.__dataclass_fields__, "0.5"))  # type: ignore[arg-type]
+    assert {fault.where for fault in caught.value.faults} == set(Battery.__dataclass_fields__)
+
+
+REQUIRED = sorted(name for name, field in Battery.__dataclass_fields__.items() if field.default is not None)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("value", [None, 10**400, -(10**400), -math.inf])
+def test_nothing_that_is_needed_may_be_missing_or_without_bounds(name: str, value: Any) -> None:
+    with pytest.raises(BadInput, match=name):
+        Battery(**{name: value})
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8, np.float64, np.float32, Fraction])
+def test_numbers_of_any_type_make_the_battery_that_floats_make(kind: Any) -> None:
+    given = Battery(power_mw=kind(2), capacity_mwh=kind(4), min_soc_fraction=kind(0), max_cycles_per_day=kind(1))
+    floats = Battery(power_mw=2.0, capacity_mwh=4.0, min_soc_fraction=0.0, max_cycles_per_day=1.0)
+    assert given == floats
+    assert given.law == floats.law
+    assert {type(value) for value in (*given.law, given.empty.soc_mwh)} == {float}
+    assert given.step(given.empty, kind(0), 15) == floats.step(floats.empty, 0.0, 15)
+    json.dumps(asdict(given))
+
+
+@pytest.mark.parametrize(
+    ("name", "percent", "meant"),
+    [
+        ("charge_efficiency", 90, "0.9"),
+        ("discharge_efficiency", 92.5, "0.925"),
+        ("min_soc_fraction", 10, "0.1"),
+        ("max_soc_fraction", 100, "1"),
+    ],
+)
+def test_percent_are_refused_with_the_fraction_that_was_meant(name: str, percent: float, meant: str) -> None:
+    with pytest.raises(BadInput, match=rf"{name}: .*, not {percent}; did you mean {meant}\?$"):
+        Battery(**{name: percent})
+
+
+@pytest.mark.parametrize("value", [1.01, 1.5, 101.0, math.inf, -90.0, math.nan])
+def test_what_cannot_be_meant_as_percent_is_refused_without_a_guess(value: float) -> None:
+    with pytest.raises(BadInput) as caught:
+        Battery(charge_efficiency=value)
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "battery",
+    [
+        Battery(),
+        Battery(power_mw=999.0, capacity_mwh=4_000.0),
+        Battery(power_mw=1e-5, capacity_mwh=2e-5),
+        Battery(power_mw=10.0, capacity_mwh=0.5),
+        Battery(power_mw=0.02),
+    ],
+)
+def test_a_plausible_battery_gets_no_warning(battery: Battery) -> None:
+    assert unit_warnings(battery) == ()
+
+
+@pytest.mark.parametrize(
+    ("battery", "warnings"),
+    [
+        (
+            Battery(power_mw=1_000.0, capacity_mwh=2_000.0),
+            ["power_mw: 1,000 MW looks like kW; did you mean 1 MW?"],
+        ),
+        (
+            Battery(power_mw=5_000, capacity_mwh=10_000),
+            [
+                "power_mw: 5,000 MW looks like kW; did you mean 5 MW?",
+                "capacity_mwh: 10,000 MWh looks like kWh; did you mean 10 MWh?",
+            ],
+        ),
+        (
+            Battery(power_mw=500.0, capacity_mwh=2.0),
+            ["capacity_mwh: 2 MWh at 500 MW lasts 0.24 minutes; check the units of both"],
+        ),
+        (
+            Battery(power_mw=1.0, capacity_mwh=2_000.0),
+            ["capacity_mwh: 2000 MWh at 1 MW lasts 2,000 hours; check the units of both"],
+        ),
+        (
+            Battery(power_mw=5e-324, capacity_mwh=1e9),
+            [
+                "capacity_mwh: 1e+09 MWh looks like kWh; did you mean 1e+06 MWh?",
+                "capacity_mwh: 1e+09 MWh at 4.94066e-324 MW lasts inf hours; check the units of both",
+            ],
+        ),
+    ],
+)
+def test_what_looks_like_another_unit_is_said_with_the_remedy(battery: Battery, warnings: list[str]) -> None:
+    assert list(unit_warnings(battery)) == warnings
+
+
+@pytest.mark.parametrize("duration_min", [0, -15, -0.5, math.nan, math.inf, None, "15", True])
+def test_a_step_without_a_positive_duration_is_refused(duration_min: Any) -> None:
+    with pytest.raises(BadInput, match="duration_min: must be a positive number of minutes, not"):
+        PLAIN.step(BatteryState(1.0), 1.0, duration_min)
+
+
+@pytest.mark.parametrize("power_mw", ["1", None, True, 1j, [1.0]])
+def test_a_power_that_is_not_of_a_numbers_type_is_refused(power_mw: Any) -> None:
+    with pytest.raises(BadInput, match="power_mw: must be a number of MW, not"):
+        PLAIN.step(BatteryState(1.0), power_mw, 15)
 
 
 REQUESTS = hnp.arrays(np.float64, 24, elements=st.floats(-4.0, 4.0) | st.sampled_from([-math.inf, math.inf]))

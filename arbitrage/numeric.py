@@ -1,0 +1,51 @@
+"""What counts as a number where one is given.
+
+Contract: text, None, truth values, complex numbers and durations are not numbers, whatever could be made of them.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import SupportsFloat, TypeGuard
+
+import numpy as np
+
+_NOT_NUMBERS = (bool, np.bool_, np.timedelta64)
+_LEAST_PERCENT, _MOST_PERCENT = 2.0, 100.0
+
+
+def is_real(value: object) -> TypeGuard[float]:
+    """Whether the value is a real number by its type, NaN included."""
+    return isinstance(value, Real) and not isinstance(value, _NOT_NUMBERS)
+
+
+def real_number(value: object) -> float:
+    """The value as a float: NaN where it is not a real number, infinite where it is too large for one."""
+    if not is_real(value):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def is_whole(value: object) -> bool:
+    """Whether the value is a whole number by its type: 1.0 is not."""
+    return isinstance(value, Integral) and not isinstance(value, _NOT_NUMBERS)
+
+
+def plain(value: SupportsFloat) -> float:
+    """A number as Python has it: an int or float as it is, any other as a float."""
+    return value if type(value) in (int, float) else float(value)  # type: ignore[return-value]
+
+
+def as_written(value: object) -> str:
+    """The value as a message shows it: numbers as they are written, everything else with quotes or brackets."""
+    return str(value) if isinstance(value, np.number) and is_real(value) else repr(value)
+
+
+def percent_remedy(value: object) -> str:
+    """The fraction that was meant, where one that is refused looks like percent; else nothing."""
+    number = real_number(value)
+    return f"; did you mean {number / 100.0:g}?" if _LEAST_PERCENT <= number <= _MOST_PERCENT else ""
