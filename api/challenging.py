@@ -33,9 +33,10 @@ log = structlog.get_logger("api.challenging")
 
 async def let_challengers_decide(service: Service) -> int:
     """Decide the coming interval for every challenger that is free then; returns how many decided."""
-    moment, decided = coming_moment(service.clock()), 0
+    decided = 0
     for kept in await service.beside(look_up_all, service.assets, service.clock()):
         if kept.spec.challenger_policy_id is not None:
+            moment = coming_moment(service.clock())
             shadow = service.shadows.of(kept, kept.spec.challenger_policy_id, moment)
             async with shadow.turn:
                 decided += await _challenge(service, kept, shadow, moment)

@@ -35,6 +35,7 @@ _WRITING = {
     413: "Too large.",
     415: "Not application/json.",
     422: "Every fault that was found.",
+    503: "Storage or feed do not answer; of the type `outcome-open` it may have been done: ask under the same key.",
 }
 
 

@@ -2,9 +2,9 @@
 
     python -m tests.api.storage.appending URL NAME KEYS
 
-Says that it is ready, waits for a line, then appends a decision for each of `KEYS` idempotency keys (k0, k1, …), eight
-at a time and in an order of its own, and writes a line `KEY DECISION_ID` for each as soon as its append has returned:
-that is what a client would have been answered.
+Connects, says that it is ready, waits for a line, then appends a decision for each of `KEYS` idempotency keys (k0, k1,
+…), eight at a time and in an order of its own, and writes a line `KEY DECISION_ID` for each as soon as its append has
+returned: that is what a client would have been answered.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def tell(line: str) -> None:
 
 
 if __name__ == "__main__":
+    connected = Database(sys.argv[1])
+    DecisionLog(connected).by_id("")
     tell(READY)
     sys.stdin.readline()
-    asyncio.run(append_all(Database(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    asyncio.run(append_all(connected, sys.argv[2], int(sys.argv[3])))

@@ -53,11 +53,11 @@ def logged(database: Database) -> dict[str | None, str]:
 def test_processes_that_append_the_same_requests_at_once_all_answer_the_first_one_of_each(
     migrated_url: str, database: Database
 ) -> None:
-    processes = started(migrated_url, "a", "b", keys=400)
+    processes = started(migrated_url, "a", "b", keys=2000)
     told = [answers(process.communicate()[0].splitlines(keepends=True)) for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     stored = logged(database)
-    assert len(stored) == 400
+    assert len(stored) == 2000
     assert told == [stored, stored]
     assert {decision_id.split("-")[0] for decision_id in stored.values()} == {"a", "b"}
 
