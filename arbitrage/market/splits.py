@@ -6,18 +6,19 @@ its energy on; each span begins anew. The cycle count starts anew at every Bruss
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.errors import BadInput, Fault
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
+from arbitrage.quarter_hour import brussels_day, calendar_day, day_number, epoch_minute
 from arbitrage.quarter_hour import days_of_month as on_days_of_month
-from arbitrage.quarter_hour import epoch_minute
 
 
 class SocReset(StrEnum):
@@ -53,29 +54,81 @@ class DaysOfMonth:
     last: int
 
     @classmethod
-    def parse(cls, text: str) -> DaysOfMonth:
-        """Read "26-31" or "26". Raises BadInput."""
-        first, dash, last = text.partition("-")
+    def parse(cls, text: object, where: str = "days of month") -> DaysOfMonth:
+        """Read "26-31" or "26". Raises BadInput, naming `where`."""
+        first, dash, last = text.partition("-") if isinstance(text, str) else ("", "", "")
         last = last if dash else first
         if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) <= 31):
-            raise BadInput([Fault("days of month", f"{text!r} is not a range such as 26-31")])
+            raise BadInput([Fault(where, f"{text!r} is not a range such as 26-31")])
         return cls(int(first), int(last))
 
     def __str__(self) -> str:
         return f"{self.first}-{self.last}"
 
 
+ChosenDays = DaysOfMonth | tuple[dt.date, ...]
+"""Days of every month, or Brussels days one by one."""
+_FAULTS_NAMED = 5
+
+
+def read_days(days: object, where: str = "days") -> ChosenDays:
+    """Days of the month as text such as "1-20", or an iterable of days of any type that `brussels_day` reads.
+
+    Raises BadInput, naming `where`, for everything else and where there is no day.
+    """
+    if isinstance(days, DaysOfMonth):
+        return days
+    if isinstance(days, str):
+        return DaysOfMonth.parse(days, where)
+    if not isinstance(days, Iterable) or (isinstance(days, np.ndarray) and days.ndim == 0):
+        raise BadInput([Fault(where, f"must be days of the month such as 1-20, or a list of days, not {days!r}")])
+    found: set[dt.date] = set()
+    faults: list[Fault] = []
+    for day in days:
+        try:
+            found.add(brussels_day(day, where))
+        except BadInput as refused:
+            faults += refused.faults
+    if len(faults) > _FAULTS_NAMED:
+        faults[_FAULTS_NAMED:] = [Fault(where, f"and {len(faults) - _FAULTS_NAMED} more that are not days")]
+    refuse(faults if found or faults else [Fault(where, "names no day")])
+    return tuple(sorted(found))
+
+
+def falls_on(day_numbers: npt.NDArray[np.int64], days: ChosenDays) -> npt.NDArray[np.bool_]:
+    """Which Brussels days [n], counted from 1970-01-01, are among the chosen ones."""
+    if isinstance(days, DaysOfMonth):
+        return on_days_of_month(day_numbers, days.first, days.last)
+    return np.isin(day_numbers, [day_number(day) for day in days])
+
+
+def days_outside(day_numbers: npt.NDArray[np.int64], days: ChosenDays, where: str = "days") -> list[Fault]:
+    """Which of the days named one by one are not among the Brussels days [n] of a market, and what these are."""
+    missing = [] if isinstance(days, DaysOfMonth) else [day for day in days if day_number(day) not in day_numbers]
+    if not missing:
+        return []
+    named = ", ".join(map(str, missing[:_FAULTS_NAMED])) + (" and others" if len(missing) > _FAULTS_NAMED else "")
+    return [Fault(where, f"the market does not have {named}; {covered_days(day_numbers)}")]
+
+
+def covered_days(day_numbers: npt.NDArray[np.int64]) -> str:
+    """In words, what Brussels days [n] in order cover."""
+    if not len(day_numbers):
+        return "it has no whole day"
+    return f"it covers {calendar_day(int(day_numbers[0]))} to {calendar_day(int(day_numbers[-1]))}"
+
+
 def select_rows(
-    market: MarketSeries, *, start: int | None = None, end: int | None = None, days: DaysOfMonth | None = None
+    market: MarketSeries, *, start: int | None = None, end: int | None = None, days: ChosenDays | None = None
 ) -> npt.NDArray[np.bool_]:
-    """Which rows [n] lie in [start, end) epoch minutes and on those days of the month."""
+    """Which rows [n] lie in [start, end) epoch minutes and on those days."""
     chosen = np.ones(len(market), dtype=np.bool_)
     if start is not None:
         chosen &= market.quarter_hours >= start
     if end is not None:
         chosen &= market.quarter_hours < end
     if days is not None:
-        chosen &= on_days_of_month(market.day_numbers, days.first, days.last)
+        chosen &= falls_on(market.day_numbers, days)
     return chosen
 
 
@@ -84,23 +137,39 @@ def select(
     *,
     start: str | None = None,
     end: str | None = None,
-    days_of_month: str | None = None,
+    days_of_month: str | Iterable[object] | None = None,
     soc_reset: SocReset | str | None = None,
 ) -> tuple[Span, ...]:
-    """Spans to test on: times in ISO 8601 with an offset, days such as "26-31". Raises BadInput.
+    """Spans to test on: times in ISO 8601 with an offset, days as `read_days` takes them, such as "26-31".
+
+    Raises BadInput naming all faults, and for days that the market does not have.
 
     Unless said otherwise, days of the month stand each on their own and everything else is carried over midnight.
     """
-    chosen = select_rows(
-        market,
-        start=None if start is None else epoch_minute(start),
-        end=None if end is None else epoch_minute(end),
-        days=None if days_of_month is None else DaysOfMonth.parse(days_of_month),
-    )
+    faults: list[Fault] = []
+    begins, ends = (_minute(name, time, faults) for name, time in (("start", start), ("end", end)))
+    if soc_reset is not None and soc_reset not in list(SocReset):
+        faults.append(Fault("soc_reset", f"must be one of {[str(kind) for kind in SocReset]}, not {soc_reset!r}"))
+    try:
+        days = None if days_of_month is None else read_days(days_of_month, "days_of_month")
+        faults += [] if days is None else days_outside(market.day_numbers, days, "days_of_month")
+    except BadInput as refused:
+        faults += refused.faults
+    refuse(faults)
+    chosen = select_rows(market, start=begins, end=ends, days=days)
     return spans(market, chosen, SocReset(soc_reset or default_reset(days_of_month)))
 
 
-def default_reset(days_of_month: str | None) -> SocReset:
+def _minute(name: str, time: str | None, faults: list[Fault]) -> int | None:
+    """The time as an epoch minute; what is wrong with it goes to `faults` by the name of the option."""
+    try:
+        return None if time is None else epoch_minute(time)
+    except BadInput as refused:
+        faults += [Fault(name, f"{time!r}: {fault.message}") for fault in refused.faults]
+        return None
+
+
+def default_reset(days_of_month: object) -> SocReset:
     """Days of the month stand each on their own, as in the reference split; a time range is lived through."""
     return SocReset.NEVER if days_of_month is None else SocReset.DAILY
 

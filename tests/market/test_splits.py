@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from arbitrage.errors import BadInput
-from arbitrage.market.splits import DaysOfMonth, SocReset, Span, new_day_flags, rows_of, select_rows, spans
+from arbitrage.market.splits import (
+    DaysOfMonth,
+    SocReset,
+    Span,
+    new_day_flags,
+    read_days,
+    rows_of,
+    select,
+    select_rows,
+    spans,
+)
 from tests.worlds import MIDNIGHTS, SUMMER_MIDNIGHT, market_of, whole
 
 
@@ -48,3 +62,60 @@ def test_a_selection_of_nothing_is_refused() -> None:
     market = market_of(np.zeros(96))
     with pytest.raises(BadInput, match="holds no quarter-hour"):
         spans(market, select_rows(market, days=DaysOfMonth(15, 20)), SocReset.DAILY)
+
+
+JULY = [dt.date(2024, 7, day) for day in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        JULY[1:3],
+        tuple(JULY[1:3]),
+        set(JULY[1:3]),
+        iter(JULY[1:3]),
+        ["2024-07-03", "2024-07-02", "2024-07-02"],
+        np.array(["2024-07-02", "2024-07-03"], dtype="datetime64[D]"),
+        pd.date_range("2024-07-02", "2024-07-03"),
+        pd.date_range("2024-07-02", "2024-07-03", tz="Europe/Brussels"),
+        pd.Series(pd.date_range("2024-07-01T22:00Z", "2024-07-02T22:00Z")),
+        [JULY[1], pd.Timestamp("2024-07-03")],
+    ],
+)
+def test_days_of_any_type_choose_these_brussels_days(days: Any) -> None:
+    market = market_of(np.zeros(4 * 96))
+    assert select(market, days_of_month=days) == (Span(96, 192), Span(192, 288))
+
+
+def test_days_of_the_month_are_read_as_text() -> None:
+    assert read_days("1-20") == read_days(DaysOfMonth(1, 20)) == DaysOfMonth(1, 20)
+
+
+@pytest.mark.parametrize(
+    ("days", "fault"),
+    [
+        (20, "days: must be days of the month such as 1-20, or a list of days, not 20"),
+        (JULY[0], r"days: must be days of the month such as 1-20, or a list of days, not datetime.date"),
+        (np.array("2024-07-01", dtype="datetime64[D]"), "days: must be days of the month such as 1-20"),
+        ("2024-07-01", "days: '2024-07-01' is not a range such as 26-31"),
+        ([], "days: names no day"),
+        ([JULY[0], 7, "soon", np.datetime64("NaT")], "days: 7 is not .*\ndays: 'soon' is not .*\ndays: .*NaT.* is not"),
+        (range(20), "days: 4 is not an ISO 8601 day.*\ndays: and 15 more that are not days"),
+    ],
+)
+def test_what_names_no_days_is_refused_with_all_that_is_wrong(days: Any, fault: str) -> None:
+    with pytest.raises(BadInput, match=fault):
+        read_days(days)
+
+
+def test_days_that_the_market_does_not_have_are_refused_with_what_it_covers() -> None:
+    market = market_of(np.zeros(4 * 96))
+    fault = "days_of_month: the market does not have 2024-06-30, 2024-07-05; it covers 2024-07-01 to 2024-07-04"
+    with pytest.raises(BadInput, match=fault):
+        select(market, days_of_month=["2024-06-30", "2024-07-04", "2024-07-05"])
+
+
+def test_a_selection_names_each_option_that_is_wrong() -> None:
+    with pytest.raises(BadInput) as caught:
+        select(market_of(np.zeros(96)), start="2024-07-01", end="soon", days_of_month="x", soc_reset="weekly")
+    assert [fault.where for fault in caught.value.faults] == ["start", "end", "soc_reset", "days_of_month"]
