@@ -89,7 +89,8 @@ def intervals(column: pa.ChunkedArray, zone: dt.tzinfo | None) -> tuple[Times, M
     texts = _texts(column)
     first, second = split_intervals(texts)
     start, end = written_times(first), written_times(second)
-    start.mark[(start.mark == "") & np.isin(end.mark.astype(np.str_), ("UTC", "CET/CEST"))] = end.mark
+    of_both = (start.mark == "") & np.isin(end.mark.astype(np.str_), ("UTC", "CET/CEST"))
+    start.mark[of_both] = end.mark[of_both]
     no_interval = np.flatnonzero(np.isnat(start.clock) | np.isnat(end.clock))
     utc, complaints = utc_of(start, zone, texts)
     minutes = interval_minutes(utc, start, end, zone)

@@ -288,8 +288,9 @@ LAYOUTS = (
     ),
     Layout(
         Kind.DAY_AHEAD_PRICE,
-        (Column(UNIX_SECONDS, Role.START), Column(DAY_AHEAD, Role.PRICE, ("price",))),
+        (Column(UNIX_SECONDS, Role.START), _RESOLUTION, Column(DAY_AHEAD, Role.PRICE, ("price",))),
         needs=frozenset({UNIX_SECONDS, DAY_AHEAD}),
+        resolutions=tuple(DURATIONS_MIN),
         no_price=frozenset({""}),
         times=UNIX_SECONDS,
     ),

@@ -100,9 +100,9 @@ def _read(path: Path | str, reading: Reading) -> Table:
     return _table(read_records(path), reading)
 
 
-def read_answer(name: str, content: bytes) -> Table:
+def read_answer(name: str, content: bytes, *, timezone: str | None = None, decimal: str = Decimal.POINT) -> Table:
     """Read what a service answered as a file is read; `name` is how faults call it. Raises BadInput with every one."""
-    return _table(take_apart(name, content), Reading())
+    return _table(take_apart(name, content), Reading.of(timezone, decimal))
 
 
 def _table(records: Records, reading: Reading) -> Table:

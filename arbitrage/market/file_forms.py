@@ -4,15 +4,11 @@ Law: the form is told by the content: Parquet by its magic bytes, JSON by its fi
 be taken apart is refused with its place; an error of a parsing library never gets out.
 
 Forms: CSV (`;`, `,`, tab or `|`, with or without a line `sep=;` and byte order mark, any line ending), JSON (array, or
-object with `results`, or the merit order of the former Elia web site), Parquet.
+object with `results`, or the merit order of the former Elia web site, or the answer of Energy-Charts), Parquet.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +17,8 @@ import pyarrow.parquet as parquet
 
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.csv_form import csv_records
-from arbitrage.market.records import Records, list_faults
-from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR
+from arbitrage.market.json_form import json_records
+from arbitrage.market.records import Records
 
 _NOT_TEXT = {
     b"PK\x03\x04": "is a spreadsheet or a zip archive; save it as CSV",
@@ -30,9 +26,6 @@ _NOT_TEXT = {
     b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
 }
-_QUARTER = re.compile(r"(\d{2}/\d{2}/\d{4} \d{2}:\d{2}) -> (\d{2}:\d{2})")
-
-JsonRow = Mapping[str, object]
 
 
 def read_records(path: Path | str) -> Records:
@@ -46,7 +39,7 @@ def take_apart(name: str, content: bytes) -> Records:
         return _parquet_records(name, content)
     text = _text(name, content)
     if text.lstrip()[:1] in ("[", "{"):
-        return _json_records(name, text)
+        return json_records(name, text)
     return csv_records(name, text)
 
 
@@ -72,96 +65,6 @@ def _text(name: str, content: bytes) -> str:
     if not text.strip():
         raise BadInput([Fault(name, "is empty")])
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n") + "\n"
-
-
-# JSON
-
-
-def _json_records(name: str, text: str) -> Records:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-        raise BadInput([Fault(name, f"is not valid JSON: {error}", line)]) from error
-    rows, left_out = _json_rows(name, document)
-    names = tuple(rows[0])
-    mixed = np.array([number for number, row in enumerate(rows, start=1) if row.keys() != rows[0].keys()], np.int64)
-    faults = list_faults(name, "record", mixed, lambda n: _mixed_fields(rows[0], rows[mixed[n] - 1]))
-    columns = tuple(pa.chunked_array([pa.array([_cell(row.get(key)) for row in rows], pa.string())]) for key in names)
-    return Records(
-        name, names, columns, np.arange(1, len(rows) + 1), "record", tuple(faults), records_left_out=left_out
-    )
-
-
-def _json_rows(name: str, document: object) -> tuple[list[JsonRow], int]:
-    """The records of a JSON document, and how many the answer says there are besides."""
-    left_out = 0
-    if isinstance(document, dict):
-        document, left_out = _records_of_object(name, document)
-    if not isinstance(document, list) or not document:
-        raise BadInput([Fault(name, "holds no records")])
-    strange = np.array([n for n, row in enumerate(document, start=1) if not isinstance(row, dict) or not row], np.int64)
-    if len(strange):
-        raise BadInput(list_faults(name, "record", strange, lambda n: "is not an object with fields"))
-    return [_flat_merit_order(row) for row in document], left_out
-
-
-def _records_of_object(name: str, document: dict[str, object]) -> tuple[object, int]:
-    if isinstance(document.get("results"), list):
-        records = document["results"]
-        total = document.get("total_count")
-        held = len(records) if isinstance(records, list) else 0
-        return records, max(0, total - held) if isinstance(total, int) else 0
-    if "resources" in document:
-        raise BadInput([Fault(name, "is a description of a data set (datapackage), not its data")])
-    if "error_code" in document or "message" in document:
-        raise BadInput([Fault(name, f"is an error answer of the service: {document.get('message')}")])
-    raise BadInput([Fault(name, "is JSON of no known form; looked for an array of records or an object with results")])
-
-
-def _mixed_fields(first: JsonRow, other: JsonRow) -> str:
-    differing = sorted(first.keys() ^ other.keys())
-    return f"has other fields than record 1 ({', '.join(differing)}): give each kind of record its own file"
-
-
-def _cell(value: object) -> str | None:
-    """A JSON value as text; numbers in the shortest form that reads back the same."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text.encode("utf-8", "replace").decode() or None
-
-
-def _flat_merit_order(row: JsonRow) -> JsonRow:
-    """A record `{day: {"Quarter": ..., levels}}` of the former web site as a flat one; any other as it is."""
-    inner = next(iter(row.values()))
-    if len(row) != 1 or not isinstance(inner, dict) or "Quarter" not in inner:
-        return row
-    return {"Datetime": _start_of_quarter(str(inner["Quarter"]))} | {
-        level: price for level, price in inner.items() if level != "Quarter"
-    }
-
-
-def _start_of_quarter(quarter: str) -> str:
-    """`25/01/2023 00:00 -> 00:15`, which that site gave in Brussels time, with its UTC offset.
-
-    Left as it is, and so refused later as a time without an offset, where the clock shows it twice or never.
-    """
-    match = _QUARTER.fullmatch(quarter.strip())
-    if match is None:
-        return quarter
-    try:
-        local = dt.datetime.strptime(match[1], "%d/%m/%Y %H:%M")
-        end = local + dt.timedelta(minutes=MINUTES_PER_QUARTER_HOUR)
-    except (ValueError, OverflowError):
-        return quarter
-    offsets = {local.replace(tzinfo=BRUSSELS, fold=fold).utcoffset() for fold in (0, 1)}
-    if len(offsets) > 1 or f"{end:%H:%M}" != match[2]:
-        return quarter
-    return local.replace(tzinfo=BRUSSELS).isoformat()
-
-
-# Parquet
 
 
 def _parquet_records(name: str, content: bytes) -> Records:
