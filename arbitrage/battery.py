@@ -49,6 +49,25 @@ class BatteryLaw(NamedTuple):
     """Infinite where there is no budget."""
     wear_cost_eur_mwh: float
 
+    @property
+    def unit_mwh(self) -> float:
+        """An energy of the battery's own size, above 0: what its rating moves in an hour, or its capacity if less.
+
+        A solver whose tolerances are absolute is given powers and energies in this unit.
+        """
+        rating_mw = max(self.charge_power_mw, self.discharge_power_mw)
+        return min(rating_mw, self.capacity_mwh) if rating_mw > 0.0 else self.capacity_mwh
+
+    def in_units_of(self, unit_mwh: float) -> BatteryLaw:
+        """The law of the same battery with `unit_mwh` as the unit of energy, and of power over an hour."""
+        return self._replace(
+            charge_power_mw=self.charge_power_mw / unit_mwh,
+            discharge_power_mw=self.discharge_power_mw / unit_mwh,
+            capacity_mwh=self.capacity_mwh / unit_mwh,
+            min_soc_mwh=self.min_soc_mwh / unit_mwh,
+            max_soc_mwh=self.max_soc_mwh / unit_mwh,
+        )
+
 
 @numba.njit(cache=True)
 def clip_power_mw(

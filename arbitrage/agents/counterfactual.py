@@ -36,7 +36,7 @@ Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
 
-_LEAST_POWER_MW = 1e-9
+_LEAST_POWER_FRACTION = 1e-9
 
 
 class After(IntEnum):
@@ -154,8 +154,8 @@ def _follow(lattice: Lattice, price: float, advantages: Singles, node: int) -> t
         discharge = interpolate(advantages[decision, DISCHARGE], lattice.cycle_nodes, corner, soc_share, cycle_share)
         charging = clip_power_mw(law, soc_mwh, cycles, -law.charge_power_mw, duration_h)
         discharging = clip_power_mw(law, soc_mwh, cycles, law.discharge_power_mw, duration_h)
-        charge = charge if charging < -_LEAST_POWER_MW else -np.inf
-        discharge = discharge if discharging > _LEAST_POWER_MW else -np.inf
+        charge = charge if charging < -_LEAST_POWER_FRACTION * law.charge_power_mw else -np.inf
+        discharge = discharge if discharging > _LEAST_POWER_FRACTION * law.discharge_power_mw else -np.inf
         power = 0.0
         if charge > 0.0 and charge >= discharge:
             power = charging

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.agents.lattice import CHARGE, DISCHARGE, Lattice, LatticeShape, cell
-from arbitrage.agents.policy_view import LEAST_POWER_MW, PolicyView
+from arbitrage.agents.policy_view import LEAST_POWER_FRACTION, PolicyView
 from arbitrage.battery import clip_power_mw
 from arbitrage.quarter_hour import QUARTER_HOUR_H
 
@@ -56,8 +56,10 @@ def _fill(
 def power_by_table(shape: LatticeShape, table: Floats, at: int, soc_mwh: float, cycles_used: float) -> float:
     """The power that the policy asks for at a time of the table, for a battery of its own kind in this state, MW."""
     charge_mw, discharge_mw = shape.law.charge_power_mw, shape.law.discharge_power_mw
-    may_charge = clip_power_mw(shape.law, soc_mwh, cycles_used, -charge_mw, QUARTER_HOUR_H) <= -LEAST_POWER_MW
-    may_discharge = clip_power_mw(shape.law, soc_mwh, cycles_used, discharge_mw, QUARTER_HOUR_H) >= LEAST_POWER_MW
+    charging = clip_power_mw(shape.law, soc_mwh, cycles_used, -charge_mw, QUARTER_HOUR_H)
+    discharging = clip_power_mw(shape.law, soc_mwh, cycles_used, discharge_mw, QUARTER_HOUR_H)
+    may_charge = charging < -LEAST_POWER_FRACTION * charge_mw
+    may_discharge = discharging > LEAST_POWER_FRACTION * discharge_mw
     corner, soc_share, cycle_share = cell(shape, soc_mwh, cycles_used)
     charge, discharge = -np.inf, -np.inf
     if may_charge:

@@ -31,8 +31,8 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-LEAST_POWER_MW = 1e-9
-"""An action that moves less moves nothing."""
+LEAST_POWER_FRACTION = 1e-9
+"""An action that moves no more of the rating than this moves nothing."""
 _IDLE = 2
 """Beside CHARGE and DISCHARGE."""
 _REASONS = ("charging_beats_idling", "discharging_beats_idling", "idling_is_best")
@@ -176,7 +176,8 @@ def _advantages_at(
     result = np.empty(2)
     for action in range(2):
         asked = -lattice.law.charge_power_mw if action == CHARGE else lattice.law.discharge_power_mw
-        if abs(clip_power_mw(lattice.law, soc_mwh, cycles_used, asked, QUARTER_HOUR_H)) < LEAST_POWER_MW:
+        flow = clip_power_mw(lattice.law, soc_mwh, cycles_used, asked, QUARTER_HOUR_H)
+        if abs(flow) <= LEAST_POWER_FRACTION * abs(asked):
             result[action] = -np.inf
             continue
         total = 0.0

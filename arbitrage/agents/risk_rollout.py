@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-_LEAST_POWER_MW = 1e-9
+_LEAST_POWER_FRACTION = 1e-9
 _TOGETHER = 8
 """Heads that go through the days side by side, so that a row of advantages is fetched once for all."""
 
@@ -205,8 +205,8 @@ def _power_mw(
     soc_mwh, cycles = state
     charging = clip_power_mw(law, soc_mwh, cycles, -law.charge_power_mw * power_fraction(head), step_h)
     discharging = clip_power_mw(law, soc_mwh, cycles, law.discharge_power_mw * power_fraction(head), step_h)
-    charge = advantages[0] if charging < -_LEAST_POWER_MW else -np.inf
-    discharge = advantages[1] if discharging > _LEAST_POWER_MW else -np.inf
+    charge = advantages[0] if charging < -_LEAST_POWER_FRACTION * law.charge_power_mw else -np.inf
+    discharge = advantages[1] if discharging > _LEAST_POWER_FRACTION * law.discharge_power_mw else -np.inf
     soc_fraction = (soc_mwh - law.min_soc_mwh) / (law.max_soc_mwh - law.min_soc_mwh)
     charge, discharge = adjusted_advantages(head, context, known_eur, soc_fraction, (charge, discharge))
     if charge > 0.0 and charge >= discharge:

@@ -46,7 +46,8 @@ CAUSE_IN_WORDS = {
 }
 
 _SEGMENTS = range(80, 121)
-_MOVED_MWH = 1e-9
+_MOVED = 1e-9
+"""MWh for each MWh of capacity above which energy was moved."""
 
 
 def attribute_gap(backtest: Backtest) -> pd.DataFrame:
@@ -82,7 +83,7 @@ def _span_causes(backtest: Backtest, shape: LatticeShape, rows: npt.NDArray[np.i
     """EUR [quarter-hours of the span, CAUSES]."""
     lived = _lived(backtest.ledger.iloc[rows])
     regrets = span_regrets(backtest.battery.law, shape, lived)
-    causes = _sort_by_cause(lived, regrets)
+    causes = _sort_by_cause(lived, regrets, _MOVED * backtest.battery.capacity_mwh)
     missing = ceiling_eur - float(lived.profit_eur.sum()) - float(causes.sum())
     causes[:, -1] += missing / len(rows)
     return causes
@@ -105,15 +106,15 @@ def _lived(ledger: pd.DataFrame) -> Lived:
     )
 
 
-def _sort_by_cause(lived: Lived, regrets: Regrets) -> Floats:
-    """Regrets [n] as EUR [n, CAUSES]."""
+def _sort_by_cause(lived: Lived, regrets: Regrets, moved_mwh: float) -> Floats:
+    """Regrets [n] as EUR [n, CAUSES]; up to `moved_mwh` is rounding."""
     net, best, regret = lived.net_mwh, regrets.best_net_mwh, regrets.regret_eur
     against = net * best < 0.0
     less = ~against & (np.abs(net) < np.abs(best))
-    sold, bought = (~against & ~less & (way * net > _MOVED_MWH) for way in (1.0, -1.0))
+    sold, bought = (~against & ~less & (way * net > moved_mwh) for way in (1.0, -1.0))
     budget = np.where(sold, np.minimum(regret, regrets.budget_eur), 0.0)
-    blocked = (sold & _comes_first(regrets.nothing_left, net < -_MOVED_MWH)) | (
-        bought & _comes_first(regrets.no_room, net > _MOVED_MWH)
+    blocked = (sold & _comes_first(regrets.nothing_left, net < -moved_mwh)) | (
+        bought & _comes_first(regrets.no_room, net > moved_mwh)
     )
     soon = np.where(sold | bought, regret - budget, 0.0)
     by_cause = {

@@ -179,16 +179,17 @@ def broken_rules(
     """How many rules a row breaks: power, SoC window and balance, cycle budget and count, wear; NaN breaks them."""
     used = drawn_today_mwh / law.capacity_mwh
     broken = 0
+    for excess in (used - law.max_cycles_per_day, abs(used - cycles_used)):
+        if not excess <= TOLERANCE:
+            broken += 1
     for excess in (
         charge_mwh - law.charge_power_mw * QUARTER_HOUR_H,
         drawn_mwh * law.discharge_efficiency - law.discharge_power_mw * QUARTER_HOUR_H,
         law.min_soc_mwh - soc_mwh,
         soc_mwh - law.max_soc_mwh,
         abs(soc_before_mwh + charge_mwh * law.charge_efficiency - drawn_mwh - soc_mwh),
-        used - law.max_cycles_per_day,
-        abs(used - cycles_used),
         abs(wear_eur - drawn_mwh * law.wear_cost_eur_mwh),
     ):
-        if not excess <= TOLERANCE:
+        if not excess <= TOLERANCE * law.capacity_mwh:
             broken += 1
     return broken

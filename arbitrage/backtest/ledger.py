@@ -16,7 +16,7 @@ from arbitrage.market.settlement import settle_eur
 from arbitrage.quarter_hour import QUARTER_HOUR_H, calendar_day, utc_timestamps
 
 TOLERANCE = 1e-9
-"""Rounding allowed in MWh, cycles and EUR."""
+"""Rounding allowed in cycles, and for each MWh of capacity in MWh and EUR."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -100,7 +100,9 @@ def violations(ledger: pd.DataFrame, battery: Battery) -> pd.DataFrame:
         "profit": np.abs(ledger["profit_eur"].to_numpy() - (cash - wear)),
         "moved_without_price": moved,
     }
-    broken = {rule: ~(values <= TOLERANCE) for rule, values in excess.items()}
+    in_cycles = {"cycle_budget", "cycle_count"}
+    allowed = {rule: TOLERANCE * (1.0 if rule in in_cycles else law.capacity_mwh) for rule in excess}
+    broken = {rule: ~(values <= allowed[rule]) for rule, values in excess.items()}
     found = [
         pd.DataFrame({"rule": rule, "excess": values[broken[rule]]}, index=ledger.index[broken[rule]])
         for rule, values in excess.items()

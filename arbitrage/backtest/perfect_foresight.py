@@ -57,24 +57,25 @@ class Foresight:
 
 
 def perfect_foresight(market: MarketSeries, battery: Battery, selection: Sequence[Span]) -> Foresight:
-    """The optimum as one linear programme over all spans, solved by HiGHS.
+    """The optimum as one linear programme over all spans, solved by HiGHS in the battery's own unit of energy.
 
     Raises RuntimeError if the solver does not end at an optimum.
     """
-    programme = _build_programme(market, battery, selection)
+    unit_mwh = battery.law.unit_mwh
+    programme = _build_programme(market, battery.law.in_units_of(unit_mwh), selection)
     solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor carries no types
     solver.silent()
     solver.passModel(programme)
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         raise RuntimeError(f"the linear programme ended as {solver.getModelStatus()}")
-    columns = np.asarray(solver.getSolution().col_value).reshape(3, -1)
-    return Foresight(float(solver.getInfo().objective_function_value), columns[0], columns[1], columns[2])
+    columns = unit_mwh * np.asarray(solver.getSolution().col_value).reshape(3, -1)
+    profit_eur = unit_mwh * float(solver.getInfo().objective_function_value)
+    return Foresight(profit_eur, columns[0], columns[1], columns[2])
 
 
-def _build_programme(market: MarketSeries, battery: Battery, selection: Sequence[Span]) -> highspy.HighsLp:
+def _build_programme(market: MarketSeries, law: BatteryLaw, selection: Sequence[Span]) -> highspy.HighsLp:
     """Columns: charge, discharge (grid side, MWh) and SoC after each quarter-hour; rows: SoC balance, daily budget."""
-    law = battery.law
     rows = rows_of(selection)
     prices = market.price_eur_mwh[rows]
     settled = ~np.isnan(prices)

@@ -25,7 +25,8 @@ Flags = npt.NDArray[np.bool_]
 
 _POWER_STEPS = 20
 """Powers tried each way when the best decision is looked for."""
-_TOLERANCE_MWH = 1e-6
+_TOLERANCE = 1e-6
+"""MWh for each MWh of capacity by which a store may miss a bound and still be empty or full."""
 
 
 class Lived(NamedTuple):
@@ -114,17 +115,18 @@ def _notice_bounds(law: BatteryLaw, board: Board, moves: Moves, lived: Lived, fo
     """Would one segment more of energy, or of room, have been used at t?"""
     soc, used, price, net = lived.soc_end_mwh[t], lived.used_end[t], lived.price_eur_mwh[t], lived.net_mwh[t]
     unit = moves.segment_mwh
+    tolerance_mwh = _TOLERANCE * law.capacity_mwh
     here = _value(law, board, moves, soc, used)
     sold_used = used + unit / law.capacity_mwh
     if (
-        soc <= law.min_soc_mwh + _TOLERANCE_MWH
-        and net < law.discharge_power_mw * QUARTER_HOUR_H - _TOLERANCE_MWH
+        soc <= law.min_soc_mwh + tolerance_mwh
+        and net < law.discharge_power_mw * QUARTER_HOUR_H - tolerance_mwh
         and sold_used <= law.max_cycles_per_day
     ):
         sold_eur = unit * (price * law.discharge_efficiency - law.wear_cost_eur_mwh)
         kept_eur = _value(law, board, moves, soc + unit, used)
         found.nothing_left[t] = sold_eur + _value(law, board, moves, soc, sold_used) > kept_eur
-    if soc >= law.max_soc_mwh - _TOLERANCE_MWH and net > -law.charge_power_mw * QUARTER_HOUR_H + _TOLERANCE_MWH:
+    if soc >= law.max_soc_mwh - tolerance_mwh and net > -law.charge_power_mw * QUARTER_HOUR_H + tolerance_mwh:
         found.no_room[t] = here - unit * price / law.charge_efficiency > _value(law, board, moves, soc - unit, used)
 
 

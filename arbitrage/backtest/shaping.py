@@ -37,6 +37,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _ROUNDING = 1e-9
+"""Of the rating, and of the capacity."""
 
 
 class ShapeGains(NamedTuple):
@@ -58,7 +59,7 @@ def shapes_mw(mean_mw: float, rated_mw: float) -> Floats:
     for power_mw in (-rated_mw, 0.0, rated_mw):
         minutes = block.sum(axis=1)
         rest_mw = (MINUTES_PER_QUARTER_HOUR * mean_mw - minutes * power_mw) / (MINUTES_PER_QUARTER_HOUR - minutes)
-        kept = np.abs(rest_mw) <= rated_mw + _ROUNDING
+        kept = np.abs(rest_mw) <= rated_mw * (1.0 + _ROUNDING)
         found.append(np.where(block[kept], power_mw, rest_mw[kept, None]))
     return np.concatenate(found)
 
@@ -133,6 +134,7 @@ def _keeps_window(battery: Battery, soc_mwh: float, powers_mw: Floats) -> Flags:
     law = battery.law
     stored_mw = np.where(powers_mw < 0.0, -powers_mw * law.charge_efficiency, -powers_mw / law.discharge_efficiency)
     path = soc_mwh + np.cumsum(stored_mw, axis=1) / MINUTES_PER_HOUR
-    inside = (path >= law.min_soc_mwh - _ROUNDING) & (path <= law.max_soc_mwh + _ROUNDING)
+    rounding_mwh = _ROUNDING * law.capacity_mwh
+    inside = (path >= law.min_soc_mwh - rounding_mwh) & (path <= law.max_soc_mwh + rounding_mwh)
     even = np.arange(len(powers_mw)) == 0
     return np.asarray(inside.all(axis=1) | even)

@@ -25,7 +25,8 @@ from arbitrage.quarter_hour import QUARTER_HOUR_H
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 
-_LEAST_POWER_MW = 1e-9
+_LEAST_POWER_FRACTION = 1e-9
+"""A share of the rating below which a plan idles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ def best_plan(
 
     end_value_eur_mwh: of energy in store at the plan's end. Raises RuntimeError if the solver finds no optimum.
     """
-    aim = aim or Aim()
+    aim, unit_mwh = aim or Aim(), law.unit_mwh
+    law, state = law.in_units_of(unit_mwh), BatteryState(state.soc_mwh / unit_mwh, state.cycles_used)
     paths, length = prices_eur_mwh.shape
     capped = math.isfinite(law.max_cycles_per_day)
     outline = Outline(today, length, paths, min(shared, length) if paths > 1 else length, capped, aim.cvar_weight > 0.0)
@@ -114,9 +116,10 @@ def best_plan(
     _solve(solver, pattern, cost, (lower, upper), (row_lower, row_upper), values)
     solution = solver.getSolution()
     found = np.asarray(solution.col_value)
-    power_mw = float(found[pattern.discharge[0, 0]] - found[pattern.charge[0, 0]]) / QUARTER_HOUR_H
-    worth = float(solver.getInfo().objective_function_value)
-    return Plan(power_mw if abs(power_mw) > _LEAST_POWER_MW else 0.0, worth, float(solution.row_dual[0]))
+    power = float(found[pattern.discharge[0, 0]] - found[pattern.charge[0, 0]]) / QUARTER_HOUR_H
+    power_mw = power * unit_mwh if abs(power) > _LEAST_POWER_FRACTION else 0.0
+    worth_eur = float(solver.getInfo().objective_function_value) * unit_mwh
+    return Plan(power_mw, worth_eur, float(solution.row_dual[0]))
 
 
 def make_solver() -> highspy.Highs:

@@ -18,7 +18,8 @@ from arbitrage.backtest.sheet.rounding import calendar_date, interval, number, p
 from arbitrage.backtest.sheet.text import mean_prices_eur_mwh, spread_in_words
 
 _USUAL_QUARTER_HOURS = 96
-_BOUND_MWH = 1e-6
+_ROUNDING = 1e-6
+"""Of the capacity, and in cycles."""
 
 
 def trading_panels(material: Material, day_ahead_eur_mwh: pd.Series[float] | None) -> Iterator[Panel]:
@@ -103,9 +104,9 @@ def _soc_fan(material: Material) -> Panel:
         ("middle half of days", drawing.translucent(drawing.OWN, 0.48), "block"),
         ("middle 90 %", drawing.translucent(drawing.OWN, 0.18), "block"),
     ]
-    law = battery.law
-    bounds = {"empty": ledger["soc_end_mwh"] <= law.min_soc_mwh + _BOUND_MWH}
-    bounds["full"] = ledger["soc_end_mwh"] >= law.max_soc_mwh - _BOUND_MWH
+    law, rounding_mwh = battery.law, _ROUNDING * battery.capacity_mwh
+    bounds = {"empty": ledger["soc_end_mwh"] <= law.min_soc_mwh + rounding_mwh}
+    bounds["full"] = ledger["soc_end_mwh"] >= law.max_soc_mwh - rounding_mwh
     shares = {name: percent(float(at.mean()), 0) for name, at in bounds.items()}
     heading = f"Empty {shares['empty']} of the time, full {shares['full']}"
     caption = "Energy in store at each time of the Brussels day, over all days."
@@ -119,7 +120,7 @@ def _cycles(material: Material) -> Panel:
     if cap is not None:
         used_up = percent(float((cycles >= 0.99 * cap).mean()), 0)
         heading = f"The budget of {cap:g} cycles was used up on {used_up} of days, never exceeded"
-        if float(cycles.max()) > cap + _BOUND_MWH:
+        if float(cycles.max()) > cap + _ROUNDING:
             heading = f"The budget of {cap:g} cycles was exceeded"
     caption = "A full cycle is a discharge of the nominal capacity, counted on the storage side from Brussels midnight."
     key = [] if cap is None else [(f"cap: {cap:g} cycles a day", drawing.TAIL, "dashed")]
