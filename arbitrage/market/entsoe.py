@@ -2,7 +2,10 @@
 
 Law
 - The token is used and never shown: not in messages, not in logs, not in files.
-- Prices are those of the coupled day-ahead auction: by the hour for days before 2025-10-01, by the quarter-hour since.
+- Prices are those of the coupled day-ahead auction. How long each lasts is read from the times of the answer, never
+  from its date. entsoe-py 0.8 itself gives hours for days before 2025-10-01, whatever the platform holds, and an absent
+  price for an hour that it does not; later and earlier versions may not.
+- A time without a price is left out: it is a gap.
 
 Verified against a fake of the library's client and, by hand, with the library reading a made-up answer; the platform
 itself could not be reached.
@@ -22,16 +25,15 @@ import pandas as pd
 
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.dialects import DURATION, START
+from arbitrage.market.durations import durations_min
 from arbitrage.market.elia_client import Unreachable, utc_now
 from arbitrage.market.elia_datasets import Chunk
 from arbitrage.market.store import Seen
 from arbitrage.market.tapes import DAY_AHEAD
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
+from arbitrage.quarter_hour import epoch_minutes
 
 TOKEN_VARIABLE = "ENTSOE_API_TOKEN"
 COUNTRY = "BE"
-QUARTER_HOURLY_FROM = pd.Timestamp("2025-09-30T22:00", tz="UTC")
-"""The auction by the quarter-hour begins with the Brussels day 2025-10-01."""
 _TIMEOUT_S = 60
 _LOGGERS = ("entsoe.entsoe", "urllib3.connectionpool")
 """Loggers of libraries that write whole requests, with the token in them."""
@@ -109,13 +111,14 @@ class EntsoeSource:
         except failures as error:
             said = f"{type(error).__name__}: {error}".replace(self._token, _HIDDEN)
             raise Unreachable(f"{chunk}: {said}") from None
-        return Seen(_table(chunk, prices), self._now())
+        table = _table(chunk, prices)
+        return Seen(table, self._now()) if len(table) else None
 
 
 def _table(chunk: Chunk, prices: pd.Series[float]) -> pd.DataFrame:
     """Prices as `read_table` gives them: UTC starts in the piece, and the minutes that each covers."""
     starts = pd.DatetimeIndex(prices.index).tz_convert("UTC").as_unit("us").rename(START)
-    hourly = starts < QUARTER_HOURLY_FROM
-    minutes = np.where(hourly, float(MINUTES_PER_HOUR), float(MINUTES_PER_QUARTER_HOUR))
-    table = pd.DataFrame({DAY_AHEAD: prices.to_numpy(np.float64), DURATION: minutes}, index=starts)
-    return table[(starts >= chunk.start) & (starts < chunk.end)].sort_index()
+    table = pd.DataFrame({DAY_AHEAD: prices.to_numpy(np.float64)}, index=starts).sort_index()
+    table[DURATION] = durations_min(epoch_minutes(pd.DatetimeIndex(table.index))).astype(np.float64)
+    inside = (table.index >= chunk.start) & (table.index < chunk.end)
+    return table[inside].dropna(subset=[DAY_AHEAD])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -450,36 +450,72 @@ class NothingFound(Exception):
 
 
 class FakeEntsoe:
-    """The library's client: hourly prices in Brussels time, both ends included; or an error."""
+    """The library's client: prices in Brussels time, both ends included; or an error.
 
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
+    By the hour before `change`, by the quarter-hour from it; at the times `absent` without a value.
+    """
+
+    def __init__(self, error: Exception | None = None, change: str = "2100-01-01", absent: Sequence[str] = ()) -> None:
+        self.error, self.change, self.absent = error, utc(change), [utc(time) for time in absent]
 
     def query_day_ahead_prices(self, country_code: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.Series:
         assert country_code == "BE"
         if self.error is not None:
             raise self.error
-        stamps = pd.date_range(start, end, freq="15min" if start >= entsoe.QUARTER_HOURLY_FROM else "h")
-        return pd.Series(np.arange(len(stamps), dtype=np.float64), stamps.tz_convert("Europe/Brussels"))
+        hours = pd.date_range(start, min(end, self.change), freq="h")
+        quarters = pd.date_range(max(start, self.change), end, freq="15min")
+        stamps = hours[hours < self.change].append(quarters)
+        prices = pd.Series(np.arange(len(stamps), dtype=np.float64), stamps.tz_convert("Europe/Brussels"))
+        prices[stamps.isin(self.absent)] = np.nan
+        return prices
 
 
 TOKEN = "0f0f-secret"
 
 
-def day_ahead(store: Store, start: str, end: str, now: str, error: Exception | None = None) -> FetchReport:
-    library = Library(FakeEntsoe(error), NothingFound, ())
+def day_ahead(
+    store: Store,
+    start: str,
+    end: str,
+    now: str,
+    error: Exception | None = None,
+    change: str = "2100-01-01",
+    absent: Sequence[str] = (),
+) -> FetchReport:
+    library = Library(FakeEntsoe(error, change, absent), NothingFound, ())
     source = EntsoeSource(library, TOKEN, now=lambda: utc(now))
     return fetch(store, {Topic.DAY_AHEAD: source}, utc(start), utc(end), now=lambda: utc(now))
 
 
-@pytest.mark.parametrize(("month", "minutes"), [("2024-06", 60), ("2025-11", 15)])
-def test_day_ahead_prices_are_stored_with_what_each_covers(store: Store, month: str, minutes: int) -> None:
-    report = only(day_ahead(store, f"{month}-10", f"{month}-12", now="2026-01-01"))
+@pytest.mark.parametrize("month", ["2024-06", "2025-11"])
+@pytest.mark.parametrize("minutes", [60, 15])
+def test_day_ahead_prices_are_stored_with_what_each_covers_whatever_the_date(
+    store: Store, month: str, minutes: int
+) -> None:
+    change = "2000-01-01" if minutes == 15 else "2100-01-01"
+    report = only(day_ahead(store, f"{month}-10", f"{month}-12", now="2026-01-01", change=change))
     assert (report.change.added, report.missing) == (30 * 24 * 60 // minutes, [])
     frame = store.frame(DAY_AHEAD_PRICES)
     assert set(frame[DURATION]) == {minutes}
     assert frame[DAY_AHEAD].tolist() == list(range(30 * 24 * 60 // minutes))
     assert only(day_ahead(store, f"{month}-10", f"{month}-12", now="2026-01-01")).skipped == 1
+
+
+def test_day_ahead_prices_may_go_from_hours_to_quarter_hours_within_a_month(store: Store) -> None:
+    report = only(day_ahead(store, "2025-03-01", "2025-03-31", now="2026-01-01", change="2025-03-20"))
+    assert report.missing == []
+    durations = store.frame(DAY_AHEAD_PRICES)[DURATION]
+    assert set(durations[:"2025-03-19T23:00Z"]) == {60}
+    assert set(durations["2025-03-20T00:00Z":]) == {15}
+
+
+def test_a_time_without_a_day_ahead_price_is_missing(store: Store) -> None:
+    absent = ["2025-03-05T09:00", "2025-03-25T09:15"]
+    report = only(day_ahead(store, "2025-03-01", "2025-03-31", now="2026-01-01", change="2025-03-20", absent=absent))
+    assert report.missing == [
+        (utc("2025-03-05T09:00"), utc("2025-03-05T10:00")),
+        (utc("2025-03-25T09:15"), utc("2025-03-25T09:30")),
+    ]
 
 
 def test_an_hourly_price_covers_the_quarter_hours_that_begin_in_its_hour(store: Store) -> None:
