@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from api.challenging import let_challengers_decide
 from api.clock import Clock, JumpWatch, machine_clock, machine_steady_s
 from api.deciding import read_ahead
+from api.dependencies import single_parameters
 from api.direct import DirectRoute, documented_route
 from api.feed import Feed, MarketKeeper
 from api.feeds import feed_of
@@ -97,7 +98,7 @@ def _furnish(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     add_refusals(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     for module in (operation, decisions, assets, policies, backtests, reconciliation, watching, page):
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(single_parameters)])
 
 
 async def after_poll(service: Service) -> None:

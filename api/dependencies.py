@@ -5,12 +5,14 @@ Law: none of these is a plain function, for FastAPI would run it on a thread, an
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
 
 from api.gate import CALLER
+from api.problems import fault, unusable
 from api.service import Service
 
 
@@ -24,6 +26,14 @@ async def caller_of(request: Request) -> str:
     """The name of the key that the request shows."""
     name: str = request.scope[CALLER].name
     return name
+
+
+async def single_parameters(request: Request) -> None:
+    """Raise Problem for parameters that the address gives more than once: which one counts would be a guess."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, count in given.items() if count > 1]
+    if repeated:
+        raise unusable([fault(name, "repeated", "is given more than once") for name in repeated])
 
 
 ServiceDep = Annotated[Service, Depends(service_of)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.decisions import Action, DecisionOut
-from api.schemas.wire import NAME_PATTERN, Wire
+from api.schemas.wire import NAME_PATTERN, Time, Wire
 
 
 class LogQuery(BaseModel):
@@ -16,8 +16,8 @@ class LogQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     asset_id: Annotated[str | None, Field(pattern=NAME_PATTERN)] = None
-    start: AwareDatetime | None = None
-    end: AwareDatetime | None = None
+    start: Time | None = None
+    end: Time | None = None
     action: Action | None = None
     mode: Literal["policy", "override", "watch_only"] | None = None
     role: Annotated[

@@ -251,6 +251,7 @@ def test_an_idempotency_key_that_cannot_be_kept_is_refused(client: LocalClient, 
             "start=2026-01-01T00:00:00",
             "action=wait",
         ),
+        *("end=0", "start=1700000000", "end=1700000000000.5", "end=2026-01-01", "limit=5&limit=6"),
         *("mode=auto", "min_fallback_level=4", "policy_sha256=abc", "asset_id=a%20b", "surprise=1", "role=king"),
     ],
 )
@@ -268,6 +269,8 @@ def test_a_bad_query_of_the_log_is_refused(client: LocalClient, query: str) -> N
         "asset_id=be-1&start=2026-01-01T00:00:00Z",
         "asset_id=be-1&role=challenger",
         "asset_id=be-1&end=never",
+        "asset_id=be-1&end=1700000000",
+        "asset_id=be-1&asset_id=be-2",
         "asset_id=be-1&surprise=1",
     ],
 )
