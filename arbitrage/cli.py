@@ -29,6 +29,7 @@ from arbitrage.cli_options import (
     Capacity,
     ChargeEfficiency,
     DayAhead,
+    DecimalSign,
     DecisionLatency,
     DischargeEfficiency,
     FeatureSetOption,
@@ -50,6 +51,7 @@ from arbitrage.cli_options import (
     SocFraction,
     StartTime,
     StopTime,
+    Timezone,
     WearCost,
     risk_choice,
     time_range,
@@ -78,6 +80,7 @@ from arbitrage.dispatch import Dispatcher
 from arbitrage.doctor import examine
 from arbitrage.market.coverage import source_coverage
 from arbitrage.market.elia import read_market
+from arbitrage.market.reading import Decimal
 from arbitrage.market.sample import sample_files
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.output_paths import directory
@@ -110,6 +113,8 @@ def train_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
     decision_latency_min: DecisionLatency = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
@@ -138,7 +143,16 @@ def train_command(
     )
     plan = TrainingPlan.of(
         features,
-        MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min).market(),
+        MarketOptions(
+            prices,
+            day_ahead,
+            forecasts,
+            minutes,
+            publication_delay_min,
+            decision_latency_min,
+            timezone=timezone,
+            decimal=decimal,
+        ).market(),
         preset,
         battery=options.battery(None),
         **_learning_days(train_days, validation_days) | time_range(start, end),
@@ -188,6 +202,8 @@ def decide_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
     charge_efficiency: ChargeEfficiency = None,
@@ -205,7 +221,9 @@ def decide_command(
     )
     card, risk = card_of(strategy), risk_choice(risk_aversion, risk_preference)
     check_risk_settings([strategy], risk)
-    read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min)
+    read = MarketOptions(
+        prices, day_ahead, forecasts, minutes, publication_delay_min, timezone=timezone, decimal=decimal
+    )
     market = read.market(*trained_timing([card] if card else []))
     battery = options.battery(card)
     warn_of_reset([card] if card else [], SocReset.NEVER)

@@ -19,6 +19,7 @@ from arbitrage.cli_options import (
     Capacity,
     ChargeEfficiency,
     DayAhead,
+    DecimalSign,
     DecisionLatency,
     DischargeEfficiency,
     Forecasts,
@@ -41,6 +42,7 @@ from arbitrage.cli_options import (
     StrategyName,
     Strict,
     TestDays,
+    Timezone,
     TuneDays,
     WearCost,
     risk_choice,
@@ -60,6 +62,7 @@ from arbitrage.cli_trials import (
     warn_of_reset,
 )
 from arbitrage.errors import Fault, refuse
+from arbitrage.market.reading import Decimal
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth
 from arbitrage.market.tapes import DAY_AHEAD
@@ -112,6 +115,8 @@ def backtest_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
     decision_latency_min: DecisionLatency = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
@@ -137,7 +142,16 @@ def backtest_command(
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
-    read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min)
+    read = MarketOptions(
+        prices,
+        day_ahead,
+        forecasts,
+        minutes,
+        publication_delay_min,
+        decision_latency_min,
+        timezone=timezone,
+        decimal=decimal,
+    )
     days = DaysAsked(start=start, end=end, days_of_month=days_of_month, soc_reset=soc_reset)
     asked = _Asked(read, options, days, DaysOfMonth.parse(tune_days), strict)
     trial, beyond = asked.trial([strategy], risk_choice(risk_aversion, risk_preference))
@@ -183,6 +197,8 @@ def compare_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
     decision_latency_min: DecisionLatency = None,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
@@ -212,7 +228,16 @@ def compare_command(
     options = BatteryOptions(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     )
-    read = MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min)
+    read = MarketOptions(
+        prices,
+        day_ahead,
+        forecasts,
+        minutes,
+        publication_delay_min,
+        decision_latency_min,
+        timezone=timezone,
+        decimal=decimal,
+    )
     days = DaysAsked(start=start, end=end, days_of_month=days_of_month, soc_reset=soc_reset)
     asked = _Asked(read, options, days, DaysOfMonth.parse(tune_days), strict)
     trial, beyond = asked.trial(strategy, risk_choice(max(risk_aversion or [0.0]), risk_preference))

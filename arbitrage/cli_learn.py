@@ -16,6 +16,7 @@ from arbitrage.cli_options import (
     Capacity,
     ChargeEfficiency,
     DayAhead,
+    DecimalSign,
     DischargeEfficiency,
     FeatureSetOption,
     Forecasts,
@@ -29,11 +30,13 @@ from arbitrage.cli_options import (
     PublicationDelay,
     StartTime,
     StopTime,
+    Timezone,
     WearCost,
     time_range,
     write_json,
 )
 from arbitrage.cli_trials import warn_of_learning
+from arbitrage.market.reading import Decimal
 from arbitrage.market.splits import DaysOfMonth
 from arbitrage.training import TrainingPlan
 
@@ -57,6 +60,8 @@ def learn_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
     charge_efficiency: ChargeEfficiency = None,
@@ -84,7 +89,9 @@ def learn_command(
     )
     days = TrainingPlan.of(
         features,
-        MarketOptions(prices, day_ahead, forecasts, minutes, publication_delay_min).market(),
+        MarketOptions(
+            prices, day_ahead, forecasts, minutes, publication_delay_min, timezone=timezone, decimal=decimal
+        ).market(),
         battery=options.battery(None),
         train_days=DaysOfMonth.parse(train_days),
         validation_days=DaysOfMonth.parse(validation_days),

@@ -13,6 +13,7 @@ from arbitrage.cli_options import (
     Capacity,
     ChargeEfficiency,
     DayAhead,
+    DecimalSign,
     DischargeEfficiency,
     Forecasts,
     JsonOut,
@@ -26,6 +27,7 @@ from arbitrage.cli_options import (
     RiskPreferenceText,
     StartTime,
     StopTime,
+    Timezone,
     WearCost,
     risk_choice,
     time_range,
@@ -33,6 +35,7 @@ from arbitrage.cli_options import (
 )
 from arbitrage.cli_output import live_progress, print_figures
 from arbitrage.cli_trials import warn_of_learning
+from arbitrage.market.reading import Decimal
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.mpc_training import MpcPlan, fit_mpc
 from arbitrage.observation import FeatureSet
@@ -53,6 +56,8 @@ def fit_mpc_command(
     day_ahead: DayAhead = None,
     forecasts: Forecasts = None,
     publication_delay_min: PublicationDelay = None,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
     power_mw: Power = None,
     capacity_mwh: Capacity = None,
     charge_efficiency: ChargeEfficiency = None,
@@ -75,7 +80,9 @@ def fit_mpc_command(
     )
     days = TrainingPlan.of(
         FeatureSet.QUARTER_HOUR,
-        MarketOptions(prices, day_ahead, forecasts, None, publication_delay_min).market(),
+        MarketOptions(
+            prices, day_ahead, forecasts, None, publication_delay_min, timezone=timezone, decimal=decimal
+        ).market(),
         battery=options.battery(None),
         train_days=DaysOfMonth.parse(train_days),
         validation_days=DaysOfMonth.parse(validation_days),

@@ -19,6 +19,7 @@ from arbitrage.battery import Battery
 from arbitrage.cli_output import warn
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.elia import read_market
+from arbitrage.market.reading import Decimal
 from arbitrage.market.reconstructed_market import with_reconstructed_minutes
 from arbitrage.market.series import MINUTE_PUBLICATION_DELAY_MIN, MarketSeries
 from arbitrage.market.splits import SocReset
@@ -61,6 +62,13 @@ PublicationDelay = Annotated[
         help="Minutes from the end of a minute or quarter-hour until its price is known. "
         "[default: 1 with minutes, else 0]",
     ),
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option(help="Of times in files that have no offset, such as Europe/Brussels. [default: refuse them]"),
+]
+DecimalSign = Annotated[
+    Decimal, typer.Option(help="Decimal sign of the numbers in files; auto: whichever they show, refused if unclear.")
 ]
 FeatureSetOption = Annotated[
     FeatureSet | None,
@@ -183,6 +191,8 @@ class MarketOptions:
     publication_delay_min: int | None
     decision_latency_min: int | None = None
     known_as: KnownAs = KnownAs.FINAL
+    timezone: str | None = None
+    decimal: str = Decimal.POINT
 
     def market(self, trained_delay_min: int | None = None, trained_latency_min: int = 0) -> MarketSeries:
         """Read it, with the delay and latency asked for, else those a policy was trained for. Raises BadInput."""
@@ -226,6 +236,8 @@ class MarketOptions:
         if self._from_store:
             given = {"day-ahead": self.day_ahead, "forecasts": self.forecasts, "minutes": self.minutes}
             refuse(Fault(name, "come from the store, as the prices do") for name, files in given.items() if files)
+            if self.timezone is not None:
+                raise BadInput([Fault("timezone", f"{self.timezone} is of files; a store holds its times in UTC")])
             return stored_market(Store(self.prices[0]), publication_delay_min=delay_min)
         return read_market(
             list(self.prices),
@@ -233,6 +245,8 @@ class MarketOptions:
             forecasts=self.forecasts,
             minutes=[Path(name) for name in self.minutes] if self.minutes else None,
             publication_delay_min=delay_min,
+            timezone=self.timezone,
+            decimal=self.decimal,
         )
 
 

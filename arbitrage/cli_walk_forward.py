@@ -18,6 +18,7 @@ from arbitrage.cli_options import (
     Capacity,
     ChargeEfficiency,
     DayAhead,
+    DecimalSign,
     DecisionLatency,
     DischargeEfficiency,
     FeatureSetOption,
@@ -32,12 +33,14 @@ from arbitrage.cli_options import (
     Prices,
     PublicationDelay,
     ReportOut,
+    Timezone,
     WearCost,
     write_json,
 )
 from arbitrage.cli_output import live_progress, print_table, say
 from arbitrage.cli_trials import provenance, report_context, warn_of_coverage
 from arbitrage.errors import Fault, refuse
+from arbitrage.market.reading import Decimal
 from arbitrage.market.splits import SocReset
 from arbitrage.market.timing import KnownAs
 from arbitrage.market.windows import Window, WindowPlan
@@ -88,6 +91,8 @@ def walk_forward_command(
     forecasts: Forecasts = None,
     minutes: Minutes = None,
     publication_delay_min: PublicationDelay = None,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
     decision_latency_min: DecisionLatency = None,
     known_as: KnownAsOption = KnownAs.FINAL,
     power_mw: Power = None,
@@ -110,7 +115,15 @@ def walk_forward_command(
         power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
     ).battery(None)
     market = MarketOptions(
-        prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, known_as
+        prices,
+        day_ahead,
+        forecasts,
+        minutes,
+        publication_delay_min,
+        decision_latency_min,
+        known_as,
+        timezone=timezone,
+        decimal=decimal,
     ).market()
     walk = Walk(market=market, battery=battery, windows=windows)
     learning = {"seed": seed, "warm_start": warm_start, "feature_set": features, "preset": preset, "refit": refit}

@@ -71,7 +71,8 @@ _RISKS: Mapping[str, Callable[[Any], RiskChoice]] = {
     "risk_aversions": lambda value: RiskChoice(float(value)),
     "risk_preferences": lambda value: RiskChoice(None, RiskPreference.parse(str(value))),
 }
-_MARKET = ("prices", "day_ahead", "forecasts", "minutes", "publication_delay_min", "decision_latency_min")
+_DELAYS = ("publication_delay_min", "decision_latency_min")
+_MARKET = ("prices", "day_ahead", "forecasts", "minutes", *_DELAYS, "timezone", "decimal")
 _KEYS = ("strategies", "seeds", "risk_aversions", "risk_preferences", "market", "training", "batteries", "windows")
 
 
@@ -216,8 +217,8 @@ class _Reader:
         whole = {key: [self._path.parent / name for name in own[key]] for key in _MARKET[:3] if key in own}
         minutes = own.get("minutes", [])
         drawn = [name if name.startswith("reconstructed-") else str(self._path.parent / name) for name in minutes]
-        delay = {key: own[key] for key in _MARKET[4:] if key in own}
-        return {**whole, **({"minutes": drawn} if drawn else {}), **delay}
+        others = {key: own[key] for key in _MARKET[4:] if key in own}
+        return {**whole, **({"minutes": drawn} if drawn else {}), **others}
 
 
 def _read(path: Path) -> dict[str, Any]:

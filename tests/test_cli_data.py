@@ -9,12 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from arbitrage.cli import app
 from arbitrage.cli_data import add_commands, poll_words
 from arbitrage.cli_options import SEVERAL_VALUES, MarketOptions
 from arbitrage.errors import BadInput
@@ -146,3 +148,37 @@ def test_a_poll_is_told_in_one_line() -> None:
     )
     back = Poll(LIVE_MINUTES, at, Change(), newest, restored_after=pd.Timedelta(minutes=5))
     assert "minutes: back after 300 s; newest" in poll_words(back)
+
+
+def test_market_options_read_files_that_a_spreadsheet_saved(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text("Datetime;Imbalance Price\n01/07/2022 00:00;-17,95\n01/07/2022 00:15;1,5\n")
+    for decimal in (",", "auto"):
+        options = MarketOptions((file,), None, None, None, None, timezone="Europe/Brussels", decimal=decimal)
+        assert options.market().price_eur_mwh.tolist() == [-17.95, 1.5]
+        assert options.market().frame.index[0] == pd.Timestamp("2022-06-30T22:00Z")
+    with pytest.raises(BadInput, match="has no time zone: give --timezone Europe/Brussels"):
+        MarketOptions((file,), None, None, None, None).market()
+
+
+def test_a_time_zone_means_nothing_for_a_store(server: EliaServer, tmp_path: Path) -> None:
+    run("fetch", *SPAN, "--store", str(tmp_path / "store"))
+    with pytest.raises(BadInput, match="timezone: Europe/Brussels is of files; a store holds its times in UTC"):
+        MarketOptions((tmp_path / "store",), None, None, None, None, timezone="Europe/Brussels").market()
+
+
+def _commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, *names, name)
+        else:
+            yield " ".join((*names, name)), command
+
+
+def test_every_command_that_takes_prices_takes_their_time_zone_and_decimal_sign() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    options = {name: {flag for each in command.params for flag in each.opts} for name, command in _commands(group)}
+    takes_prices = {name: flags for name, flags in options.items() if "--prices" in flags}
+    assert {"train", "decide", "backtest", "compare", "walk-forward", "learn"} <= takes_prices.keys()
+    assert {name for name, flags in takes_prices.items() if not {"--timezone", "--decimal"} <= flags} == set()
