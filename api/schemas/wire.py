@@ -10,7 +10,7 @@ import datetime as dt
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 EARLIEST, LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 """Times outside of these are slips of the pen, and some are beyond what timestamps can hold."""
@@ -49,14 +49,14 @@ def _storable(text: str) -> str:
 
 
 def _written_out(time: object) -> object:
-    """Text that is a number would be taken for seconds since 1970."""
-    if isinstance(time, str) and not _DATED.match(time):
+    """The time, unless it is a number or text that is one: these would be taken for seconds since 1970."""
+    if not isinstance(time, dt.datetime) and not (isinstance(time, str) and _DATED.match(time)):
         raise ValueError("is not a time such as 2025-01-01T00:00:00Z")
     return time
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-Time = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_plausible)]
+Time = Annotated[AwareDatetime, Strict(False), BeforeValidator(_written_out), AfterValidator(_plausible)]
 WholeMinute = Annotated[Time, AfterValidator(_on_minute)]
 QuarterHour = Annotated[Time, AfterValidator(_on_quarter_hour)]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

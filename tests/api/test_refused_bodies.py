@@ -206,6 +206,13 @@ def test_a_bad_body_is_refused_with_the_field_named(client: LocalClient, number:
     assert all(item["code"] and item["message"] for item in problem["faults"])
 
 
+@pytest.mark.parametrize("at", [1767225600, "1767225600", "1767225600.0", 1767225600.0, True])
+def test_seconds_since_1970_are_no_time(client: LocalClient, at: object) -> None:
+    answer = client.post("/v1/decisions", {"asset_id": "be-1", "at": at})
+    assert answer.status_code == 422
+    assert answer.json()["faults"][0]["field"] == "at"
+
+
 def test_all_faults_of_a_body_are_named_together(client: LocalClient) -> None:
     body = spoiled(spoiled(DECISION_REQUEST, "battery.power_mw", -1.0), "state.soc_fraction", 2.0)
     body = spoiled(spoiled(body, f"{PRICES}.start", "soon"), "surprise", 1)
