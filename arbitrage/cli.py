@@ -24,22 +24,18 @@ from arbitrage.cli_data import add_commands
 from arbitrage.cli_learn import add_learn
 from arbitrage.cli_mpc import add_fit_mpc
 from arbitrage.cli_options import (
+    AS_TRAINED,
     SEVERAL_VALUES,
     BatteryOptions,
-    Capacity,
-    ChargeEfficiency,
     DayAhead,
     DecimalSign,
     DecisionLatency,
-    DischargeEfficiency,
     FeatureSetOption,
     Forecasts,
     JsonOut,
     MarketOptions,
-    MaxCycles,
     Minutes,
     PolicyOut,
-    Power,
     PresetOption,
     Prices,
     ProfitToday,
@@ -52,10 +48,10 @@ from arbitrage.cli_options import (
     StartTime,
     StopTime,
     Timezone,
-    WearCost,
     risk_choice,
     time_range,
     time_to_decide,
+    with_battery_options,
     write_json,
 )
 from arbitrage.cli_output import live_progress, print_figures, print_table, stdout, warn
@@ -106,6 +102,7 @@ app.add_typer(policies_app, name="policies")
 
 
 @app.command("train")
+@with_battery_options
 def train_command(
     prices: Prices,
     out: PolicyOut,
@@ -116,12 +113,7 @@ def train_command(
     timezone: Timezone = None,
     decimal: DecimalSign = Decimal.POINT,
     decision_latency_min: DecisionLatency = None,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
+    options: BatteryOptions = AS_TRAINED,
     start: StartTime = None,
     end: StopTime = None,
     train_days: Annotated[str, typer.Option(help="Days of the month to learn from.")] = "1-20",
@@ -138,20 +130,10 @@ def train_command(
     json_out: JsonOut = None,
 ) -> None:
     """Learn a policy from past prices."""
-    options = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
     plan = TrainingPlan.of(
         features,
         MarketOptions(
-            prices,
-            day_ahead,
-            forecasts,
-            minutes,
-            publication_delay_min,
-            decision_latency_min,
-            timezone=timezone,
-            decimal=decimal,
+            prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, timezone, decimal
         ).market(),
         preset,
         battery=options.battery(None),
@@ -192,6 +174,7 @@ def _train_and_tell(
 
 
 @app.command("decide")
+@with_battery_options
 def decide_command(
     prices: Prices,
     strategy: Annotated[str, typer.Option(help="A policy directory, or the name of a rule.")],
@@ -204,21 +187,13 @@ def decide_command(
     publication_delay_min: PublicationDelay = None,
     timezone: Timezone = None,
     decimal: DecimalSign = Decimal.POINT,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
+    options: BatteryOptions = AS_TRAINED,
     risk_aversion: RiskAversion = None,
     risk_preference: RiskPreferenceText = None,
     profit_today_eur: ProfitToday = 0.0,
     json_out: JsonOut = None,
 ) -> None:
     """Decide one quarter-hour, or one minute where the policy looks at minutes, on what was known then."""
-    options = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
     card, risk = card_of(strategy), risk_choice(risk_aversion, risk_preference)
     check_risk_settings([strategy], risk)
     read = MarketOptions(

@@ -15,19 +15,15 @@ from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
 from arbitrage.backtest.tested_days import DaysAsked
 from arbitrage.cli_options import (
+    AS_TRAINED,
     BatteryOptions,
-    Capacity,
-    ChargeEfficiency,
     DayAhead,
     DecimalSign,
     DecisionLatency,
-    DischargeEfficiency,
     Forecasts,
     JsonOut,
     MarketOptions,
-    MaxCycles,
     Minutes,
-    Power,
     Prices,
     PricesOrNone,
     PublicationDelay,
@@ -44,9 +40,9 @@ from arbitrage.cli_options import (
     TestDays,
     Timezone,
     TuneDays,
-    WearCost,
     risk_choice,
     tested_days,
+    with_battery_options,
     write_json,
 )
 from arbitrage.cli_output import print_figures, print_table
@@ -108,6 +104,7 @@ def add_backtests(app: typer.Typer) -> None:
     app.command("compare")(compare_command)
 
 
+@with_battery_options
 def backtest_command(
     prices: Prices,
     strategy: StrategyName,
@@ -118,12 +115,7 @@ def backtest_command(
     timezone: Timezone = None,
     decimal: DecimalSign = Decimal.POINT,
     decision_latency_min: DecisionLatency = None,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
+    options: BatteryOptions = AS_TRAINED,
     start: StartTime = None,
     end: StopTime = None,
     days_of_month: TestDays = None,
@@ -139,18 +131,8 @@ def backtest_command(
 ) -> None:
     """Run a strategy over past prices, settle it, and write figures and a report."""
     keeping = Keeping(report, run_folder)
-    options = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
     read = MarketOptions(
-        prices,
-        day_ahead,
-        forecasts,
-        minutes,
-        publication_delay_min,
-        decision_latency_min,
-        timezone=timezone,
-        decimal=decimal,
+        prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, timezone, decimal
     )
     days = DaysAsked(start=start, end=end, days_of_month=days_of_month, soc_reset=soc_reset)
     asked = _Asked(read, options, days, DaysOfMonth.parse(tune_days), strict)
@@ -189,6 +171,7 @@ def _beside_rivals(strategy: str, result: Backtest, trial: Trial) -> list[Tried]
     return [Tried(strategy, trial, result), *(Tried(name, trial, run_trial(name, trial)) for name in rivals)]
 
 
+@with_battery_options
 def compare_command(
     runs: RunFolders = None,
     prices: PricesOrNone = None,
@@ -200,12 +183,7 @@ def compare_command(
     timezone: Timezone = None,
     decimal: DecimalSign = Decimal.POINT,
     decision_latency_min: DecisionLatency = None,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
+    options: BatteryOptions = AS_TRAINED,
     start: StartTime = None,
     end: StopTime = None,
     days_of_month: TestDays = None,
@@ -225,18 +203,8 @@ def compare_command(
         return
     prices, strategy = _needed(prices, strategy)
     keeping = Keeping(report, run_folder)
-    options = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
     read = MarketOptions(
-        prices,
-        day_ahead,
-        forecasts,
-        minutes,
-        publication_delay_min,
-        decision_latency_min,
-        timezone=timezone,
-        decimal=decimal,
+        prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, timezone, decimal
     )
     days = DaysAsked(start=start, end=end, days_of_month=days_of_month, soc_reset=soc_reset)
     asked = _Asked(read, options, days, DaysOfMonth.parse(tune_days), strict)

@@ -12,27 +12,23 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from arbitrage.cli_options import (
+    AS_TRAINED,
     BatteryOptions,
-    Capacity,
-    ChargeEfficiency,
     DayAhead,
     DecimalSign,
-    DischargeEfficiency,
     FeatureSetOption,
     Forecasts,
     JsonOut,
     MarketOptions,
-    MaxCycles,
     Minutes,
     PolicyOut,
-    Power,
     Prices,
     PublicationDelay,
     StartTime,
     StopTime,
     Timezone,
-    WearCost,
     time_range,
+    with_battery_options,
     write_json,
 )
 from arbitrage.cli_trials import warn_of_learning
@@ -52,6 +48,7 @@ def add_learn(app: typer.Typer) -> None:
     app.command("learn")(learn_command)
 
 
+@with_battery_options
 def learn_command(
     prices: Prices,
     out: PolicyOut,
@@ -62,12 +59,7 @@ def learn_command(
     publication_delay_min: PublicationDelay = None,
     timezone: Timezone = None,
     decimal: DecimalSign = Decimal.POINT,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
+    options: BatteryOptions = AS_TRAINED,
     start: StartTime = None,
     end: StopTime = None,
     train_days: Annotated[str, typer.Option(help="Days of the month to learn from.")] = "1-20",
@@ -84,9 +76,6 @@ def learn_command(
     from arbitrage.learners.algorithms import named_algorithm
 
     chosen = named_algorithm(algorithm)
-    options = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
     days = TrainingPlan.of(
         features,
         MarketOptions(

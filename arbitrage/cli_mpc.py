@@ -9,18 +9,14 @@ import typer
 
 from arbitrage.agents.mpc.mpc_policy import Form
 from arbitrage.cli_options import (
+    AS_TRAINED,
     BatteryOptions,
-    Capacity,
-    ChargeEfficiency,
     DayAhead,
     DecimalSign,
-    DischargeEfficiency,
     Forecasts,
     JsonOut,
     MarketOptions,
-    MaxCycles,
     PolicyOut,
-    Power,
     Prices,
     PublicationDelay,
     Reset,
@@ -28,9 +24,9 @@ from arbitrage.cli_options import (
     StartTime,
     StopTime,
     Timezone,
-    WearCost,
     risk_choice,
     time_range,
+    with_battery_options,
     write_json,
 )
 from arbitrage.cli_output import live_progress, print_figures
@@ -47,6 +43,7 @@ def add_fit_mpc(app: typer.Typer) -> None:
     app.command("fit-mpc")(fit_mpc_command)
 
 
+@with_battery_options
 def fit_mpc_command(
     prices: Prices,
     out: PolicyOut,
@@ -58,12 +55,7 @@ def fit_mpc_command(
     publication_delay_min: PublicationDelay = None,
     timezone: Timezone = None,
     decimal: DecimalSign = Decimal.POINT,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
+    options: BatteryOptions = AS_TRAINED,
     start: StartTime = None,
     end: StopTime = None,
     train_days: Annotated[str, typer.Option(help="Days of the month to learn from.")] = "1-20",
@@ -75,9 +67,6 @@ def fit_mpc_command(
     json_out: JsonOut = None,
 ) -> None:
     """Fit a price forecast for rolling model-predictive control (needs scikit-learn: extra `compare`)."""
-    options = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    )
     days = TrainingPlan.of(
         FeatureSet.QUARTER_HOUR,
         MarketOptions(

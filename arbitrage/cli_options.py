@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +17,7 @@ from arbitrage.agents.closed_form_config import Preset
 from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.risk_head import MOST_RISK_AVERSE
 from arbitrage.backtest.tested_days import Cards, DaysAsked, DaysTested, days_to_test, strict_faults
-from arbitrage.battery import Battery
+from arbitrage.battery import Battery, unit_warnings
 from arbitrage.cli_output import warn
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.elia import read_market
@@ -27,6 +29,7 @@ from arbitrage.market.store import Store
 from arbitrage.market.stored_market import stored_market
 from arbitrage.market.tapes import INDICATIVE
 from arbitrage.market.timing import KnownAs, with_decision_latency, with_first_published
+from arbitrage.numeric import percent_remedy
 from arbitrage.observation import FeatureSet
 from arbitrage.output_paths import directory, json_file, printed_file, report_file
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
@@ -37,8 +40,7 @@ def checked_fraction(option: typer.CallbackParam, value: float) -> float:
     """A share between 0 and 1. Raises BadInput, with the share that is meant where it looks like percent."""
     if 0.0 <= value <= 1.0:
         return value
-    meant = f"; did you mean {value / 100.0:g}?" if 1.0 < value <= 100.0 else ""
-    raise BadInput([Fault(str(option.name), f"must be a fraction from 0 to 1, not {value:g}{meant}")])
+    raise BadInput([Fault(str(option.name), f"must be a fraction from 0 to 1, not {value:g}{percent_remedy(value)}")])
 
 
 _PRICES = typer.Option(
@@ -190,9 +192,9 @@ class MarketOptions:
     minutes: Sequence[str] | None
     publication_delay_min: int | None
     decision_latency_min: int | None = None
-    known_as: KnownAs = KnownAs.FINAL
     timezone: str | None = None
     decimal: str = Decimal.POINT
+    known_as: KnownAs = KnownAs.FINAL
 
     def market(self, trained_delay_min: int | None = None, trained_latency_min: int = 0) -> MarketSeries:
         """Read it, with the delay and latency asked for, else those a policy was trained for. Raises BadInput."""
@@ -254,17 +256,45 @@ class MarketOptions:
 class BatteryOptions:
     """The battery as the command line names it; None where the user said nothing."""
 
-    power_mw: float | None
-    capacity_mwh: float | None
-    charge_efficiency: float | None
-    discharge_efficiency: float | None
-    max_cycles_per_day: float | None
-    wear_cost_eur_mwh: float | None
+    power_mw: Power = None
+    capacity_mwh: Capacity = None
+    charge_efficiency: ChargeEfficiency = None
+    discharge_efficiency: DischargeEfficiency = None
+    max_cycles_per_day: MaxCycles = None
+    wear_cost_eur_mwh: WearCost = None
 
     def battery(self, card: dict[str, Any] | None) -> Battery:
-        """What the user said, else what the policy was trained for, else the defaults. Raises BadInput."""
+        """What the user said, else what the policy was trained for, else the defaults. Raises BadInput.
+
+        Warns of a battery that looks like one in other units.
+        """
         base = asdict(Battery()) if card is None else dict(card["battery"])
-        return Battery(**base | {name: value for name, value in asdict(self).items() if value is not None})
+        battery = Battery(**base | {name: value for name, value in asdict(self).items() if value is not None})
+        for text in unit_warnings(battery):
+            warn(text)
+        return battery
+
+
+AS_TRAINED = BatteryOptions()
+"""Nothing said of the battery: it is the one that a policy was trained for, or the default one."""
+
+
+def with_battery_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of `BatteryOptions`, one option each, in place of its argument `options`."""
+    signature, fields = (inspect.signature(each, eval_str=True).parameters for each in (command, BatteryOptions))
+    given = [field.replace(kind=inspect.Parameter.KEYWORD_ONLY) for field in fields.values()]
+    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in signature.values()]
+    at = [parameter.name for parameter in own].index("options")
+
+    @wraps(command)
+    def with_fields(**values: Any) -> None:
+        options = BatteryOptions(**{name: values.pop(name) for name in fields})
+        command(**values, options=options)
+
+    parameters = [*own[:at], *given, *own[at + 1 :]]
+    with_fields.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_fields.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_fields
 
 
 def risk_choice(risk_aversion: float | None, preference: str | None) -> RiskChoice:

@@ -14,27 +14,23 @@ from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, backtest_perf
 from arbitrage.backtest.report import write_report
 from arbitrage.cli_backtest import COMPARED
 from arbitrage.cli_options import (
+    AS_TRAINED,
     BatteryOptions,
-    Capacity,
-    ChargeEfficiency,
     DayAhead,
     DecimalSign,
     DecisionLatency,
-    DischargeEfficiency,
     FeatureSetOption,
     Forecasts,
     JsonOut,
     KnownAsOption,
     MarketOptions,
-    MaxCycles,
     Minutes,
-    Power,
     PresetOption,
     Prices,
     PublicationDelay,
     ReportOut,
     Timezone,
-    WearCost,
+    with_battery_options,
     write_json,
 )
 from arbitrage.cli_output import live_progress, print_table, say
@@ -77,6 +73,7 @@ def add_walk_forward(app: typer.Typer) -> None:
     app.command("walk-forward")(walk_forward_command)
 
 
+@with_battery_options
 def walk_forward_command(
     prices: Prices,
     out: Out,
@@ -95,12 +92,7 @@ def walk_forward_command(
     decimal: DecimalSign = Decimal.POINT,
     decision_latency_min: DecisionLatency = None,
     known_as: KnownAsOption = KnownAs.FINAL,
-    power_mw: Power = None,
-    capacity_mwh: Capacity = None,
-    charge_efficiency: ChargeEfficiency = None,
-    discharge_efficiency: DischargeEfficiency = None,
-    max_cycles_per_day: MaxCycles = None,
-    wear_cost_eur_mwh: WearCost = None,
+    options: BatteryOptions = AS_TRAINED,
     seed: Seed = 0,
     features: FeatureSetOption = None,
     preset: PresetOption = Preset.FULL,
@@ -111,21 +103,10 @@ def walk_forward_command(
 ) -> None:
     """Learn again every so often and test the months after, as one would have lived it."""
     windows = _windows(train_from, test_from, test_until, (retrain_months, rolling_days, embargo_days))
-    battery = BatteryOptions(
-        power_mw, capacity_mwh, charge_efficiency, discharge_efficiency, max_cycles_per_day, wear_cost_eur_mwh
-    ).battery(None)
     market = MarketOptions(
-        prices,
-        day_ahead,
-        forecasts,
-        minutes,
-        publication_delay_min,
-        decision_latency_min,
-        known_as,
-        timezone=timezone,
-        decimal=decimal,
+        prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, timezone, decimal, known_as
     ).market()
-    walk = Walk(market=market, battery=battery, windows=windows)
+    walk = Walk(market=market, battery=options.battery(None), windows=windows)
     learning = {"seed": seed, "warm_start": warm_start, "feature_set": features, "preset": preset, "refit": refit}
     results = [_walked(name, walk, out, learning) for name in strategy or _ALONE]
     _tell(walk, results, json_out, report, seed)
