@@ -30,7 +30,7 @@ def real_number(value: object) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether the value is a whole number by its type: 1.0 is not."""
     return isinstance(value, Integral) and not isinstance(value, _NOT_NUMBERS)
 

@@ -8,57 +8,20 @@ that price is published, and where quarter-hours and days end.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from arbitrage.battery import Battery
+from arbitrage.env.settings import EpisodeConfig
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.splits import covered_days, days_outside, falls_on
 from arbitrage.market.tapes import PRICE
 from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_midnight
 
 STEPS_MIN = (1, 3, 5, 15)
-
-
-class Action(IntEnum):
-    """The discrete actions, each at rated power."""
-
-    CHARGE = 0
-    IDLE = 1
-    DISCHARGE = 2
-
-
-class ActionKind(StrEnum):
-    """What the agent chooses."""
-
-    DISCRETE = "discrete"
-    CONTINUOUS = "continuous"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpisodeConfig:
-    """How episodes are made. Raises BadInput naming every setting that makes no sense."""
-
-    step_min: int = 15
-    """Minutes between decisions: 1, 3, 5 or 15."""
-    actions: ActionKind = ActionKind.DISCRETE
-    episode_days: int = 1
-    start_soc_fraction: float | None = None
-    """State of charge at reset as a fraction of the SoC window; None draws it uniformly."""
-    partial_days: bool = False
-    """Whether an episode may begin where the series begins within a day, and end where it ends."""
-
-    def __post_init__(self) -> None:
-        start = self.start_soc_fraction
-        rules = {
-            "step_min": (self.step_min in STEPS_MIN, f"must be one of {STEPS_MIN}"),
-            "episode_days": (self.episode_days >= 1, "must be 1 or more"),
-            "start_soc_fraction": (start is None or 0.0 <= start <= 1.0, "must be between 0 and 1"),
-        }
-        refuse(Fault(n, f"{why}, not {getattr(self, n)}") for n, (holds, why) in rules.items() if not holds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +58,38 @@ class EpisodeMaker:
         self._first = int(market.quarter_hours[0])
         self._end = int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
         self.first_days = self._startable_days()
-        refuse(
-            [Fault("market", f"is shorter than one episode of {config.episode_days} whole Brussels days")]
-            if not len(self.first_days)
-            else []
-        )
+        """Brussels days on which an episode can begin, shape [n] in order."""
 
     def _startable_days(self) -> npt.NDArray[np.int64]:
-        """Brussels days on which an episode can begin."""
-        days, length = np.unique(self.market.day_numbers), self.config.episode_days
+        config, days = self.config, self._usable_days()
+        allowed = days
+        if config.days is not None:
+            refuse(days_outside(days, config.days))
+            allowed = days[falls_on(days, config.days)]
+        follows = allowed[:, None] + np.arange(config.episode_days)
+        held = np.isin(follows, allowed)
+        if config.partial_days:
+            held |= follows > days[-1:]
+        startable = allowed[held.all(axis=1)]
+        if not len(startable):
+            raise BadInput([Fault("market" if config.days is None else "days", self._too_short(days))])
+        return startable
+
+    def _usable_days(self) -> npt.NDArray[np.int64]:
+        """Brussels days that the market has, whole ones unless parts are allowed."""
+        days = np.unique(self.market.day_numbers)
         if self.config.partial_days:
             return days
-        inside = [
-            brussels_midnight(int(day)) >= self._first and brussels_midnight(int(day) + length) <= self._end
-            for day in days
+        whole = [
+            self._first <= brussels_midnight(int(day)) and brussels_midnight(int(day) + 1) <= self._end for day in days
         ]
-        return days[np.array(inside, dtype=np.bool_)]
+        return days[np.array(whole, dtype=np.bool_)]
+
+    def _too_short(self, days: npt.NDArray[np.int64]) -> str:
+        length = f"one episode of {self.config.episode_days} whole Brussels days"
+        if self.config.days is None:
+            return f"is shorter than {length}; its whole days are {covered_days(days)}"
+        return f"have no room for {length}, one after the other; the market's whole days are {covered_days(days)}"
 
     def lay_out(self, first_day: int) -> Episode:
         """The episode that begins at Brussels midnight of `first_day`, or where the series begins on that day."""

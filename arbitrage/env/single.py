@@ -18,26 +18,18 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.env.episode import (
-    Action,
-    ActionKind,
-    Episode,
-    EpisodeConfig,
-    EpisodeMaker,
-    rated_power_mw,
-    start_soc_mwh,
-)
+from arbitrage.env.choices import Action, ActionKind, action_space, discrete_action, share_of_rated
+from arbitrage.env.episode import Episode, EpisodeMaker, rated_power_mw, start_soc_mwh
 from arbitrage.env.known_profit import KnownProfit
-from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.env.picture import DaySoFar, Picture
+from arbitrage.env.settings import RENDER_MODES, checked_settings, chosen_start
 from arbitrage.market.embedded import sample_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.observation import FeatureSet, MarketFeatures, encode_battery
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, day_number, energy_mwh
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh
 
 Observation = npt.NDArray[np.float32]
 Info = dict[str, Any]
-
-_RESET_OPTIONS = {"day", "soc_fraction"}
 
 
 class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
@@ -70,10 +62,12 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
     Action, discrete (default): 0 charge, 1 idle, 2 discharge, at rated power.
     Action, continuous: one number in [-1, 1], the share of rated power; positive = discharge.
     Either is clipped to what the battery law allows; `info["action_mask"]` says which discrete actions move energy.
+    What is not an action of the space's type and shape, or not a finite number, is a ValueError: it is not idling.
 
-    Reward, EUR: -wear at every step, plus price x net energy of the quarter-hour at its last step. In a quarter-hour
-    without a final price the battery is held from its first step and nothing is settled, as in the backtest: that a
-    price will be missing is the one thing that can be told, from a battery that does not move, before it is known.
+    Reward, EUR / `reward_scale`: -wear at every step, plus price x net energy of the quarter-hour at its last step. In
+    a quarter-hour without a final price the battery is held from its first step and nothing is settled, as in the
+    backtest: that a price will be missing is the one thing that can be told, from a battery that does not move, before
+    it is known.
     Reward and info are settlement and may tell a final price before it is published; the observation does not.
 
     | setting | default | meaning |
@@ -86,32 +80,45 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
     | episode_days | 1 | Brussels days; 92, 96 or 100 quarter-hours each |
     | start_soc_fraction | None (drawn uniformly) | of the SoC window, at reset |
     | partial_days | False | True: begin and end within a day where the series does |
+    | days | None | the only Brussels days of any episode: "1-20" of every month, or a list of days; None: all |
+    | reward_scale | 1.0 | EUR that make a reward of 1; info stays in EUR |
+    | render_mode | None | or rgb_array: `render` draws the Brussels day so far, see `env.picture` |
 
     `features=None` is full where `step_min` is below 15 and the market has minute records.
+    With `days` of the training part of a split, no reset begins or goes through a day that is tested on.
+    A setting that does not exist raises TypeError, one that makes no sense BadInput, with all faults at once.
 
-    Start: a Brussels day drawn uniformly; `reset(options={"day": date, "soc_fraction": x})` chooses.
+    Start: a Brussels day drawn uniformly; `reset(options={"day": day, "soc_fraction": x})` chooses. A day is a date, a
+    datetime, a pandas or numpy time or ISO 8601 text; see `quarter_hour.brussels_day`.
     Ends: never terminated; truncated after the last step of the last day.
     Info: quarter_hour (ISO 8601), power_mw, soc_mwh, cycles_used, profit_eur (since reset), action_mask (int8 [3]),
     price_eur_mwh (only after a step that settled a quarter-hour).
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (Gymnasium declares it on the instance)
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it on the instance)
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 4,
+    }
 
     def __init__(
         self,
         market: MarketSeries | None = None,
         battery: Battery | None = None,
         features: MarketFeatures | FeatureSet | str | None = None,
+        render_mode: str | None = None,
         **settings: Any,
     ) -> None:
-        self.battery = battery or Battery()
-        self.config = episode_config(settings)
-        self._maker = EpisodeMaker(market or sample_market(), features, self.config)
+        self.config = checked_settings(settings, market=market, battery=battery, render_mode=render_mode)
+        self.render_mode = render_mode
+        self.battery = Battery() if battery is None else battery
+        self._maker = EpisodeMaker(sample_market() if market is None else market, features, self.config)
         self._powers_mw = rated_power_mw(self.battery)
         self.observation_names = self._maker.observation_names
         self.observation_space = observation_space(len(self.observation_names))
         self.action_space = action_space(self.config.actions)
         self._episode: Episode
+        self._length = 0
+        self._so_far: DaySoFar
         self._state = self.battery.empty
         self._at = 0
         self._committed_mwh = 0.0
@@ -119,21 +126,28 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self._known_profit: KnownProfit[float]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, Info]:
-        """Begin an episode; `options` may name the `day` (date or ISO string) and the `soc_fraction`."""
+        """Begin an episode; `options` may name the `day` and the `soc_fraction`. Raises BadInput with all faults."""
         super().reset(seed=seed)
-        day = chosen_day(self._maker, self.np_random, options)
-        fraction = chosen_soc_fractions(self.config, self.np_random, options, 1)
+        start = self.config.start_soc_fraction
+        day, fraction = chosen_start(options, self._maker.first_days, start, self.np_random, 1)
         self._episode = self._maker.lay_out(day)
+        self._length = len(self._episode)
         self._state = BatteryState(float(start_soc_mwh(self.battery, fraction)[0]))
         self._at, self._committed_mwh, self._profit_eur = 0, 0.0, 0.0
         self._known_profit = KnownProfit(self._episode, 0.0)
+        self._so_far = DaySoFar(self._episode, self.battery, 1)
         return self._observe(), self._info(0.0)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, Info]:
-        """Ask for a power during one step; see the class for what is returned."""
-        episode, at = self._episode, self._at
+        """Ask for a power during one step; see the class for what is returned.
+
+        Raises ValueError for what is not an action, and Gymnasium's ResetNeeded before `reset` and after the last step.
+        """
+        if self._at == self._length:
+            raise gymnasium.error.ResetNeeded("begin an episode by reset() before the first step and after the last")
+        episode, at, wanted_mw = self._episode, self._at, self._asked_mw(action)
         price = float(episode.price_eur_mwh[at])
-        asked_mw = 0.0 if math.isnan(price) else self._asked_mw(action)
+        asked_mw = 0.0 if math.isnan(price) else wanted_mw
         flow = self.battery.step(self._state, asked_mw, self.config.step_min)
         self._state = flow.after
         self._committed_mwh += energy_mwh(flow.power_mw, self.config.step_min)
@@ -146,14 +160,27 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
             self._state = BatteryState(self._state.soc_mwh)
         self._at += 1
         self._profit_eur += reward
-        truncated = self._at == len(episode)
+        truncated = self._at == self._length
+        if self.render_mode is not None:
+            self._so_far.add(self._state.soc_mwh, flow.power_mw)
         info = self._info(flow.power_mw) | ({} if settled_eur is None else {"price_eur_mwh": price})
-        return self._observe(), float(reward), False, truncated, info
+        return self._observe(), float(reward) / self.config.reward_scale, False, truncated, info
+
+    def render(self) -> Picture | None:
+        """The Brussels day so far, uint8 of shape [height, width, 3]; None without a render mode.
+
+        Raises Gymnasium's ResetNeeded before `reset`.
+        """
+        if self.render_mode is None:
+            return None
+        if not self._length:
+            raise gymnasium.error.ResetNeeded("there is nothing to draw before reset()")
+        return self._so_far.picture(0)
 
     def _asked_mw(self, action: Any) -> float:
         if self.config.actions is ActionKind.DISCRETE:
-            return float(self._powers_mw[Action(int(action))])
-        share = float(np.clip(np.asarray(action).reshape(-1)[0], -1.0, 1.0))
+            return float(self._powers_mw[discrete_action(action)])
+        share = share_of_rated(action)
         return share * float(self._powers_mw[Action.DISCHARGE] if share > 0 else -self._powers_mw[Action.CHARGE])
 
     def _observe(self) -> Observation:
@@ -192,54 +219,6 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         return mask
 
 
-def episode_config(settings: dict[str, Any]) -> EpisodeConfig:
-    """Settings by name; unknown names are refused."""
-    unknown = sorted(set(settings) - set(EpisodeConfig.__dataclass_fields__))
-    faults = [Fault(name, "is not a setting of the environment") for name in unknown]
-    actions = settings.get("actions", ActionKind.DISCRETE)
-    if actions not in list(ActionKind):
-        faults.append(Fault("actions", f"must be one of {[str(kind) for kind in ActionKind]}, not {actions!r}"))
-    refuse(faults)
-    return EpisodeConfig(**{**settings, "actions": ActionKind(actions)})
-
-
 def observation_space(size: int) -> spaces.Space[Any]:
     """Unbounded float32 of that size: prices have no bounds."""
     return spaces.Box(-np.inf, np.inf, shape=(size,), dtype=np.float32)
-
-
-def action_space(kind: ActionKind) -> spaces.Space[Any]:
-    """The space of one battery's action."""
-    if kind is ActionKind.DISCRETE:
-        return spaces.Discrete(len(Action))
-    return spaces.Box(-1.0, 1.0, shape=(1,), dtype=np.float32)
-
-
-def chosen_day(maker: EpisodeMaker, rng: np.random.Generator, options: dict[str, Any] | None) -> int:
-    """The day named in the options, or one drawn.
-
-    Raises BadInput for an option that there is not, and for a day on which no episode can begin.
-    """
-    refuse(Fault(name, "is not an option of reset") for name in sorted(set(options or {}) - _RESET_OPTIONS))
-    wanted = (options or {}).get("day")
-    if wanted is None:
-        return int(rng.choice(maker.first_days))
-    try:
-        day = day_number(wanted if isinstance(wanted, dt.date) else dt.date.fromisoformat(wanted))
-    except ValueError as error:
-        raise BadInput([Fault("day", f"{wanted!r} is not an ISO 8601 day")]) from error
-    if day not in maker.first_days:
-        raise BadInput([Fault("day", f"no episode can begin on {wanted} in this market")])
-    return day
-
-
-def chosen_soc_fractions(
-    config: EpisodeConfig, rng: np.random.Generator, options: dict[str, Any] | None, count: int
-) -> npt.NDArray[np.float64]:
-    """Start fractions [count]: from the options, else from the config, else drawn."""
-    wanted = (options or {}).get("soc_fraction", config.start_soc_fraction)
-    if wanted is None:
-        return rng.random(count)
-    if not 0.0 <= float(wanted) <= 1.0:
-        raise BadInput([Fault("soc_fraction", f"must be between 0 and 1, not {wanted}")])
-    return np.full(count, float(wanted))

@@ -108,14 +108,14 @@ def days_outside(day_numbers: npt.NDArray[np.int64], days: ChosenDays, where: st
     if not missing:
         return []
     named = ", ".join(map(str, missing[:_FAULTS_NAMED])) + (" and others" if len(missing) > _FAULTS_NAMED else "")
-    return [Fault(where, f"the market does not have {named}; {covered_days(day_numbers)}")]
+    return [Fault(where, f"the market does not have {named}; it covers {covered_days(day_numbers)}")]
 
 
 def covered_days(day_numbers: npt.NDArray[np.int64]) -> str:
-    """In words, what Brussels days [n] in order cover."""
-    if not len(day_numbers):
-        return "it has no whole day"
-    return f"it covers {calendar_day(int(day_numbers[0]))} to {calendar_day(int(day_numbers[-1]))}"
+    """The first and the last of Brussels days [n] in order, in words."""
+    return (
+        f"{calendar_day(int(day_numbers[0]))} to {calendar_day(int(day_numbers[-1]))}" if len(day_numbers) else "none"
+    )
 
 
 def select_rows(
