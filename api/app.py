@@ -132,7 +132,7 @@ def app_to_serve(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service as its worker processes make it. Raises BadInput."""
-    settings = Settings.read()
+    settings = Settings()  # as the process that started this one has checked them
     configure_logs(settings.log_level)
     return app_to_serve(settings)
 

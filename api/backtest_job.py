@@ -53,7 +53,7 @@ Beat = Callable[[float], None]
 
 def main() -> None:
     """Take one job, if there is one, and run it."""
-    settings = Settings.read()
+    settings = Settings()  # as the process that started this one has checked them
     configure_logs(settings.log_level)
     database = Database(settings.database_url)
     jobs, worker = JobStore(database), worker_name(os.getpid())

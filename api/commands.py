@@ -29,6 +29,10 @@ KeysFile = Annotated[Path | None, typer.Option(help="JSON list of keys: name, sh
 NoAuthentication = Annotated[
     bool, typer.Option("--no-authentication", help="Ask for no key; on loopback only, for first steps.")
 ]
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option("--allowed-host", help="Name (and port) by which the service may be addressed; again for each."),
+]
 NewKey = Annotated[str | None, typer.Option(help="Print a new key of that name and its entry for the keys file.")]
 FeedOption = Annotated[
     str | None,
@@ -52,6 +56,7 @@ def serve_command(
     database_url: DatabaseUrl = None,
     keys_file: KeysFile = None,
     no_authentication: NoAuthentication = False,
+    allowed_host: AllowedHost = None,
     feed: FeedOption = None,
     store: StoreOption = None,
     log_level: LogLevel = None,
@@ -70,6 +75,7 @@ def serve_command(
         "database_url": database_url,
         "keys_file": keys_file,
         "authentication": "off" if no_authentication else None,
+        "allowed_hosts": allowed_host,
         "feed": feed,
         "store": store,
         "log_level": log_level,

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from api.gate import CALLER
+from api.admission import CALLER
 from api.problems import fault, unusable
 from api.service import Service
 

@@ -16,7 +16,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.gate import CALLER, App, Receive, Scope, Send
+from api.admission import CALLER, Scope
+from api.gate import App, Receive, Send
 from api.refusing import REFUSALS, problem_of
 from api.service import Service
 

@@ -1,4 +1,4 @@
-"""What every request passes through before and after its route: key, rate, size, kind and time; headers and figures.
+"""What every request passes through before and after its route: admission, size and time; headers and figures.
 
 Law
 - A request is refused as early as it can be: who asks before what is asked, its size before its content.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -17,25 +16,18 @@ from typing import Any
 
 import structlog
 
+from api.admission import CALLER, OPEN_FOLDER, READING, Admission, Scope
 from api.metrics import Metrics
 from api.problems import Problem, outcome_open
-from api.security import ANONYMOUS, KeyRing, RateLimiter
-from api.settings import Authentication, Role, Settings
+from api.settings import Settings
 
-Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/v1/version", "/openapi.json"})
-"""Asked without a key: nothing there is anybody's secret."""
-OPEN_FOLDER = "/page/"
-CALLER = "caller"
-"""Where a request's scope keeps whose key it shows."""
 MAY_BE_WRITTEN = "may_be_written"
 """Where a request's scope says whether something may be written down by now."""
-_READING = ("GET", "HEAD", "OPTIONS")
 _SECURE_HEADERS = tuple(
     (name.encode(), value.encode())
     for name, value in {
@@ -50,6 +42,7 @@ _SECURE_HEADERS = tuple(
     }.items()
 )
 _TOO_LONG = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "It took too long.", headers={"Retry-After": "1"})
+_BODY_LATE = Problem(HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time.", headers={"Connection": "close"})
 _WENT_WRONG = Problem(
     HTTPStatus.INTERNAL_SERVER_ERROR,
     "Something went wrong here, not with the request.",
@@ -68,8 +61,7 @@ class Gate:
         self._app = app
         self._settings = settings
         self._metrics = metrics
-        self._ring = KeyRing(settings.keys)
-        self._limiter = RateLimiter(settings.requests_per_s, settings.burst)
+        self._admission = Admission(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; anything else (start and stop) passes."""
@@ -82,34 +74,12 @@ class Gate:
 
     async def _admit(self, scope: Scope, receive: Receive) -> Receive:
         """Let a request in, with its body read. Raises Problem."""
-        path, method = scope["path"], scope["method"]
-        if not (path in OPEN_PATHS or path.startswith(OPEN_FOLDER)):
-            self._check_caller(scope, method)
-        if method in _READING:
+        await self._admission.check(scope)
+        if scope["method"] in READING:
             return receive
         whole = await _read_whole(scope, receive, self._settings.most_body_bytes)
         scope[MAY_BE_WRITTEN] = True
         return whole
-
-    def _check_caller(self, scope: Scope, method: str) -> None:
-        off = self._settings.authentication is Authentication.OFF
-        key = ANONYMOUS if off else self._ring.owner(scope["headers"])
-        if key is None:
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "Show one valid key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        scope[CALLER] = key
-        wait_s = self._limiter.wait_s(key.name, time.monotonic())
-        if wait_s > 0.0:
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "This key asks too often.",
-                headers={"Retry-After": str(max(1, math.ceil(wait_s)))},
-            )
-        if key.role is Role.READER and method not in _READING:
-            raise Problem(HTTPStatus.FORBIDDEN, f"The key {key.name} may read and nothing else.")
 
 
 class _Passage:
@@ -143,7 +113,7 @@ class _Passage:
             log.warning(
                 "timed_out", method=scope["method"], path=scope["path"], limit_s=self._timeout_s, outcome_open=is_open
             )
-            await self._give_up(scope, receive, answer, outcome_open() if is_open else _TOO_LONG)
+            await self._give_up(scope, receive, answer, outcome_open() if is_open else _late(scope))
         except Exception:
             log.exception("failed", method=scope["method"], path=scope["path"])
             await self._give_up(scope, receive, answer, _WENT_WRONG)
@@ -161,6 +131,11 @@ class _Passage:
         tell = log.warning if self._status >= HTTPStatus.BAD_REQUEST else log.debug
         caller = scope[CALLER].name if CALLER in scope else None
         tell("answered", method=scope["method"], path=scope["path"], status=self._status, key=caller, took_s=took_s)
+
+
+def _late(scope: Scope) -> Problem:
+    """What to answer where nothing was begun; a request that changes something waits for its body alone."""
+    return _TOO_LONG if scope["method"] in READING else _BODY_LATE
 
 
 def _caching(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:

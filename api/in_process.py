@@ -24,6 +24,7 @@ from api.app import create_app
 from api.clock import minute_time, utc_text
 from api.listening import bound_sockets
 from api.logs import configure_logs
+from api.serving import server_options
 from api.settings import Settings
 from api.settling import settle
 from arbitrage.battery import Battery
@@ -149,7 +150,7 @@ class InProcessService:
         )
 
     def _listen(self, sockets: list[socket.socket]) -> None:
-        config = uvicorn.Config(self._app, lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(self._app, **server_options(self._app.state.service.settings) | {"lifespan": "off"})
         server = uvicorn.Server(config)
         serving = self._portal.start_task_soon(server.serve, sockets)
 

@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.gate import OPEN_PATHS
+from api.admission import OPEN_PATHS
 from api.schemas.assets import AssetIn, OverrideIn
 from api.schemas.backtests import BacktestIn
 from api.schemas.decisions import DecisionOut, DecisionRequest

@@ -31,6 +31,9 @@ MOST_FAULTS = 100
 MORE_FAULTS = "more_faults"
 """The code of a fault that stands for a number of others, `more` in its context."""
 
+MOST_INSTANCE = 100
+"""Characters of a request's path that are repeated."""
+
 FaultItem = dict[str, str]
 
 
@@ -60,7 +63,7 @@ class Problem(Exception):
             "title": self.status.phrase,
             "status": int(self.status),
             "detail": self.detail,
-            "instance": instance,
+            "instance": instance[:MOST_INSTANCE],
             "faults": self.faults,
         }
 

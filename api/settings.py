@@ -12,14 +12,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.schemas.wire import Name
+from api.security import ApiKey, doubled, in_words, keys_in
 from arbitrage.agents.checkpoint import CARD_FILE
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.elia_client import HOST
 
+HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?$")]
 PREFIX = "ARBITRAGE_SERVE_"
 _LOOPBACK_NAMES = ("localhost",)
 
@@ -32,15 +34,6 @@ class Authentication(StrEnum):
     """On loopback only."""
 
 
-class Role(StrEnum):
-    """What a key may do."""
-
-    READER = "reader"
-    """Look at everything, change nothing, decide nothing."""
-    OPERATOR = "operator"
-    """All of it."""
-
-
 class FeedKind(StrEnum):
     """Where the kept market comes from."""
 
@@ -49,16 +42,6 @@ class FeedKind(StrEnum):
     ELIA = "elia"
     STORE = "store"
     SIMULATOR = "simulator"
-
-
-class ApiKey(BaseModel):
-    """A key as the service knows it: by its digest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Name
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
-    role: Role = Role.OPERATOR
 
 
 class Settings(BaseSettings):
@@ -85,11 +68,29 @@ class Settings(BaseSettings):
     authentication: Authentication = Authentication.KEYS
     keys: tuple[ApiKey, ...] = ()
     keys_file: Path | None = None
-    """A JSON list of keys, beside those of `keys`."""
+    """A JSON list of keys, beside those of `keys`; read again within a second of a change."""
+    allowed_hosts: tuple[HostName, ...] = ()
+    """Names, with or without a port, by which the service may be addressed. Without authentication the names of
+    loopback are allowed besides; with keys any name is, as long as none is given here."""
     requests_per_s: Annotated[float, Field(gt=0.0)] = 200.0
-    """Of one key, in the long run."""
+    """Of one key in the long run, by all workers together; without a key, of one address."""
     burst: Annotated[int, Field(ge=1)] = 400
-    """Requests of one key that may come at once."""
+    """Requests of one key, or without a key of one address, that may come at once."""
+    wrong_keys_per_min: Annotated[float, Field(gt=0.0)] = 30.0
+    """Wrong keys of one address in the long run; so many may come at once."""
+    wrong_key_delay_s: Annotated[float, Field(ge=0.0, le=5.0)] = 0.25
+    """How long the answer to a wrong key is held back."""
+    most_connections: Annotated[int, Field(ge=8)] = 1000
+    """Open connections of each worker; fewer where the process may not open as many files."""
+    most_connections_per_address: Annotated[int, Field(ge=4)] = 500
+    """Open connections of one address at each worker; never above three quarters of all that it may have."""
+    header_timeout_s: Annotated[float, Field(gt=0.0)] = 10.0
+    """For the headers of a request, from its first byte or the begin of the connection; after an answer, for the rest
+    of a body that is not needed. A body has the time of its request."""
+    idle_timeout_s: Annotated[float, Field(gt=0.0)] = 30.0
+    """After so long without a request a connection is closed."""
+    answer_timeout_s: Annotated[float, Field(gt=0.0)] = 30.0
+    """How long a caller may take to receive an answer."""
     most_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
     request_timeout_s: Annotated[float, Field(gt=0.0)] = 10.0
     feed: FeedKind = FeedKind.NONE
@@ -124,16 +125,14 @@ class Settings(BaseSettings):
         faults = _unknown_variables(cls)
         try:
             settings = cls(**given)
-            kept = _keys_of(settings.keys_file, faults)
         except ValidationError as error:
-            raise BadInput([*faults, *_in_words(error)]) from error
-        whole = settings.model_copy(update={"keys": (*settings.keys, *kept)})
-        refuse([*faults, *_contradictions(whole, bool(faults))])
-        return whole
+            raise BadInput([*faults, *in_words(error, "settings")]) from error
+        refuse([*faults, *_key_faults(settings), *_contradictions(settings)])
+        return settings
 
     def as_environment(self) -> dict[str, str]:
         """The same settings for a process that reads them from its environment."""
-        values = self.model_dump(mode="json", exclude={"keys_file"}, exclude_none=True)
+        values = self.model_dump(mode="json", exclude_none=True)
         return {
             PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
             for name, value in values.items()
@@ -147,37 +146,26 @@ def _unknown_variables(settings: type[Settings]) -> list[Fault]:
     return [Fault(name, "is no setting of the service") for name in ours if name.upper() not in known]
 
 
-def _in_words(error: ValidationError) -> list[Fault]:
-    """What pydantic found, without the values, which may be secret."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [Fault(".".join(str(part) for part in item["loc"]) or "settings", item["msg"]) for item in found]
-
-
-def _keys_of(path: Path | None, faults: list[Fault]) -> tuple[ApiKey, ...]:
-    """The keys in a file; what keeps it from being read is added to the faults. Raises ValidationError."""
-    if path is None:
-        return ()
+def _key_faults(settings: Settings) -> list[Fault]:
+    """What is wrong with the keys, those of the file included."""
     try:
-        return TypeAdapter(tuple[ApiKey, ...]).validate_json(path.read_bytes())
-    except OSError as error:
-        faults.append(Fault("keys_file", f"{path} cannot be read: {error.strerror}"))
-        return ()
+        kept = () if settings.keys_file is None else keys_in(settings.keys_file)
+    except BadInput as error:
+        return list(error.faults)
+    keys = (*settings.keys, *kept)
+    if settings.authentication is Authentication.KEYS and not keys:
+        return [Fault("keys", "are needed; make one with `arbitrage serve --new-key NAME`")]
+    return doubled(keys)
 
 
-def _contradictions(settings: Settings, keys_unread: bool) -> list[Fault]:
+def _contradictions(settings: Settings) -> list[Fault]:
     faults = []
     if settings.authentication is Authentication.OFF and not settings.on_loopback:
         faults.append(Fault("authentication", f"may be off on loopback only, not on {settings.host}"))
-    if settings.authentication is Authentication.KEYS and not settings.keys and not keys_unread:
-        faults.append(Fault("keys", "are needed; make one with `arbitrage serve --new-key NAME`"))
     if settings.feed is FeedKind.ELIA and settings.workers > 1:
         faults.append(Fault("feed", "elia takes one worker; for more let `arbitrage data watch` fill a store"))
     if settings.feed in (FeedKind.ELIA, FeedKind.STORE) and settings.store is None:
         faults.append(Fault("store", f"the feed {settings.feed} needs the directory of a store"))
-    names, digests = [key.name for key in settings.keys], [key.sha256 for key in settings.keys]
-    faults += [Fault("keys", f"two keys are called {name}") for name in sorted(set(names)) if names.count(name) > 1]
-    if len(set(digests)) < len(digests):
-        faults.append(Fault("keys", "one key stands under two names"))
     faults += [
         Fault(f"markets.{name}", f"{store} is not the directory of a store")
         for name, store in settings.markets.items()

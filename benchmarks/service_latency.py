@@ -36,8 +36,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from api.schemas.decisions import DecisionRequest  # noqa: E402 (runs from a checkout, without an installed package)
-from api.security import digest_of, new_key  # noqa: E402
-from api.settings import ApiKey, Settings  # noqa: E402
+from api.security import ApiKey, digest_of, new_key  # noqa: E402
+from api.settings import Settings  # noqa: E402
 
 ASSET = "be-1"
 CONNECTIONS = 16

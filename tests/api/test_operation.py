@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from api.gate import OPEN_PATHS
+from api.admission import OPEN_PATHS
 from api.schemas.examples import ASSET, DECISION_REQUEST
-from api.security import digest_of, new_key
-from api.settings import ApiKey, Role
+from api.security import ApiKey, Role, digest_of, new_key
 from arbitrage.live.quality import Finding, Quality
 from arbitrage.market.embedded import sample_market
 from arbitrage.quarter_hour import epoch_minute
