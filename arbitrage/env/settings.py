@@ -7,7 +7,7 @@ any other call in Python; wrappers such as stable-baselines3's `make_vec_env` re
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -28,7 +28,13 @@ _RESET_OPTIONS = ("day", "soc_fraction")
 
 
 class UnknownSetting(BadInput, TypeError):
-    """A setting that the environment does not have; `faults` names the nearest one."""
+    """A setting that the environment does not have; `faults` names the nearest one.
+
+    Gymnasium raises it again with text that it has added to; then the text is the one fault.
+    """
+
+    def __init__(self, faults: Iterable[Fault] | str) -> None:
+        super().__init__([Fault("settings", faults)] if isinstance(faults, str) else faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
