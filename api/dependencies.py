@@ -6,13 +6,15 @@ Law: none of these is a plain function, for FastAPI would run it on a thread, an
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
 
-from api.admission import CALLER
+from api.admission import CALLER, KEYS_FAULT
 from api.problems import fault, unusable
+from api.security import Role
 from api.service import Service
 
 
@@ -36,5 +38,24 @@ async def single_parameters(request: Request) -> None:
         raise unusable([fault(name, "repeated", "is given more than once") for name in repeated])
 
 
+@dataclass(frozen=True, slots=True)
+class Sees:
+    """What a caller may be told of the inside of the service."""
+
+    detail: bool
+    """Whether messages may name hosts, files and settings."""
+    keys_fault: str | None
+    """Why the keys file as it stands is not used, if that is so and the caller may know."""
+
+
+async def sees(request: Request) -> Sees:
+    """All of it for operators, and for everyone on loopback without authentication."""
+    key = request.scope.get(CALLER)
+    if key is None or key.role is not Role.OPERATOR:
+        return Sees(detail=False, keys_fault=None)
+    return Sees(detail=True, keys_fault=request.scope[KEYS_FAULT])
+
+
 ServiceDep = Annotated[Service, Depends(service_of)]
+SeesDep = Annotated[Sees, Depends(sees)]
 CallerDep = Annotated[str, Depends(caller_of)]

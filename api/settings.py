@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     keys_file: Path | None = None
     """A JSON list of keys, beside those of `keys`; read again within a second of a change."""
     allowed_hosts: tuple[HostName, ...] = ()
-    """Names, with or without a port, by which the service may be addressed. Without authentication the names of
-    loopback are allowed besides; with keys any name is, as long as none is given here."""
+    """Names, with or without a port, by which the service may be addressed besides those of loopback and `host`; with
+    keys any name will do as long as none is given here."""
     requests_per_s: Annotated[float, Field(gt=0.0)] = 200.0
     """Of one key in the long run, by all workers together; without a key, of one address."""
     burst: Annotated[int, Field(ge=1)] = 400

@@ -25,8 +25,7 @@ class Sites:
 
     def __init__(self, settings: Settings) -> None:
         is_open = settings.authentication is Authentication.OFF
-        own = (*LOOPBACK, settings.host) if is_open else ()
-        self._allowed = frozenset(name.lower() for name in (*own, *settings.allowed_hosts))
+        self._allowed = frozenset(name.lower() for name in (*LOOPBACK, settings.host, *settings.allowed_hosts))
         self._is_checked = is_open or bool(settings.allowed_hosts)
 
     def check(self, headers: Headers, *, changes: bool) -> None:

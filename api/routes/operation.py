@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from api.dependencies import ServiceDep
+from api.dependencies import Sees, SeesDep, ServiceDep
 from api.metrics import CONTENT_TYPE
 from api.readiness import unreadiness
 from api.responses import json_response
@@ -32,12 +32,22 @@ async def healthz() -> Response:
     summary="Whether policy and data are fit to decide",
     responses={200: {"model": Readiness}, 503: {"model": Readiness, "description": "Not fit; says why."}},
 )
-async def readyz(service: ServiceDep, query: Annotated[ReadinessQuery, Query()]) -> Response:
-    """Ready, or 503 with every reason why not."""
+async def readyz(service: ServiceDep, query: Annotated[ReadinessQuery, Query()], sees: SeesDep) -> Response:
+    """Ready, or 503 with every reason why not, in full for a key of an operator."""
     found = await unreadiness(service, query.max_age_seconds)
-    reasons = [{"about": about, "message": message} for about, message in found.items()]
-    status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-    return json_response({"ready": not reasons, "reasons": reasons}, status)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
+    return json_response({"ready": not found, "reasons": _told(found, sees), "warnings": _warnings(sees)}, status)
+
+
+def _told(found: dict[str, str], sees: Sees) -> list[dict[str, str]]:
+    """Every reason; its words, which may name hosts and files, for operators alone."""
+    plain = "is not fit to decide; a key of an operator is told why"
+    return [{"about": about, "message": message if sees.detail else plain} for about, message in found.items()]
+
+
+def _warnings(sees: Sees) -> list[dict[str, str]]:
+    """What is amiss and keeps nothing from being decided, for operators."""
+    return [] if sees.keys_fault is None else [{"about": "keys", "message": sees.keys_fault}]
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)

@@ -35,6 +35,8 @@ class Readiness(Wire):
 
     ready: bool
     reasons: list[Reason]
+    warnings: list[Reason]
+    """What is amiss and keeps nothing from being decided; for operators."""
 
 
 class VersionOut(Wire):

@@ -182,7 +182,7 @@ def test_figures_count_what_was_answered(client: LocalClient) -> None:
 
 
 def test_ready_without_a_kept_market_but_not_for_data_of_some_age(client: LocalClient) -> None:
-    assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+    assert client.get("/readyz").json() == {"ready": True, "reasons": [], "warnings": []}
     answer = client.get("/readyz?max_age_seconds=60")
     assert answer.status_code == 503
     assert [reason["about"] for reason in answer.json()["reasons"]] == ["data"]
