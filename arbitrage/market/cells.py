@@ -146,7 +146,10 @@ def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column
     if pa.types.is_large_string(column.type):
         return column.cast(pa.string())
-    shown = [None if value is None else str(value) for value in column.to_pylist()]
+    try:
+        shown = [None if value is None else str(value) for value in column.to_pylist()]
+    except (pa.ArrowException, OverflowError, ValueError):  # values that Python has no type for
+        shown = [f"a value of type {column.type}" if valid else None for valid in column.is_valid().to_pylist()]
     return pa.chunked_array([pa.array(shown, pa.string())])
 
 

@@ -73,7 +73,7 @@ def csv_records(name: str, text: str) -> Records:
 def _header(name: str, text: str) -> tuple[str, int, str]:
     """The line of column names, its number, and the delimiter."""
     filled = ((n, line.rstrip("\n")) for n, line in enumerate(io.StringIO(text, newline="\n"), 1) if line.strip())
-    number, line = next(filled)
+    number, line = next(filled, (1, ""))
     named = _SEPARATOR_LINE.fullmatch(line.strip(" "))
     if named is None:
         delimiter = _best_delimiter(line) or DELIMITERS[0]

@@ -25,6 +25,12 @@ _NOT_TEXT = {
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
     b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
+    b"\xd0\xcf\x11\xe0": "is a spreadsheet of an older kind; save it as CSV",
+    b"\xfd7zXZ": "is compressed with xz; unpack it first",
+    b"BZh": "is compressed with bzip2; unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd; unpack it first",
+    b"%PDF": "is a PDF document; get the data as CSV, JSON or Parquet",
+    b"<": "is a web page or XML; get the data as CSV, JSON or Parquet",
 }
 
 
@@ -46,8 +52,9 @@ def take_apart(name: str, content: bytes) -> Records:
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise BadInput([Fault(str(path), f"cannot be read: {error.strerror}")]) from error
+    except (OSError, ValueError) as error:  # the latter where the path itself cannot be one
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput([Fault(str(path), f"cannot be read: {reason}")]) from error
 
 
 def _text(name: str, content: bytes) -> str:
@@ -69,7 +76,7 @@ def _text(name: str, content: bytes) -> str:
 
 def _parquet_records(name: str, content: bytes) -> Records:
     try:
-        table = parquet.read_table(pa.BufferReader(content))
+        table = parquet.ParquetFile(pa.BufferReader(content)).read()
         table.validate(full=True)
         names = tuple(table.column_names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
