@@ -28,7 +28,6 @@ test_until = "2023-01-01"
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +44,7 @@ from arbitrage.errors import BadInput, Fault
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.market.windows import WindowPlan
 from arbitrage.observation import FeatureSet
-from arbitrage.quarter_hour import epoch_minute
+from arbitrage.quarter_hour import brussels_day, epoch_minute
 from arbitrage.risk import RiskPreference
 from arbitrage.sweep_plan import GivenPolicy, SweepPlan, SweepWindow, TrainingSettings
 from arbitrage.walk_forward import TRAIN_DAYS, VALIDATION_DAYS
@@ -56,7 +55,7 @@ _WINDOW: Mapping[str, Callable[[str], Any]] = {
     "soc_reset": SocReset,
 }
 _WALK: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("train_from", "test_from", "test_until"), lambda text: dt.date.fromisoformat(str(text))),
+    **dict.fromkeys(("train_from", "test_from", "test_until"), brussels_day),
     **dict.fromkeys(("retrain_months", "rolling_days", "embargo_days"), int),
 }
 _TRAINING: Mapping[str, Callable[[Any], Any]] = {

@@ -81,7 +81,8 @@ def _shares(actions: Any, shapes: tuple[tuple[int, ...], ...]) -> Floats:
     shares = given.astype(np.float64).reshape(-1)
     if not np.isfinite(shares).all():
         at = int(np.flatnonzero(~np.isfinite(shares))[0])
-        raise ValueError(f"action {shares[at]} of battery {at} is not a finite number; the agent may have diverged")
+        whose = f" of battery {at}" if len(shares) > 1 else ""
+        raise ValueError(f"action {shares[at]}{whose} is not a finite number; the agent may have diverged")
     return np.clip(shares, -1.0, 1.0)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from arbitrage.errors import Fault, refuse
 from arbitrage.market.series import MarketSeries
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_midnight, day_number
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day, brussels_midnight, day_number
 
 _FEWEST_TRAINING_DAYS = 14
 
@@ -36,7 +36,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowPlan:
-    """How a span of time is walked through. Raises BadInput, naming all that makes no sense."""
+    """How a span of time is walked through; days of any type that `brussels_day` reads.
+
+    Raises BadInput, naming all that makes no sense.
+    """
 
     train_from: dt.date
     """First Brussels day that may be learned from."""
@@ -52,6 +55,8 @@ class WindowPlan:
     """Whole days between the last one learned from and the first one tested."""
 
     def __post_init__(self) -> None:
+        for name in ("train_from", "test_from", "test_until"):
+            object.__setattr__(self, name, brussels_day(getattr(self, name), name))
         learned = (self.test_from - self.train_from).days - self.embargo_days
         rules = {
             "test_from": (self.test_from.day == 1, f"must be the first of a month, not {self.test_from}"),

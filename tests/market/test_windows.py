@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,18 @@ def test_a_year_month_by_month_is_twelve_windows_that_learn_from_more_and_more()
     assert windows[0].test_start == windows[0].train_end == epoch_minute("2022-01-01T00:00+01:00")
     assert windows[3].test_start == epoch_minute("2022-04-01T00:00+02:00")
     assert windows[-1].test_end == epoch_minute("2023-01-01T00:00+01:00")
+
+
+@pytest.mark.parametrize(
+    "day", ["2022-01-01", dt.datetime(2021, 12, 31, 23, tzinfo=dt.UTC), np.datetime64("2022-01-01")]
+)
+def test_days_of_any_type_are_the_brussels_days(day: Any) -> None:
+    assert replace(PLAN, test_from=day) == PLAN
+
+
+def test_what_is_not_a_day_is_refused_by_the_name_of_the_option() -> None:
+    with pytest.raises(BadInput, match=r"test_from: .* is a time without a zone"):
+        replace(PLAN, test_from=dt.datetime(2022, 1, 1, 12))  # type: ignore[arg-type]
 
 
 def test_a_rolling_window_forgets_and_an_embargo_keeps_its_distance() -> None:
