@@ -193,6 +193,7 @@ def test_a_damaged_or_foreign_policy_is_refused_with_the_reason(
 
 def _edit(directory: Path, **changes: object) -> None:
     card = json.loads((directory / CARD_FILE).read_text()) | changes
+    del card["card_sha256"]
     (directory / CARD_FILE).write_text(json.dumps(card))
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from arbitrage.agents.arbitrage_policy import ArbitragePolicy
+from arbitrage.agents.card_schema import Kind
+from arbitrage.agents.closed_form_layout import check_closed_form
 from arbitrage.agents.feature_units import feature_units, seen_in_words
 from arbitrage.agents.lattice import LatticeSize
 from arbitrage.agents.member import Member
 from arbitrage.agents.minute_heads import MinuteHeads
-from arbitrage.agents.mpc.mpc_checkpoint import KIND as PREDICTIVE
-from arbitrage.agents.mpc.mpc_checkpoint import mpc_policy_from
+from arbitrage.agents.mpc.mpc_checkpoint import check_mpc, mpc_policy_from
 from arbitrage.agents.mpc.mpc_policy import MpcPolicy
-from arbitrage.agents.network_checkpoint import KIND as NETWORK
-from arbitrage.agents.network_checkpoint import network_policy_from
+from arbitrage.agents.network_checkpoint import check_network, network_policy_from
 from arbitrage.agents.network_policy import NetworkPolicy
 from arbitrage.agents.networks import Network
 from arbitrage.agents.policy_files import (
@@ -44,7 +44,6 @@ from arbitrage.observation import FeatureSet, MarketFeatures
 __all__ = ["CARD_FILE", "TENSORS_FILE", "Card", "load_policy", "member_from_tensors", "member_tensors", "read_card"]
 __all__ += ["save_policy", "write_whole"]
 
-CLOSED_FORM = "counterfactual_closed_form"
 LearnedPolicy = ArbitragePolicy | NetworkPolicy | MpcPolicy
 
 
@@ -60,7 +59,7 @@ def save_policy(directory: Path, policy: ArbitragePolicy, about: Card) -> Card:
     if policy.head is not None:
         tensors |= head_tensors(policy.head)
     card = {
-        "kind": CLOSED_FORM,
+        "kind": Kind.CLOSED_FORM.value,
         "name": policy.name,
         "description": _description(policy),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,30 +90,32 @@ def load_policy(directory: Path | str) -> LearnedPolicy:
 
     Raises BadInput if the files are not those of a policy that this version can serve.
     """
+    return load_policy_and_card(directory)[0]
+
+
+def load_policy_and_card(directory: Path | str) -> tuple[LearnedPolicy, Card]:
+    """A policy as `load_policy` reads it, and the card that it was read by."""
     where = Path(directory)
     card = read_card(where)
-    readers: dict[str, Callable[[Card, Tensors, str], LearnedPolicy]] = {
-        CLOSED_FORM: _closed_form_from,
-        NETWORK: network_policy_from,
-        PREDICTIVE: mpc_policy_from,
-    }
-    if card["kind"] not in readers:
-        raise BadInput([Fault(str(where / CARD_FILE), f"is of a kind that is not served here: {card['kind']!r}")])
-    return with_setting(readers[card["kind"]](card, read_tensors(where, card), str(where)), where)
+    tensors = read_tensors(where, card)
+    check, make = _READERS[Kind(card["kind"])]
+    check(card, tensors, where / TENSORS_FILE)
+    try:
+        return with_setting(make(card, tensors, str(where)), where), card
+    except BadInput as refused:
+        raise BadInput([_at(where, fault) for fault in refused.faults]) from refused
+
+
+def _at(directory: Path, fault: Fault) -> Fault:
+    """The fault with the directory, where it names no file of it."""
+    return fault if fault.where.startswith(str(directory)) else Fault(str(directory), str(fault))
 
 
 def _closed_form_from(card: Card, tensors: Tensors, where: str) -> ArbitragePolicy:
-    """The inverse of `save_policy`. Raises BadInput naming `where`."""
-    missing = sorted({"members", "lattice"} - set(card))
-    if missing:
-        raise BadInput([Fault(where, f"is not the card of a policy: {', '.join(missing)} missing")])
-    try:
-        size = LatticeSize(**card["lattice"])
-    except TypeError as error:
-        raise BadInput([Fault(where, f"describes a battery or lattice that is not ours: {error}")]) from error
+    """The inverse of `save_policy`, for files that `check_closed_form` has passed."""
     return ArbitragePolicy(
         battery=Battery(**card["battery"]),
-        size=size,
+        size=LatticeSize(**card["lattice"]),
         members=tuple(member_from_tensors(tensors, f"{number}.", where) for number in range(card["members"])),
         sources=tuple(card["sources"]),
         features=MarketFeatures(FeatureSet(card["feature_set"])),
@@ -123,6 +124,13 @@ def _closed_form_from(card: Card, tensors: Tensors, where: str) -> ArbitragePoli
         name=card["name"],
         head=head_from_tensors(tensors, where),
     )
+
+
+_READERS: dict[Kind, tuple[Callable[[Card, Tensors, Path], None], Callable[[Card, Tensors, str], LearnedPolicy]]] = {
+    Kind.CLOSED_FORM: (check_closed_form, _closed_form_from),
+    Kind.NETWORK: (check_network, network_policy_from),
+    Kind.PREDICTIVE: (check_mpc, mpc_policy_from),
+}
 
 
 def member_tensors(member: Member) -> Tensors:

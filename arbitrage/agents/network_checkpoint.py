@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from arbitrage.agents.card_schema import Kind
 from arbitrage.agents.feature_units import feature_units, seen_in_words
 from arbitrage.agents.network_policy import Head, NetworkPolicy, PlainNetwork
 from arbitrage.agents.policy_files import (
@@ -18,12 +19,12 @@ from arbitrage.agents.policy_files import (
     records_delay_min,
     write_policy_files,
 )
+from arbitrage.agents.tensor_layout import DOUBLE, LEAST_SPREAD, SINGLE, Layout, Slot, check_tensors, size_of
 from arbitrage.battery import Battery
-from arbitrage.errors import BadInput, Fault
 from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures
 from arbitrage.risk import RiskMeasure, RiskPreference
 
-KIND = "network"
+_MOST_LAYERS = 16
 
 
 def save_network_policy(directory: Path, policy: NetworkPolicy, about: Card) -> Card:
@@ -32,7 +33,7 @@ def save_network_policy(directory: Path, policy: NetworkPolicy, about: Card) -> 
     networks |= {} if policy.actor is None else {"actor": policy.actor}
     tensors = {f"{name}.{part}": value for name, net in networks.items() for part, value in _arrays(net).items()}
     card = {
-        "kind": KIND,
+        "kind": Kind.NETWORK.value,
         "name": policy.name,
         "description": f"{battery_in_words(policy.battery, policy.step_min)} It sees "
         f"{seen_in_words(policy.features)}. A neural network ({policy.name}).",
@@ -56,30 +57,55 @@ def save_network_policy(directory: Path, policy: NetworkPolicy, about: Card) -> 
     return write_policy_files(directory, tensors, card)
 
 
-def network_policy_from(card: Card, tensors: Tensors, where: str) -> NetworkPolicy:
-    """The inverse of `save_network_policy`. Raises BadInput naming `where`."""
-    try:
-        preference = card["preference"]
-        return NetworkPolicy(
-            battery=Battery(**card["battery"]),
-            sources=tuple(card["sources"]),
-            features=MarketFeatures(FeatureSet(card["feature_set"])),
-            state_features=FeatureSet(card["state_feature_set"]),
-            step_min=card["step_min"],
-            critics=tuple(_network(tensors, f"critic{k}.") for k in range(card["critics"])),
-            head=Head(card["head"]),
-            support=(float(card["support"][0]), float(card["support"][1])),
-            actor=_network(tensors, "actor.") if any(name.startswith("actor.") for name in tensors) else None,
-            continuous=bool(card["continuous"]),
-            reward_scale=float(card["reward_scale"]),
-            preference=RiskPreference(RiskMeasure(preference["measure"]), preference["level"], preference["weight"]),
-            publication_delay_min=records_delay_min(card),
-            name=card["name"],
-        )
-    except (LookupError, TypeError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput([Fault(where, f"holds other tensors than this version serves: {error!r}")]) from error
+def check_network(card: Card, tensors: Tensors, path: Path) -> None:
+    """Raises BadInput where the tensors are not those of the card's policy."""
+    features = MarketFeatures(FeatureSet(card["feature_set"]))
+    inputs = len(features.names) + len(BATTERY_FEATURES[FeatureSet(card["state_feature_set"])])
+    names = [f"critic{number}." for number in range(card["critics"])]
+    names += ["actor."] if any(name.startswith("actor.") for name in tensors) else []
+    layout: Layout = {}
+    for name in names:
+        layout |= _layout(name, inputs, tensors)
+    check_tensors(tensors, layout, path)
+
+
+def _layout(prefix: str, inputs: int, tensors: Tensors) -> Layout:
+    """Of a network, whose widths are those of its biases; an input of infinite spread is one that does not count."""
+    layers = next(k for k in range(_MOST_LAYERS + 1) if k == _MOST_LAYERS or f"{prefix}bias{k}" not in tensors) or 1
+    widths = [inputs, *(size_of(tensors, f"{prefix}bias{k}") for k in range(layers))]
+    layout = {
+        f"{prefix}mean": Slot(SINGLE, (inputs,)),
+        f"{prefix}std": Slot(SINGLE, (inputs,), low=LEAST_SPREAD, finite=False),
+        f"{prefix}limit": Slot(DOUBLE, (1,), low=LEAST_SPREAD, finite=False),
+    }
+    for k in range(layers):
+        layout[f"{prefix}weight{k}"] = Slot(SINGLE, (widths[k], widths[k + 1]))
+        layout[f"{prefix}bias{k}"] = Slot(SINGLE, (widths[k + 1],))
+    return layout
+
+
+def network_policy_from(card: Card, tensors: Tensors, _where: str) -> NetworkPolicy:
+    """The inverse of `save_network_policy`, for files that `check_network` has passed.
+
+    Raises BadInput for a make-up that cannot decide.
+    """
+    preference = card["preference"]
+    return NetworkPolicy(
+        battery=Battery(**card["battery"]),
+        sources=tuple(card["sources"]),
+        features=MarketFeatures(FeatureSet(card["feature_set"])),
+        state_features=FeatureSet(card["state_feature_set"]),
+        step_min=card["step_min"],
+        critics=tuple(_network(tensors, f"critic{k}.") for k in range(card["critics"])),
+        head=Head(card["head"]),
+        support=(float(card["support"][0]), float(card["support"][1])),
+        actor=_network(tensors, "actor.") if "actor.mean" in tensors else None,
+        continuous=card["continuous"],
+        reward_scale=float(card["reward_scale"]),
+        preference=RiskPreference(RiskMeasure(preference["measure"]), preference["level"], preference["weight"]),
+        publication_delay_min=records_delay_min(card),
+        name=card["name"],
+    )
 
 
 def _arrays(network: PlainNetwork) -> Tensors:
@@ -89,16 +115,8 @@ def _arrays(network: PlainNetwork) -> Tensors:
 
 
 def _network(tensors: Tensors, prefix: str) -> PlainNetwork:
-    """The network stored under a prefix. Raises LookupError or ValueError if it is not whole."""
+    """The network stored under a prefix."""
     own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     count = sum(name.startswith("weight") for name in own)
-    weights = tuple(own[f"weight{k}"] for k in range(count))
-    biases = tuple(own[f"bias{k}"] for k in range(count))
-    sizes = [(len(own["mean"]), *(len(bias) for bias in biases[:-1])), tuple(len(bias) for bias in biases)]
-    if (
-        not count
-        or own["std"].shape != own["mean"].shape
-        or [weight.shape for weight in weights] != list(zip(*sizes, strict=True))
-    ):
-        raise ValueError(f"layers of {prefix.rstrip('.')} do not fit each other")
+    weights, biases = (tuple(own[f"{part}{k}"] for k in range(count)) for part in ("weight", "bias"))
     return PlainNetwork(own["mean"], own["std"], float(own["limit"][0]), weights, biases)

@@ -9,14 +9,22 @@ Law
 from __future__ import annotations
 
 import hashlib
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from arbitrage.agents.checkpoint import CARD_FILE, TENSORS_FILE, Card, write_whole
+from arbitrage.agents.bounded_files import read_bounded, read_json
+from arbitrage.agents.card_schema import shown_faults
+from arbitrage.agents.policy_files import (
+    CARD_FILE,
+    MOST_CARD_BYTES,
+    MOST_TENSOR_BYTES,
+    TENSORS_FILE,
+    Card,
+    write_card,
+)
 from arbitrage.errors import BadInput, Fault, refuse
 
 TESTS = "tests"
@@ -35,19 +43,11 @@ class TensorsState(StrEnum):
 
 
 def read_any_card(directory: Path) -> Card:
-    """The card of a policy of any kind. Raises BadInput if there is none, or if it names no kind or no digest."""
+    """The card of a policy of any kind. Raises BadInput if there is none, or if it cannot be shown."""
     path = directory / CARD_FILE
-    try:
-        card = json.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInput([Fault(str(path), f"cannot be read: {error.strerror}")]) from error
-    except ValueError as error:
-        raise BadInput([Fault(str(path), f"is not JSON: {error}")]) from error
-    if not isinstance(card, dict):
-        raise BadInput([Fault(str(path), "is not the card of a policy")])
-    missing = sorted({"kind", _DIGEST} - set(card))
-    refuse([Fault(str(path), f"is not the card of a policy: {', '.join(missing)} missing")] if missing else [])
-    return card
+    card = read_json(path, MOST_CARD_BYTES)
+    refuse(Fault(str(path), message) for message in shown_faults(card))
+    return dict(card)
 
 
 def policy_directories(folder: Path) -> list[Path]:
@@ -58,11 +58,11 @@ def policy_directories(folder: Path) -> list[Path]:
 
 
 def tensors_beside(directory: Path, card: Card) -> TensorsState:
-    """Whether the tensors are those that the card names."""
+    """Whether the tensors are those that the card names. Raises BadInput for what is no file of such a size."""
     path = directory / TENSORS_FILE
-    if not path.is_file():
+    if not path.exists():
         return TensorsState.MISSING
-    same = hashlib.sha256(path.read_bytes()).hexdigest() == card[_DIGEST]
+    same = hashlib.sha256(read_bounded(path, MOST_TENSOR_BYTES)).hexdigest() == card[_DIGEST]
     return TensorsState.MATCH if same else TensorsState.ALTERED
 
 
@@ -87,4 +87,4 @@ def write_test(directory: Path, digest: str, label: str, figures: dict[str, Any]
             raise BadInput([Fault(str(directory / TENSORS_FILE), tensors.value)])
         refuse_label(card, label)
         card[TESTS] = card.get(TESTS, {}) | {label: figures}
-        write_whole(directory / CARD_FILE, json.dumps(card, indent=2, sort_keys=True).encode())
+        write_card(directory, card)

@@ -1,7 +1,11 @@
 """The two files of a policy: tensors in safetensors, and a card in JSON that says what it is. No code in either.
 
 Law
-- The card names the digest of the tensors. A file that is altered, cut short or foreign is refused with the reason.
+- This is the one door to a policy's files: whatever is read of them has passed `bounded_files`, `card_schema` and
+  `tensor_layout` before anything else sees it.
+- The card names the digest of the tensors, and its own (`card_sha256`), which covers every key but `tests`, where test
+  figures are added later. So the card's digest names the whole policy. A file that is altered, cut short or foreign is
+  refused with the reason. A card without a digest of its own was written before there were any: it is not sealed.
 - Files appear whole or not at all: they are written beside their place and then moved there.
 """
 
@@ -9,52 +13,76 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
+from arbitrage.agents.bounded_files import read_bounded, read_json
+from arbitrage.agents.card_schema import SCHEMA_VERSION, Card, card_faults, feature_names
+from arbitrage.agents.tensor_layout import Tensors, parse_tensors
 from arbitrage.battery import Battery
-from arbitrage.errors import BadInput, Fault
-from arbitrage.observation import FeatureSet, MarketFeatures
+from arbitrage.errors import BadInput, Fault, refuse
 
-SCHEMA_VERSION = 1
 TENSORS_FILE = "policy.safetensors"
 CARD_FILE = "card.json"
 SETTING_FILE = "risk.json"
 """Where somebody's setting of the risk dial stands; a policy written anew begins without one."""
 
-Card = dict[str, Any]
-Tensors = dict[str, npt.NDArray[Any]]
+MOST_CARD_BYTES = 1024 * 1024
+MOST_TENSOR_BYTES = 256 * 1024 * 1024
+MOST_SETTING_BYTES = 64 * 1024
 
-_NEEDED = {"schema_version", "kind", "tensors_sha256", "battery", "sources", "features", "name"}
-_NEEDED |= {"publication_delay_min", "seed", "split", "feature_set", "minute_source"}
+__all__ = ["CARD_FILE", "SETTING_FILE", "TENSORS_FILE", "Card", "Tensors", "feature_names"]
+
+_SEAL = "card_sha256"
+_OUTSIDE_SEAL = (_SEAL, "tests")
 
 
 def write_policy_files(directory: Path, tensors: Tensors, card: Card) -> Card:
-    """Write tensors and card, with schema version and digest added; returns the card."""
+    """Write tensors and card, with schema version and both digests added; returns the card as it is written."""
     content = save(tensors)
-    card = {"schema_version": SCHEMA_VERSION, "tensors_sha256": hashlib.sha256(content).hexdigest(), **card}
+    card = _plain({"schema_version": SCHEMA_VERSION, "tensors_sha256": hashlib.sha256(content).hexdigest(), **card})
     directory.mkdir(parents=True, exist_ok=True)
     (directory / SETTING_FILE).unlink(missing_ok=True)
     write_whole(directory / TENSORS_FILE, content)
-    write_whole(directory / CARD_FILE, json.dumps(card, indent=2, sort_keys=True).encode())
-    return card
+    write_card(directory, card | {_SEAL: card_digest(card)})
+    return card | {_SEAL: card_digest(card)}
+
+
+def write_card(directory: Path, card: Card) -> None:
+    """Write a card, with null for figures that are not finite."""
+    write_whole(directory / CARD_FILE, json.dumps(_plain(card), indent=2, sort_keys=True, allow_nan=False).encode())
+
+
+def card_digest(card: Mapping[str, Any]) -> str:
+    """Names a policy, tensors included: the digest over every key of its card but those outside the seal."""
+    sealed = {key: value for key, value in card.items() if key not in _OUTSIDE_SEAL}
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_sealed(card: Mapping[str, Any]) -> bool:
+    """Whether the card bears its own digest; only then an altered card is noticed."""
+    return _SEAL in card
+
+
+def seal_fault(card: Mapping[str, Any]) -> str | None:
+    """What is wrong with the card's own digest, if anything."""
+    if not is_sealed(card) or card[_SEAL] == card_digest(card):
+        return None
+    return f"does not match its own digest ({_SEAL}): it was altered; bring back the file as it was, or train anew"
 
 
 def read_tensors(directory: Path, card: Card) -> Tensors:
     """The tensors that the card names. Raises BadInput if they are others, or none."""
     path = directory / TENSORS_FILE
-    content = _read(path)
+    content = read_bounded(path, MOST_TENSOR_BYTES)
     if hashlib.sha256(content).hexdigest() != card["tensors_sha256"]:
         raise BadInput([Fault(str(path), "does not match the digest in the card: altered or cut short")])
-    try:
-        return dict(load(content))
-    except SafetensorError as error:
-        raise BadInput([Fault(str(path), f"is not a safetensors file: {error}")]) from error
+    return parse_tensors(content, path)
 
 
 def records_delay_min(card: Card) -> int:
@@ -63,31 +91,12 @@ def records_delay_min(card: Card) -> int:
 
 
 def read_card(directory: Path) -> Card:
-    """The card of a policy directory, of whatever kind. Raises BadInput."""
+    """The card of a policy of a kind that is served. Raises BadInput with everything wrong with it."""
     path = directory / CARD_FILE
-    try:
-        card = json.loads(_read(path))
-    except ValueError as error:
-        raise BadInput([Fault(str(path), f"is not JSON: {error}")]) from error
-    missing = sorted(_NEEDED - set(card)) if isinstance(card, dict) else sorted(_NEEDED)
-    if missing:
-        raise BadInput([Fault(str(path), f"is not the card of a policy: {', '.join(missing)} missing")])
-    if card["schema_version"] != SCHEMA_VERSION:
-        raise BadInput([Fault(str(path), f"has schema version {card['schema_version']}, not {SCHEMA_VERSION}")])
-    if card["feature_set"] not in list(FeatureSet):
-        raise BadInput([Fault(str(path), f"names a set of features that there is not: {card['feature_set']!r}")])
-    if card["features"] != feature_names(MarketFeatures(FeatureSet(card["feature_set"]))):
-        raise BadInput([Fault(str(path), "names other market features than this version encodes; train anew")])
-    try:
-        Battery(**card["battery"])
-    except TypeError as error:
-        raise BadInput([Fault(str(path), f"describes a battery or lattice that is not ours: {error}")]) from error
+    card = read_json(path, MOST_CARD_BYTES)
+    sealed = seal_fault(card) if isinstance(card, dict) else None
+    refuse(Fault(str(path), message) for message in (*card_faults(card), *([sealed] if sealed else [])))
     return dict(card)
-
-
-def feature_names(features: MarketFeatures) -> list[str]:
-    """All that a policy encodes, in order."""
-    return [*features.quarter_names, *features.running_names]
 
 
 def battery_in_words(battery: Battery, step_min: int) -> str:
@@ -110,8 +119,10 @@ def write_whole(path: Path, content: bytes) -> None:
     beside.replace(path)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInput([Fault(str(path), f"cannot be read: {error.strerror}")]) from error
+def _plain(value: Any) -> Any:
+    """A value as JSON gives it back: lists for tuples, and null for what is not a finite number."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

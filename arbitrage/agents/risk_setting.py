@@ -8,14 +8,15 @@ not such a file is refused with every fault; where there is none, the policy is 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from arbitrage.agents.bounded_files import read_json
 from arbitrage.agents.policy import Policy, RiskChoice
-from arbitrage.agents.policy_files import SETTING_FILE, write_whole
+from arbitrage.agents.policy_files import MOST_SETTING_BYTES, SETTING_FILE, Tensors, write_whole
 from arbitrage.agents.risk_head import AdvantageSize, RiskHead
 from arbitrage.errors import BadInput, Fault
 from arbitrage.risk import RiskPreference
@@ -23,7 +24,6 @@ from arbitrage.risk import RiskPreference
 _NAMES = ("risk_aversion", "risk_preference")
 _TENSORS = "risk."
 
-Tensors = dict[str, npt.NDArray[Any]]
 AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 
 
@@ -61,7 +61,7 @@ def risk_setting(policy: Policy) -> dict[str, Any]:
 def with_setting(policy: AnyPolicy, directory: Path) -> AnyPolicy:
     """The policy set as the file in its directory says, if there is one. Raises BadInput."""
     path = directory / SETTING_FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return policy
     setting = _read(path)
     text = setting["risk_preference"]
@@ -76,10 +76,7 @@ def risk_in_words(policy: Policy) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        setting = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise BadInput([Fault(str(path), f"is not JSON: {error}")]) from error
+    setting = read_json(path, MOST_SETTING_BYTES)
     if not isinstance(setting, dict) or sorted(setting) != sorted(_NAMES):
         raise BadInput([Fault(str(path), f"is not a risk setting, which holds {' and '.join(_NAMES)}")])
     number, text = setting["risk_aversion"], setting["risk_preference"]

@@ -428,12 +428,12 @@ def _changed(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[
         (_without("critic0.mean"), "other tensors"),
         (_without("critic0.limit"), "other tensors"),
         (lambda _: {"foreign": np.zeros(3)}, "other tensors"),
-        (_changed("critic0.limit", lambda limit: limit[:0]), "other tensors"),
-        (_changed("critic0.weight1", lambda weight: weight[:-1]), "layers of critic0 do not fit"),
-        (_changed("critic0.weight0", np.transpose), "layers of critic0 do not fit"),
-        (_changed("critic0.bias1", lambda bias: bias[:-1]), "layers of critic0 do not fit"),
-        (_changed("critic0.mean", lambda mean: mean[:-1]), "layers of critic0 do not fit"),
-        (_changed("critic0.std", lambda std: std[:1]), "layers of critic0 do not fit"),
+        (_changed("critic0.limit", lambda limit: limit[:0]), "critic0.limit"),
+        (_changed("critic0.weight1", lambda weight: weight[:-1]), "critic0.weight1 has the shape"),
+        (_changed("critic0.weight0", np.transpose), "critic0.weight0 has the shape"),
+        (_changed("critic0.bias1", lambda bias: bias[:-1]), "critic0.weight1 has the shape"),
+        (_changed("critic0.mean", lambda mean: mean[:-1]), "critic0.mean has the shape"),
+        (_changed("critic0.std", lambda std: std[:1]), "critic0.std has the shape"),
     ],
 )
 def test_layers_that_are_missing_or_do_not_fit_are_refused(
@@ -448,7 +448,9 @@ def test_layers_that_are_missing_or_do_not_fit_are_refused(
 
 
 def _edit(directory: Path, **changes: object) -> None:
+    """As whoever changes a card and takes its seal off."""
     card = json.loads((directory / CARD_FILE).read_text()) | changes
+    del card["card_sha256"]
     (directory / CARD_FILE).write_text(json.dumps(card))
 
 
@@ -461,14 +463,13 @@ def _edit(directory: Path, **changes: object) -> None:
         (lambda d: (d / CARD_FILE).write_text("{"), "is not JSON"),
         (lambda d: _edit(d, kind="oracle"), "a kind that is not served here: 'oracle'"),
         (lambda d: _edit(d, critics=2), "other tensors"),
-        (lambda d: _edit(d, head="crystal"), "other tensors"),
+        (lambda d: _edit(d, head="crystal"), "head: 'crystal' is not one of"),
         (lambda d: _edit(d, head="expected"), "96 outputs"),
-        (lambda d: _edit(d, support=[]), "other tensors"),
-        (lambda d: _edit(d, preference=None), "other tensors"),
-        (lambda d: _edit(d, preference={"measure": "luck", "level": 0.1, "weight": 1.0}), "other tensors"),
+        (lambda d: _edit(d, support=[]), "support"),
+        (lambda d: _edit(d, preference=None), "preference: None"),
+        (lambda d: _edit(d, preference={"measure": "luck", "level": 0.1, "weight": 1.0}), "preference.measure"),
         (lambda d: _edit(d, preference={"measure": "cvar", "level": 7.0, "weight": 1.0}), "level"),
-        (lambda d: _edit(d, state_feature_set="full"), "need what a policy does not know"),
-        (lambda d: _edit(d, state_feature_set="quarter_hour"), "inputs"),
+        (lambda d: _edit(d, state_feature_set="quarter_hour"), "state_features"),
         (lambda d: _edit(d, features=["tomorrow"]), "train anew"),
         (lambda d: _edit(d, battery={"power_mw": -1}), "power_mw"),
     ],

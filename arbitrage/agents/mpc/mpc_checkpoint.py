@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from arbitrage.agents.card_schema import Kind
 from arbitrage.agents.feature_units import feature_units, seen_in_words
-from arbitrage.agents.mpc.horizon import input_names
+from arbitrage.agents.mpc.horizon import LONGEST_DAY, input_names
 from arbitrage.agents.mpc.mpc_policy import Form, MpcConfig, MpcPolicy, Point
 from arbitrage.agents.mpc.price_forecast import PriceForecast
-from arbitrage.agents.mpc.trees import Trees
+from arbitrage.agents.mpc.trees import LEAF, Trees
 from arbitrage.agents.policy_files import Card, Tensors, battery_in_words, feature_names, write_policy_files
+from arbitrage.agents.tensor_layout import (
+    DOUBLE,
+    INDEX,
+    LEAST_SPREAD,
+    SINGLE,
+    Layout,
+    Slot,
+    check_tensors,
+    size_of,
+)
 from arbitrage.battery import Battery
-from arbitrage.errors import BadInput, Fault
+from arbitrage.errors import Fault, refuse
 from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.risk import RiskMeasure, RiskPreference
 
-KIND = "model_predictive_control"
+_MOST_QUANTILES = 99
+_MOST_PATHS = 1_000
+_MOST_LEADS = 2 * LONGEST_DAY
 _PLAIN = ("mean", "std", "coefficients", "fractions", "paths")
 
 
@@ -32,7 +45,7 @@ def save_mpc_policy(directory: Path, policy: MpcPolicy, about: Card) -> Card:
         tensors |= {f"quantile{number}.{name}": np.ascontiguousarray(part) for name, part in trees._asdict().items()}
     preference = policy.preference or RiskPreference()
     card = {
-        "kind": KIND,
+        "kind": Kind.PREDICTIVE.value,
         "name": policy.name,
         "description": _description(policy),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -50,44 +63,72 @@ def save_mpc_policy(directory: Path, policy: MpcPolicy, about: Card) -> Card:
     return write_policy_files(directory, tensors, card)
 
 
-def mpc_policy_from(card: Card, tensors: Tensors, where: str) -> MpcPolicy:
-    """The inverse of `save_mpc_policy`. Raises BadInput naming `where`."""
-    features = MarketFeatures(FeatureSet(card["feature_set"]))
-    if card.get("forecast_inputs") != list(input_names(features)):
-        raise BadInput([Fault(where, "names other inputs of its forecast than this version encodes; fit anew")])
-    try:
-        preference = card["preference"]
-        return MpcPolicy(
-            battery=Battery(**card["battery"]),
-            sources=tuple(card["sources"]),
-            forecast=_forecast(tensors),
-            config=_config(card["plan"]),
-            features=features,
-            preference=RiskPreference(RiskMeasure(preference["measure"]), preference["level"], preference["weight"]),
-            publication_delay_min=int(card["publication_delay_min"]),
-        )
-    except (LookupError, TypeError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput([Fault(where, f"holds other tensors than this version serves: {error!r}")]) from error
+def check_mpc(card: Card, tensors: Tensors, path: Path) -> None:
+    """Raises BadInput where the tensors are not those of the card's policy."""
+    inputs = len(card["forecast_inputs"])
+    quantiles = min(max(size_of(tensors, "fractions"), 2), _MOST_QUANTILES)
+    paths, leads = min(size_of(tensors, "paths"), _MOST_PATHS), min(size_of(tensors, "paths", 1), _MOST_LEADS)
+    layout: Layout = {
+        "mean": Slot(SINGLE, (inputs,)),
+        "std": Slot(SINGLE, (inputs,), low=LEAST_SPREAD),
+        "coefficients": Slot(DOUBLE, (1 + inputs,)),
+        "fractions": Slot(DOUBLE, (quantiles,), low=0.0, high=1.0),
+        "paths": Slot(DOUBLE, (paths, leads), low=0.0, high=1.0),
+    }
+    for number in range(quantiles):
+        layout |= _trees_layout(f"quantile{number}.", inputs, tensors)
+    check_tensors(tensors, layout, path)
+    faults = [fault for number in range(quantiles) for fault in _tree_faults(f"quantile{number}.", tensors)]
+    if (np.diff(tensors["fractions"]) <= 0.0).any():
+        faults.append("tensor fractions does not ascend")
+    refuse(Fault(str(path), fault) for fault in faults)
 
 
-def _config(plan: dict[str, Any]) -> MpcConfig:
-    return MpcConfig(**plan | {"form": Form(plan["form"]), "point": Point(plan["point"])})
+def _trees_layout(prefix: str, inputs: int, tensors: Tensors) -> Layout:
+    trees, nodes = size_of(tensors, f"{prefix}roots"), size_of(tensors, f"{prefix}inputs")
+    return {
+        f"{prefix}baseline": Slot(DOUBLE, (1,)),
+        f"{prefix}roots": Slot(INDEX, (trees,), low=0, high=nodes - 1),
+        f"{prefix}inputs": Slot(INDEX, (nodes,), low=LEAF, high=inputs - 1),
+        f"{prefix}thresholds": Slot(DOUBLE, (nodes,)),
+        f"{prefix}left": Slot(INDEX, (nodes,)),
+        f"{prefix}right": Slot(INDEX, (nodes,)),
+        f"{prefix}values": Slot(DOUBLE, (nodes,)),
+    }
+
+
+def _tree_faults(prefix: str, tensors: Tensors) -> Iterator[str]:
+    """A node's children stand after it and within the file, so that every row ends at a leaf."""
+    asking = np.flatnonzero(tensors[f"{prefix}inputs"] != LEAF)
+    for side in ("left", "right"):
+        children = tensors[f"{prefix}{side}"]
+        if not ((children[asking] > asking) & (children[asking] < len(children))).all():
+            yield f"tensor {prefix}{side} leads a node back, or out of the trees"
+
+
+def mpc_policy_from(card: Card, tensors: Tensors, _where: str) -> MpcPolicy:
+    """The inverse of `save_mpc_policy`, for files that `check_mpc` has passed.
+
+    Raises BadInput for plans that cannot be made.
+    """
+    preference = card["preference"]
+    return MpcPolicy(
+        battery=Battery(**card["battery"]),
+        sources=tuple(card["sources"]),
+        forecast=_forecast(tensors),
+        config=MpcConfig(**card["plan"] | {"form": Form(card["plan"]["form"]), "point": Point(card["plan"]["point"])}),
+        features=MarketFeatures(FeatureSet(card["feature_set"])),
+        preference=RiskPreference(RiskMeasure(preference["measure"]), preference["level"], preference["weight"]),
+        publication_delay_min=int(card["publication_delay_min"]),
+    )
 
 
 def _forecast(tensors: Tensors) -> PriceForecast:
-    """Raises LookupError or TypeError if it is not whole, ValueError if its parts do not fit each other."""
-    count = len(tensors["fractions"])
     quantiles = tuple(
-        Trees(**{name: tensors[f"quantile{number}.{name}"] for name in Trees._fields}) for number in range(count)
+        Trees(**{name: tensors[f"quantile{number}.{name}"] for name in Trees._fields})
+        for number in range(len(tensors["fractions"]))
     )
-    forecast = PriceForecast(quantiles=quantiles, **{name: tensors[name] for name in _PLAIN})
-    inputs = len(forecast.mean)
-    asked = max(int(trees.inputs.max()) for trees in quantiles)
-    if forecast.std.shape != (inputs,) or forecast.coefficients.shape != (1 + inputs,) or asked >= inputs:
-        raise ValueError("parts of the forecast do not fit each other")
-    return forecast
+    return PriceForecast(quantiles=quantiles, **{name: tensors[name] for name in _PLAIN})
 
 
 def _description(policy: MpcPolicy) -> str:
