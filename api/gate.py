@@ -134,8 +134,8 @@ class _Passage:
 
 
 def _late(scope: Scope) -> Problem:
-    """What to answer where nothing was begun; a request that changes something waits for its body alone."""
-    return _TOO_LONG if scope["method"] in READING else _BODY_LATE
+    """What to answer where nothing was begun: whether something may be written is known once the body is there."""
+    return _TOO_LONG if scope["method"] in READING or MAY_BE_WRITTEN in scope else _BODY_LATE
 
 
 def _caching(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
