@@ -1,12 +1,15 @@
-"""The commands that look at market files, `data validate` and `data info`, and those that fill the store: `data fetch`
-for a span, `data watch` for the present.
+"""The commands that look at market files (`data validate`, `data info`, `data formats`), and those that fill the store.
+
+The latter are `data fetch` for a span and `data watch` for the present.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Any
 
 import pandas as pd
@@ -15,18 +18,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from arbitrage.cli_options import JsonOut, write_json
-from arbitrage.cli_output import print_table, say
+from arbitrage.cli_options import DecimalSign, JsonOut, Timezone, write_json
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.dialects import QUALITY
+from arbitrage.market.elia import Table as MarketTable
 from arbitrage.market.elia import read_table
 from arbitrage.market.elia_client import HOST, HOST_VARIABLE, EliaClient, Patience, utc_now
 from arbitrage.market.elia_datasets import Topic
 from arbitrage.market.entsoe import TOKEN_VARIABLE, EntsoeSource, entsoe_library
 from arbitrage.market.fetching import EliaSource, FetchReport, ShelfReport, Source, fetch, span_words
+from arbitrage.market.formats import FORMATS
+from arbitrage.market.reading import Decimal
 from arbitrage.market.store import Store
 from arbitrage.market.watching import INTERVAL_S, Poll, live_datasets, watch
-from arbitrage.quarter_hour import epoch_minute, utc_timestamps
+from arbitrage.quarter_hour import BRUSSELS, epoch_minute, utc_timestamps
 
 What = Annotated[list[Topic], typer.Option(help="What to ask for; several may follow.")]
 StoreDirectory = Annotated[Path, typer.Option("--store", help="Directory of the store.")]
@@ -35,6 +40,8 @@ Token = Annotated[
     str | None,
     typer.Option(envvar=TOKEN_VARIABLE, help="For day-ahead; better in the environment.", show_default=False),
 ]
+MarketFiles = Annotated[list[Path], typer.Argument(help="Market files of any kind.")]
+_WIDTH = 79
 _DEFAULT_STORE = Path("data/raw")
 _SPANS_SHOWN = 10
 _WATCH_TRIES = 2
@@ -46,50 +53,107 @@ def add_commands(app: typer.Typer) -> None:
     """Register the commands of this module."""
     app.command("validate")(validate_command)
     app.command("info")(info_command)
+    app.command("formats")(formats_command)
     app.command("fetch")(fetch_command)
     app.command("watch")(watch_command)
 
 
-def validate_command(files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")]) -> None:
-    """Read files and say what is wrong with them: exit 0 if nothing, 2 with every fault listed."""
+def validate_command(
+    files: MarketFiles,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
+    json_out: JsonOut = None,
+) -> None:
+    """Read files and say what is wrong with them and where they have gaps: exit 0 if nothing is wrong, else 2."""
     faults: list[Fault] = []
+    facts = []
     for file in files:
         try:
-            table = read_table(file)
+            table = read_table(file, timezone=timezone, decimal=decimal)
         except BadInput as refused:
             faults.extend(refused.faults)
+            facts.append({"file": str(file), "faults": [asdict(fault) for fault in refused.faults]})
             continue
-        counts = f"{len(table.frame)} rows, {len(table.gaps())} gaps, {table.duplicates_collapsed} duplicates"
-        say(f"{table.kind.value}:", f"{file}: {counts}, {table.revisions} revisions")
+        facts.append({**_facts(table), "faults": []})
+        if json_out != "-":
+            _show(table)
+    write_json(facts, json_out)
     if faults:
         raise BadInput(faults)
 
 
 def info_command(
-    files: Annotated[list[Path], typer.Argument(help="Market files of any kind.")], json_out: JsonOut = None
+    files: MarketFiles,
+    timezone: Timezone = None,
+    decimal: DecimalSign = Decimal.POINT,
+    json_out: JsonOut = None,
 ) -> None:
     """Say what files hold."""
-    rows = []
-    for file in files:
-        table = read_table(file)
-        frame = table.frame
-        rows.append(
-            {
-                "file": str(file),
-                "kind": table.kind.value,
-                "rows": len(frame),
-                "first": frame.index[0].isoformat(),
-                "last": frame.index[-1].isoformat(),
-                "gaps": [[start.isoformat(), end.isoformat()] for start, end in table.gaps()],
-                "columns": list(frame.columns),
-                "unread_columns": list(table.unread_columns),
-            }
-        )
-    write_json(rows, json_out)
+    tables = [read_table(file, timezone=timezone, decimal=decimal) for file in files]
+    write_json([_facts(table) for table in tables], json_out)
     if json_out != "-":
-        print_table(
-            ("file", "kind", "rows", "first", "last", "gaps"), [{**row, "gaps": len(row["gaps"])} for row in rows]
-        )
+        for table in tables:
+            _show(table)
+            _line(f"columns: {', '.join(table.frame.columns)}")
+
+
+def formats_command(json_out: JsonOut = None) -> None:
+    """List what is read, with an example of each."""
+    listed = [{**asdict(each), "kind": each.kind.value} for each in FORMATS]
+    write_json(listed, json_out)
+    if json_out == "-":
+        return
+    for each in FORMATS:
+        typer.echo(f"{each.kind.value}: {each.source}")
+        for name, value in each.options.items():
+            typer.echo(f"  with --{name} {value}")
+        for line in each.example.splitlines():
+            typer.echo(f"    {line}")
+    _line("CSV may be split at ; , | or tabs; Parquet with the same columns is read too.", indent="")
+
+
+def _facts(table: MarketTable) -> dict[str, Any]:
+    return {
+        "file": table.path,
+        "kind": table.kind.value,
+        "rows": len(table.frame),
+        "first": table.frame.index[0].isoformat(),
+        "last": table.frame.index[-1].isoformat(),
+        "gaps": [[start.isoformat(), end.isoformat()] for start, end in table.gaps()],
+        "duplicates": table.duplicates_collapsed,
+        "revisions": table.revisions,
+        "rows_without_price": table.without_price,
+        "rows_of_other_auctions": table.of_other_auctions,
+        "columns": list(table.frame.columns),
+        "unread_columns": list(table.unread_columns),
+    }
+
+
+def _show(table: MarketTable) -> None:
+    """A table in lines that fit a terminal of 80 columns, with the first of its gaps."""
+    gaps = table.gaps()
+    typer.echo(table.path)
+    counts = f"{len(table.frame):,} rows, {len(gaps):,} gaps, {table.duplicates_collapsed:,} duplicates"
+    _line(f"{table.kind.value}: {counts}, {table.revisions:,} revisions")
+    _line(f"first {_brussels(table.frame.index[0])}, last {_brussels(table.frame.index[-1])}")
+    for start, end in gaps[:_SPANS_SHOWN]:
+        _line(f"gap {_brussels(start)} to {_brussels(end)}")
+    if len(gaps) > _SPANS_SHOWN:
+        _line(f"and {len(gaps) - _SPANS_SHOWN:,} more gaps; --json FILE has them all")
+    if table.without_price:
+        _line(f"{table.without_price:,} rows say that no price was published")
+    if table.of_other_auctions:
+        _line(f"{table.of_other_auctions:,} rows of other auctions are not read")
+    if table.unread_columns:
+        _line(f"columns not read: {', '.join(table.unread_columns)}")
+
+
+def _brussels(time: pd.Timestamp) -> str:
+    return time.tz_convert(BRUSSELS).isoformat(sep=" ", timespec="minutes")
+
+
+def _line(text: str, indent: str = "  ") -> None:
+    typer.echo(fill(text, _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False))
 
 
 def fetch_command(

@@ -20,9 +20,13 @@ from arbitrage.cli import app
 from arbitrage.cli_data import add_commands, poll_words
 from arbitrage.cli_options import SEVERAL_VALUES, MarketOptions
 from arbitrage.errors import BadInput
+from arbitrage.market.country_totals import KINDS
+from arbitrage.market.dialects import Kind
+from arbitrage.market.elia import read_answer
 from arbitrage.market.elia_client import HOST_VARIABLE, Unreachable
 from arbitrage.market.elia_datasets import DATASETS
 from arbitrage.market.entsoe import TOKEN_VARIABLE
+from arbitrage.market.formats import FORMATS, Format
 from arbitrage.market.store import Change
 from arbitrage.market.watching import Poll
 from tests.market import elia_server as double
@@ -181,3 +185,51 @@ def test_every_command_that_takes_prices_takes_their_time_zone_and_decimal_sign(
     takes_prices = {name: flags for name, flags in options.items() if "--prices" in flags}
     assert {"train", "decide", "backtest", "compare", "walk-forward", "learn"} <= takes_prices.keys()
     assert {name for name, flags in takes_prices.items() if not {"--timezone", "--decimal"} <= flags} == set()
+
+
+# Looking at files
+
+
+def test_gaps_are_listed_with_their_times_in_brussels(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    rows = [f"2024-10-27T{hour:02d}:00:00Z,1" for hour in range(13)]
+    file.write_text("\n".join(["datetime,imbalanceprice", *rows]) + "\n")
+    shown = run("validate", str(file)).stdout
+    assert "imbalance prices by quarter-hour: 13 rows, 12 gaps, 0 duplicates" in shown
+    assert "gap 2024-10-27 02:15+02:00 to 2024-10-27 02:00+01:00" in shown
+    assert "and 2 more gaps" in shown
+    assert max(map(len, shown.splitlines()[1:])) < 80
+    (facts,) = json.loads(run("validate", str(file), "--json", "-").stdout)
+    assert len(facts["gaps"]) == 12
+    assert facts["gaps"][0] == ["2024-10-27T00:15:00+00:00", "2024-10-27T01:00:00+00:00"]
+    assert json.loads(run("info", str(file), "--json", "-").stdout)[0]["gaps"] == facts["gaps"]
+
+
+def test_validation_as_json_holds_every_fault_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text("Datetime;Imbalance Price\n" + "01/01/2022 00:00;1,5\n" * 9)
+    done = run("validate", str(file), "--json", "-")
+    assert isinstance(done.exception, BadInput)
+    (facts,) = json.loads(done.stdout)
+    assert [(fault["where"], fault["line"]) for fault in facts["faults"]] == [(str(file), 2), (str(file), 2)]
+    assert "9 lines" in facts["faults"][0]["message"]
+    read = run("info", str(file), "--timezone", "Europe/Brussels", "--decimal", "auto")
+    assert "1 rows, 0 gaps, 8 duplicates" in read.stdout
+
+
+@pytest.mark.parametrize("each", FORMATS, ids=lambda each: each.source)
+def test_every_format_that_is_listed_is_read(each: Format) -> None:
+    table = read_answer("example", each.example.encode(), **each.options)
+    assert table.kind is each.kind
+    assert len(table.frame) == 1
+
+
+def test_the_list_of_formats_is_the_same_as_text_and_as_json() -> None:
+    shown, listed = run("formats").stdout, json.loads(run("formats", "--json", "-").stdout)
+    assert len(listed) == len(FORMATS)
+    assert max(map(len, shown.splitlines())) < 80
+    for each in listed:
+        assert f"{each['kind']}: {each['source']}" in shown
+        for line in each["example"].splitlines():
+            assert line in shown
+    assert {kind.value for kind in Kind if kind not in KINDS} == {each["kind"] for each in listed}
