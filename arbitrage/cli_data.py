@@ -104,7 +104,7 @@ def formats_command(json_out: JsonOut = None) -> None:
     if json_out == "-":
         return
     for each in FORMATS:
-        typer.echo(f"{each.kind.value}: {each.source}")
+        typer.echo(f"{each.kind.value}\n  {each.source}")
         for name, value in each.options.items():
             typer.echo(f"  with --{name} {value}")
         for line in each.example.splitlines():

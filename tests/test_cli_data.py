@@ -229,7 +229,7 @@ def test_the_list_of_formats_is_the_same_as_text_and_as_json() -> None:
     assert len(listed) == len(FORMATS)
     assert max(map(len, shown.splitlines())) < 80
     for each in listed:
-        assert f"{each['kind']}: {each['source']}" in shown
+        assert f"{each['kind']}\n  {each['source']}\n" in shown
         for line in each["example"].splitlines():
             assert line in shown
     assert {kind.value for kind in Kind if kind not in KINDS} == {each["kind"] for each in listed}
