@@ -35,6 +35,8 @@ SOC_SEGMENTS_WITH_BUDGET = range(48, 65)
 SOC_SEGMENTS_OF_SHORT_SPANS = range(80, 121)
 """The same for spans of up to a week, where fewer nights average the error and time does not matter."""
 _WEEK_QUARTER_HOURS = 7 * 96
+_FEASIBILITY = 1e-10
+"""What HiGHS may miss a bound by, in the battery's unit: its least, well within the rounding that the ledger allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def perfect_foresight(market: MarketSeries, battery: Battery, selection: Sequenc
     programme = _build_programme(market, battery.law.in_units_of(unit_mwh), selection)
     solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor carries no types
     solver.silent()
+    solver.setOptionValue("primal_feasibility_tolerance", _FEASIBILITY)
     solver.passModel(programme)
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:

@@ -79,6 +79,14 @@ def test_ceiling_and_ledger_of_any_battery_keep_every_rule_at_every_size(
     assert run_backtest(market, large, scripted(market, asked_mw), selection).violations.empty
 
 
+@pytest.mark.parametrize("export_limit_mw", [1e-2, 1.0, 100.0])
+def test_perfect_foresight_keeps_a_connection_that_is_tiny_beside_the_rating(export_limit_mw: float) -> None:
+    market = noisy_market(seed=0, days=2, gaps=5)
+    plant = Battery(power_mw=2.5e6, capacity_mwh=2.5e6, charge_efficiency=1.0, discharge_efficiency=1.0)
+    battery = replace(plant, export_limit_mw=export_limit_mw)
+    assert backtest_perfect_foresight(market, battery, whole(market, SocReset.DAILY)).violations.empty
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_lattice_is_worth_as_much_in_proportion(scale: float) -> None:
     (of_one_mw,) = foresight_value_eur(MARKET, CAPPED, SELECTION)
