@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from arbitrage.battery import unit_warnings
 from arbitrage.cli_options import JsonOut, MarketOptions, write_json
 from arbitrage.cli_output import print_table, stderr, warn
 from arbitrage.cli_trials import warn_of_minutes
@@ -59,6 +60,9 @@ def sweep_command(
     if workers is not None and ray is not None:
         raise BadInput([Fault("workers", "are the cluster's own with --ray")])
     file = read_sweep_file(plan)
+    for name, battery in file.plan.batteries.items():
+        for text in unit_warnings(battery):
+            warn(f"battery {name}: {text}")
     market = _market(file)
     warn_of_minutes(market)
     results = _run(file.plan, market, out, _workers(market, workers, ray), retries)

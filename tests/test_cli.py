@@ -204,6 +204,27 @@ def test_percent_where_a_fraction_is_meant_is_answered_with_the_fraction() -> No
     assert done.stderr.strip() == ("error: soc_fraction: must be a fraction from 0 to 1, not 50; did you mean 0.5?")
 
 
+def test_a_battery_that_looks_like_kw_is_tested_with_a_warning(tmp_path: Path) -> None:
+    size = ("--power-mw", "5000", "--capacity-mwh", "10000", "--days-of-month", "26-27", "--json", "-")
+    done = run("backtest", *MARKET, "--strategy", "idle", *size)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("looks like kW; did you mean 5 MW?") == 1
+    assert done.stderr.count("looks like kWh; did you mean 10 MWh?") == 1
+    plain = run("backtest", *MARKET, "--strategy", "idle", "--days-of-month", "26-27", "--json", "-")
+    assert "looks like" not in plain.stderr
+
+
+def test_a_battery_of_a_sweep_that_looks_like_kw_is_named(tmp_path: Path) -> None:
+    plan, out = tmp_path / "plan.toml", tmp_path / "out"
+    days = 'windows.short = {train_days = "1-20", validation_days = "21-25", test_days = "26-27"}'
+    text = f'market.prices = ["{FILES.prices}"]\nstrategies = ["idle"]\n{days}\nbatteries.depot.power_mw = 1500\n'
+    plan.write_text(text)
+    done = run("sweep", str(plan), "--out", str(out), "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    words = " ".join(done.stderr.split())
+    assert "battery depot: power_mw: 1,500 MW looks like kW; did you mean 1.5 MW?" in words
+
+
 def test_training_says_what_its_span_and_its_preset_leave_out(tmp_path: Path) -> None:
     span = ("--start", "2025-02-01T00:00+01:00", "--end", "2025-05-01T00:00+02:00")
     done = run("train", *MARKET, *span, "--preset", "quick", "--out", str(tmp_path / "policy"))
