@@ -108,7 +108,7 @@ def answer(service: Service, subject: Subject, prepared: Prepared, kept: KeptAss
     """Add the battery's state to a reading, and say it as the contract does."""
     now = service.clock()
     decision = prepared.decide(subject.state, subject.orders)
-    contract = decision.contract(prepared.contract)
+    contract = decision.contract()
     contract["data_quality"] = contract["data_quality"] | {"age_s": _age_s(subject, prepared)}
     contract["warnings"] += [finding.contract() for finding in subject.warnings]
     head = {

@@ -6,7 +6,6 @@ policy asks, the battery law answers, and the decision says both.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +18,10 @@ from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.numeric import is_whole
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, step_faults
+
+
+class NotANumber(BadInput):
+    """The policy came to a power or an advantage that is not a number."""
 
 
 class ShieldRule(StrEnum):
@@ -75,11 +78,11 @@ class Dispatcher:
         """Decide the interval that begins at the `at`-th time.
 
         profit_today_eur: made since Brussels midnight, as far as its prices are published by then.
-        Raises BadInput where the policy asks for a power that is not a number.
+        Raises NotANumber where the policy's power or advantages are not numbers.
         """
         intent = self.outlook.intent(at, state, profit_today_eur)
-        if math.isnan(intent.power_mw):
-            raise BadInput([Fault(self._name, f"asked for {intent.power_mw} MW, which is not a number; retrain it")])
+        if not intent.is_number:
+            raise NotANumber([Fault(self._name, f"{_in_words(intent)}, which is not a number; retrain it")])
         flow = self.battery.step(state, intent.power_mw, self.duration_min)
         cut = flow.power_mw != intent.power_mw
         shield = shield_rule(self.battery, state, intent.power_mw, flow.power_mw) if cut else None
@@ -105,6 +108,13 @@ def decide(
     """
     refuse(step_faults(duration_min, "duration_min"))
     return Dispatcher(policy, battery, market, time, duration_min).decide(0, state, profit_today_eur)
+
+
+def _in_words(intent: Intent) -> str:
+    """What was asked for, with the advantages that it rests on where the policy knows them."""
+    gains = (intent.charge_advantage_eur, intent.discharge_advantage_eur)
+    known = "" if gains == (None, None) else f" on advantages of {gains[0]} and {gains[1]} EUR"
+    return f"asked for {intent.power_mw} MW{known}"
 
 
 def _interval_faults(times: npt.NDArray[np.int64], duration_min: int) -> list[Fault]:

@@ -10,6 +10,7 @@ Law
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -192,11 +193,12 @@ class NetworkView:
             share = float(np.tanh(outputs_of(policy.actor, inputs)[0]))
             return Intent(share * (law.discharge_power_mw if share > 0 else law.charge_power_mw), "actor_chooses")
         worth = self._worth_eur(inputs)
+        scores, reason = worth, "best_outcomes"
         if policy.actor is not None and policy.preference.weight == 0.0:
-            chosen, reason = int(np.argmax(outputs_of(policy.actor, inputs))), "actor_chooses"
-        else:
-            chosen, reason = int(np.argmax(worth)), "best_outcomes"
-        power = (-law.charge_power_mw, 0.0, law.discharge_power_mw)[chosen]
+            scores, reason = outputs_of(policy.actor, inputs).astype(np.float64), "actor_chooses"
+        if not np.isfinite(scores).all():
+            return Intent(math.nan, reason)
+        power = (-law.charge_power_mw, 0.0, law.discharge_power_mw)[int(np.argmax(scores))]
         if not policy.critics:
             return Intent(power, reason)
         return Intent(power, reason, float(worth[_CHARGE] - worth[_IDLE]), float(worth[_DISCHARGE] - worth[_IDLE]))

@@ -7,6 +7,7 @@ outside `agents` looks at its type.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
@@ -45,6 +46,12 @@ class Intent:
     """Expected gain of charging over idling, where the policy knows it."""
     discharge_advantage_eur: float | None = None
     """Expected gain of discharging over idling, where the policy knows it."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether power and advantages are numbers; minus infinity is the advantage of what moves nothing."""
+        gains = (self.charge_advantage_eur or 0.0, self.discharge_advantage_eur or 0.0)
+        return not math.isnan(self.power_mw) and gains[0] < math.inf and gains[1] < math.inf
 
 
 class Outlook(Protocol):

@@ -11,6 +11,7 @@ Law
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numba
@@ -94,7 +95,13 @@ class PolicyView:
         neutral = _best(charge, discharge)
         chosen, fraction = neutral, 1.0
         if self.dialled is not None or self.preference is not None:
-            chosen = _best(*self._at_risk(at, state, profit_today_eur, (charge, discharge)))
+            at_risk = self._at_risk(at, state, profit_today_eur, (charge, discharge))
+            if any(
+                math.isfinite(old) and not math.isfinite(new)
+                for old, new in zip((charge, discharge), at_risk, strict=True)
+            ):
+                return Intent(math.nan, "risk_is_not_finite", charge, discharge)
+            chosen = _best(*at_risk)
             fraction = 1.0 if self.dialled is None else power_fraction(self.dialled.parameters)
         reason = _REASONS[chosen] if chosen == neutral else _RISK_REASONS[chosen]
         powers = (-law.charge_power_mw, law.discharge_power_mw, 0.0)

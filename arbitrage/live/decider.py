@@ -6,6 +6,8 @@ Law
 - Levels, each one labelled with its reason: 0 the policy; 1 the policy on the last good data, where something is late,
   missing, or left out; 2 the day-ahead rule, where prices are stale, absent or disagree; 3 hold, where the clock cannot
   be trusted or the rule knows no curve. Nothing is remembered from one moment to the next: recovery needs no hand.
+- A policy that comes to no finite numbers (`policy_not_finite`) decides nothing: the day-ahead rule does, or it is to
+  hold. Outcomes that are not finite are left out, with the warning `outcomes_not_finite`.
 - An override is a person's: it is shielded by ramp limit and battery law, and by nothing else.
 - `prepare` reads the market, which is slow; `Prepared.decide` adds a battery's state, which is fast.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,7 +29,7 @@ from arbitrage.agents.risk_head import MOST_RISK_AVERSE
 from arbitrage.agents.rules import Idle
 from arbitrage.agents.suitability import mismatches, missing_sources
 from arbitrage.battery import Battery
-from arbitrage.dispatch import Decision, Dispatcher
+from arbitrage.dispatch import Decision, Dispatcher, NotANumber
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.live.decision import (
     FOLLOW,
@@ -67,6 +69,7 @@ from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight, step
 
 Floats = npt.NDArray[np.float64]
 
+_NOT_FINITE = "policy_not_finite"
 _LEVELS = {
     Quality.OK: Level.POLICY,
     Quality.GAP: Level.LAST_GOOD_DATA,
@@ -162,14 +165,23 @@ class LiveDecider:
         return self.prepare(snapshot.market, time, now_s=judged, risk=risk, reported=found, of_feed=True)
 
     def _read(self, market: MarketSeries, time: int, policy: Policy, judgement: Judgement) -> Prepared:
-        level, reason = self._level(judgement, market, time)
-        fallbacks: dict[Level, Policy] = {Level.RULE: DayAheadRule(), Level.HOLD: Idle()}
-        deciding = fallbacks.get(level, policy)
+        chosen = self._level(judgement, market, time)
         trusted = without_faulty(market, judgement)
-        dispatcher = Dispatcher(deciding, self.battery, trusted, time, self.valid_until(time) - time)
+        prepared = self._prepared(trusted, time, policy, judgement, chosen)
+        if chosen[0] not in (Level.POLICY, Level.LAST_GOOD_DATA):
+            return prepared
+        instead = _ruled(_NOT_FINITE, market, time)
+        return replace(prepared, instead=self._prepared(trusted, time, policy, judgement, instead))
+
+    def _prepared(
+        self, market: MarketSeries, time: int, policy: Policy, judgement: Judgement, chosen: tuple[Level, str | None]
+    ) -> Prepared:
+        fallbacks: dict[Level, Policy] = {Level.RULE: DayAheadRule(), Level.HOLD: Idle()}
+        deciding = fallbacks.get(chosen[0], policy)
+        dispatcher = Dispatcher(deciding, self.battery, market, time, self.valid_until(time) - time)
         familiarity = familiarity_of(deciding, dispatcher.outlook)
-        cautious = self._cautious(deciding, trusted, time) if familiarity.unfamiliar else None
-        frame = self._frame(policy, trusted, time, (level, reason), judgement, familiarity)
+        cautious = self._cautious(deciding, market, time) if familiarity.unfamiliar else None
+        frame = self._frame(policy, market, time, chosen, judgement, familiarity)
         return Prepared(self, frame, dispatcher, cautious, familiarity.unfamiliar)
 
     def _secondary(self, missing: list[Fault]) -> list[Need]:
@@ -184,8 +196,8 @@ class LiveDecider:
 
     def _level(self, judgement: Judgement, market: MarketSeries, time: int) -> tuple[Level, str | None]:
         level = _LEVELS[judgement.quality]
-        if level is Level.RULE and not knows_curve(market.known_at(time)):
-            return Level.HOLD, f"{judgement.quality.value}_and_no_day_ahead_price"
+        if level is Level.RULE:
+            return _ruled(judgement.quality.value, market, time)
         return level, None if level is Level.POLICY else judgement.quality.value
 
     def _cautious(self, policy: Policy, market: MarketSeries, time: int) -> Dispatcher | None:
@@ -234,11 +246,13 @@ class Prepared:
     """The most risk-averse reading of an unfamiliar market; None: there is none, and it is held."""
     unfamiliar: bool
     """Whether the policy decides on something unlike anything in training."""
+    instead: Prepared | None = None
+    """What decides where the policy comes to no finite numbers; None where the policy does not decide."""
 
-    @cached_property
+    @property
     def contract(self) -> dict[str, Any]:
-        """What all decisions of this interval say alike; see `LiveDecision.contract`."""
-        return self.frame.contract()
+        """What all decisions of this interval say alike, as long as the policy's numbers are finite."""
+        return self.frame.contract
 
     def decide(self, state: AssetState, orders: Orders = FOLLOW, now_s: float | None = None) -> LiveDecision:
         """Decide for one battery.
@@ -246,14 +260,16 @@ class Prepared:
         now_s: seconds since the epoch; from the end of the interval on, it is to hold.
         """
         frame, battery, duration_min = self.frame, self.decider.battery, self.dispatcher.duration_min
-        wanted = self.dispatcher.decide(0, state.battery, state.profit_today_eur)
+        wanted = self._wanted(state)
+        if wanted is None:
+            return self._without_policy().decide(state, orders, now_s)
         asked_mw = wanted.intent.power_mw
         careful = self._careful_mw(state, asked_mw) if self.unfamiliar else asked_mw
         expired = now_s is not None and now_s >= frame.valid_until * SECONDS_PER_MINUTE
         wish = ordered(asked_mw, careful, orders, frame.valid_from, expired)
         wish = ramped(wish, state.power_mw, self.decider.ramp_mw_per_min, duration_min)
         flow, wish = flowing(wish, wanted, battery, duration_min)
-        chosen, others = self._outcomes(state, wish)
+        chosen, others, warnings = self._outcomes(state, wish)
         return LiveDecision(
             frame=frame,
             state=state,
@@ -267,12 +283,29 @@ class Prepared:
             alternatives=others,
             cycle_budget=battery.max_cycles_per_day,
             capacity_mwh=battery.law.capacity_mwh,
+            warnings=warnings,
         )
+
+    def _wanted(self, state: AssetState) -> Decision | None:
+        """What the level that decides wants; None where that is not finite."""
+        try:
+            wanted = self.dispatcher.decide(0, state.battery, state.profit_today_eur)
+        except NotANumber:
+            return None
+        return wanted if math.isfinite(wanted.intent.power_mw) else None
+
+    def _without_policy(self) -> Prepared:
+        if self.instead is None:
+            raise AssertionError("the rules of the fallback come to finite numbers")
+        return self.instead
 
     def _careful_mw(self, state: AssetState, asked_mw: float) -> float:
         if self.cautious is None:
             return 0.0
-        averse = self.cautious.decide(0, state.battery, state.profit_today_eur)
+        try:
+            averse = self.cautious.decide(0, state.battery, state.profit_today_eur)
+        except NotANumber:
+            return 0.0
         return careful_mw(asked_mw, averse.intent.power_mw)
 
     def _params(self, wanted: Decision) -> Params:
@@ -284,15 +317,28 @@ class Prepared:
                 params[name] = value
         return params
 
-    def _outcomes(self, state: AssetState, wish: Wish) -> tuple[Distribution | None, tuple[Alternative, ...]]:
-        """How the day may turn out after the action that is set, and after the others.
+    def _outcomes(
+        self, state: AssetState, wish: Wish
+    ) -> tuple[Distribution | None, tuple[Alternative, ...], tuple[Finding, ...]]:
+        """How the day may turn out after the action that is set, and after the others, with what is to be said of it.
 
         A person's power is nothing that the policy can foretell: there all three are alternatives.
         """
         outcomes = self.dispatcher.outcomes_eur(0, state.battery)
         if outcomes is None:
-            return None, ()
-        rows = (outcomes @ summary_weights(outcomes.shape[1])).tolist()
+            return None, (), ()
+        with np.errstate(over="ignore", invalid="ignore"):
+            summary = outcomes @ summary_weights(outcomes.shape[1])
+        if not np.isfinite(summary).all():
+            return None, (), (Finding("outcomes_not_finite", {}),)
+        rows = summary.tolist()
         told = {action: Distribution(*row) for action, row in zip(ACTIONS, rows, strict=True)}
         chosen = None if wish.mode is Mode.OVERRIDE else told.pop(action_of(wish.power_mw))
-        return chosen, tuple(Alternative(action, distribution) for action, distribution in told.items())
+        return chosen, tuple(Alternative(action, distribution) for action, distribution in told.items()), ()
+
+
+def _ruled(reason: str, market: MarketSeries, time: int) -> tuple[Level, str]:
+    """The level of the day-ahead rule, for a reason; to hold where no curve is known."""
+    if knows_curve(market.known_at(time)):
+        return Level.RULE, reason
+    return Level.HOLD, f"{reason}_and_no_day_ahead_price"

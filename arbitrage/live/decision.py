@@ -8,11 +8,10 @@ Law
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from arbitrage.battery import BatteryState
@@ -157,7 +156,7 @@ class PolicyIdentity:
     """Digest of its tensors; None for a rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
     """What all decisions of one interval have in common, whatever the battery's state."""
 
@@ -177,8 +176,9 @@ class Frame:
     seen: Params
     """Prices that reasons speak of."""
 
+    @cached_property
     def contract(self) -> dict[str, Any]:
-        """The parts of the decision contract that do not rest on the battery's state."""
+        """The parts of the decision contract that do not rest on the battery's state; shared, so not to be changed."""
         level, judgement = self.level, self.judgement
         data_as_of = None if judgement.data_as_of is None else iso(judgement.data_as_of)
         return {
@@ -229,15 +229,15 @@ class LiveDecision:
         """`charge`, `idle` or `discharge`."""
         return action_of(self.power_mw)
 
-    def contract(self, static: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def contract(self) -> dict[str, Any]:
         """The decision contract but for `decision_id`, `asset_id` and `generated_at`, which the service adds.
 
-        static: `frame.contract()` made before, for decisions that share it; it is not copied deeply.
+        What it says of the frame is that of all decisions that share the frame, not copied deeply.
         """
         capacity = self.capacity_mwh
         return {
             "schema_version": SCHEMA_VERSION,
-            **(self.frame.contract() if static is None else static),
+            **self.frame.contract,
             "setpoint": {
                 "action": self.action,
                 "power_mw": self.power_mw,

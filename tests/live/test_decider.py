@@ -287,7 +287,7 @@ def test_the_contract_is_json_with_a_unit_for_every_number_and_no_number_that_is
     quarter_hours: ArbitragePolicy,
 ) -> None:
     prepared = LiveDecider(quarter_hours, BATTERY, IDENTITY).prepare(sample_market(), NIGHT)
-    document = prepared.decide(AssetState(BatteryState(0.0))).contract(prepared.contract)
+    document = prepared.decide(AssetState(BatteryState(0.0))).contract()
     text = json.dumps(document, allow_nan=False)
     assert json.loads(text) == document
     assert document["valid_from"] == "2025-03-29T23:00:00Z"

@@ -9,6 +9,7 @@ Law
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -179,7 +180,9 @@ class MpcView:
         self._aim = Aim() if preference is None else Aim(preference.weight, preference.level)
 
     def intent(self, at: int, state: BatteryState, _profit_today_eur: float = 0.0) -> Intent:
-        """The first quarter-hour of the best plan."""
+        """The first quarter-hour of the best plan; a power that is not a number where the forecast is none."""
+        if not np.isfinite(self.outlined(at).prices_eur_mwh).all():
+            return Intent(math.nan, "forecast_is_not_finite")
         power_mw = self.plan(at, state).power_mw
         return Intent(power_mw, "plan_idles" if power_mw == 0.0 else "plan_moves_energy")
 
