@@ -66,7 +66,7 @@ FORMATS = (
         Kind.DAY_AHEAD_PRICE,
         "ENTSO-E's web site, newer layout",
         '"MTU (CET/CEST)","Area","Sequence","Day-ahead Price (EUR/MWh)"\n'
-        '"01/10/2025 00:00:00 - 01/10/2025 00:15:00","BZN|BE","Without Sequence","84.2"\n',
+        '"01/10/2025 00:00:00 - 01/10/2025 00:15:00","BZN|BE","Sequence 1","84.2"\n',
     ),
     Format(
         Kind.DAY_AHEAD_PRICE,
