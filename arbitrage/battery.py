@@ -29,6 +29,8 @@ from arbitrage.quarter_hour import MINUTES_PER_HOUR
 
 Floats = npt.NDArray[np.float64]
 
+_LEAST, _MOST = 1e-12, 1e12
+"""Bounds of powers, capacities and costs, far beyond every battery; outside, arithmetic would overflow or vanish."""
 _LOOKS_LIKE_KW, _LOOKS_LIKE_KWH = 1_000.0, 10_000.0
 """From here on a power in MW or a capacity in MWh is more likely one in kW or kWh: no battery is that large."""
 _SHORTEST_H, _LONGEST_H = 1.0 / 20.0, 100.0
@@ -197,9 +199,9 @@ class Battery:
         """
         if type(power_mw) is not float or type(duration_min) is not int or duration_min <= 0:
             refuse(_step_faults(power_mw, duration_min))
-        duration_h = duration_min / MINUTES_PER_HOUR
+        duration_h = float(duration_min) / MINUTES_PER_HOUR
         law = self.law
-        power = clip_power_mw(law, state.soc_mwh, state.cycles_used, float(power_mw), duration_h)
+        power = clip_power_mw(law, state.soc_mwh, state.cycles_used, real_number(power_mw), duration_h)
         soc_mwh, cycles_used, wear_eur = advance(law, state.soc_mwh, state.cycles_used, power, duration_h)
         return Step(power, wear_eur, BatteryState(soc_mwh, cycles_used))
 
@@ -235,10 +237,13 @@ def _battery_faults(battery: Battery) -> list[Fault]:
             "must be at least 0 and below max_soc_fraction",
         ),
         "max_soc_fraction": (highest <= 1.0, "must be at most 1"),
-        "wear_cost_eur_mwh": (0.0 <= is_a["wear_cost_eur_mwh"] < math.inf, "must be 0 or more"),
+        "wear_cost_eur_mwh": (0.0 <= is_a["wear_cost_eur_mwh"] <= _MOST, f"must be 0 or more, up to {_MOST:g}"),
     }
     for name in ("max_cycles_per_day", "import_limit_mw", "export_limit_mw"):
         rules[name] = (given[name] is None or is_a[name] >= 0.0, "must be 0 or more")
+    for name, unit in (("power_mw", "MW"), ("capacity_mwh", "MWh")):
+        if rules[name][0] and not _LEAST <= is_a[name] <= _MOST:
+            rules[name] = (False, f"must be from {_LEAST:g} to {_MOST:g} {unit}")
     return [
         Fault(name, f"{message}, not {as_written(given[name])}{_remedy(name, given[name])}")
         for name, (holds, message) in rules.items()

@@ -6,6 +6,7 @@ Contract: text, None, truth values, complex numbers and durations are not number
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import SupportsFloat, TypeGuard
 
@@ -49,3 +50,8 @@ def percent_remedy(value: object) -> str:
     """The fraction that was meant, where one that is refused looks like percent; else nothing."""
     number = real_number(value)
     return f"; did you mean {number / 100.0:g}?" if _LEAST_PERCENT <= number <= _MOST_PERCENT else ""
+
+
+def is_named(value: object, names: Iterable[str]) -> bool:
+    """Whether the value is text, or a member of an enumeration of text, that is among the names."""
+    return isinstance(value, str) and value in tuple(names)

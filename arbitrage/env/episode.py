@@ -18,6 +18,7 @@ from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import covered_days, days_outside, falls_on
 from arbitrage.market.tapes import PRICE
+from arbitrage.numeric import is_named
 from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_midnight
 
@@ -122,7 +123,7 @@ def chosen_features(
         by_minute = step_min < MINUTES_PER_QUARTER_HOUR and market.minute_source is not None
         features = FeatureSet.FULL if by_minute else FeatureSet.QUARTER_HOUR
     if not isinstance(features, MarketFeatures):
-        if features not in list(FeatureSet):
+        if not is_named(features, FeatureSet):
             names = [str(name) for name in FeatureSet]
             raise BadInput([Fault("features", f"must be one of {names}, not {features!r}")])
         features = MarketFeatures(FeatureSet(features))

@@ -19,7 +19,7 @@ from arbitrage.env.choices import ActionKind
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import ChosenDays, covered_days, read_days
-from arbitrage.numeric import as_written, is_whole, percent_remedy, real_number
+from arbitrage.numeric import as_written, is_named, is_whole, percent_remedy, real_number
 from arbitrage.quarter_hour import brussels_day, day_number, step_faults
 
 RENDER_MODES = ("rgb_array",)
@@ -79,14 +79,14 @@ class EpisodeConfig:
 def _config_faults(config: EpisodeConfig) -> list[Fault]:
     start, kinds = config.start_soc_fraction, [str(kind) for kind in ActionKind]
     rules = {
-        "actions": (config.actions in list(ActionKind), f"must be one of {kinds}"),
+        "actions": (is_named(config.actions, ActionKind), f"must be one of {kinds}"),
         "episode_days": (
             is_whole(config.episode_days) and config.episode_days >= 1,
             "must be a whole number, 1 or more",
         ),
         "start_soc_fraction": (start is None or is_fraction(start), "must be between 0 and 1"),
         "partial_days": (isinstance(config.partial_days, bool | np.bool_), "must be True or False"),
-        "reward_scale": (0.0 < real_number(config.reward_scale) < np.inf, "must be a positive number of EUR"),
+        "reward_scale": (1e-9 <= real_number(config.reward_scale) <= 1e9, "must be a positive number of EUR up to 1e9"),
     }
     faults = []
     for name, (holds, why) in rules.items():
@@ -114,7 +114,10 @@ def checked_settings(
         "num_envs": (is_whole(num_envs) and num_envs >= 1, "must be a whole number, 1 or more"),
         "market": (market is None or isinstance(market, MarketSeries), "must be a market, as `read_market` returns it"),
         "battery": (battery is None or isinstance(battery, Battery), "must be a `Battery`"),
-        "render_mode": (render_mode is None or render_mode in RENDER_MODES, f"must be None or one of {RENDER_MODES}"),
+        "render_mode": (
+            render_mode is None or is_named(render_mode, RENDER_MODES),
+            f"must be None or {RENDER_MODES[0]}",
+        ),
     }
     given = {"num_envs": num_envs, "market": market, "battery": battery, "render_mode": render_mode}
     faults += [Fault(name, f"{why}, not {given[name]!r:.80}") for name, (holds, why) in rules.items() if not holds]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
+from arbitrage.numeric import is_named
 from arbitrage.quarter_hour import brussels_day, calendar_day, day_number, epoch_minute
 from arbitrage.quarter_hour import days_of_month as on_days_of_month
 
@@ -148,7 +149,7 @@ def select(
     """
     faults: list[Fault] = []
     begins, ends = (_minute(name, time, faults) for name, time in (("start", start), ("end", end)))
-    if soc_reset is not None and soc_reset not in list(SocReset):
+    if soc_reset is not None and not is_named(soc_reset, SocReset):
         faults.append(Fault("soc_reset", f"must be one of {[str(kind) for kind in SocReset]}, not {soc_reset!r}"))
     try:
         days = None if days_of_month is None else read_days(days_of_month, "days_of_month")

@@ -91,13 +91,14 @@ NOT_NUMBERS = ["1", "", True, [1], 1j, math.nan, {}]
     [
         ("episode_days", [*NOT_NUMBERS, None, 1.5, 1.0, 0, -1, math.inf]),
         ("start_soc_fraction", [*NOT_NUMBERS, -0.1, 1.1, math.inf]),
-        ("reward_scale", [*NOT_NUMBERS, None, 0, -1.0, math.inf, 10**400]),
+        ("reward_scale", [*NOT_NUMBERS, None, 0, -1.0, math.inf, 10**400, 5e-324, 1e300]),
         ("partial_days", ["no", "", None, 1, 0.0, []]),
-        ("actions", ["analog", None, 1, [], "Discrete"]),
+        ("actions", ["analog", None, 1, [], "Discrete", np.array(["discrete"] * 2), pd.NA]),
         ("days", ["x", "", 7, 1.5, True, [], [1], ["soon"], [None], "2024-07-01", object()]),
         ("market", ["", 0, False, [], pd.DataFrame()]),
         ("battery", ["", 0, False, {}]),
-        ("render_mode", ["", "human", 0, []]),
+        ("render_mode", ["", "human", 0, [], np.zeros(2), pd.NA]),
+        ("features", ["", "most", 1, [], np.array(["full"] * 2), pd.NA]),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_the_name_of_its_setting(

@@ -119,3 +119,9 @@ def test_a_selection_names_each_option_that_is_wrong() -> None:
     with pytest.raises(BadInput) as caught:
         select(market_of(np.zeros(96)), start="2024-07-01", end="soon", days_of_month="x", soc_reset="weekly")
     assert [fault.where for fault in caught.value.faults] == ["start", "end", "soc_reset", "days_of_month"]
+
+
+@pytest.mark.parametrize("soc_reset", ["weekly", "", 1, [], np.array(["daily"] * 2), pd.NA])
+def test_what_is_no_reset_is_refused_by_name(soc_reset: Any) -> None:
+    with pytest.raises(BadInput, match="soc_reset: must be one of"):
+        select(market_of(np.zeros(96)), soc_reset=soc_reset)
