@@ -15,7 +15,7 @@ import numpy.typing as npt
 from arbitrage.agents.lattice import LatticeShape
 from arbitrage.agents.policy_table import power_by_table
 from arbitrage.agents.rules import Scale
-from arbitrage.backtest.ledger import TOLERANCE
+from arbitrage.backtest.ledger import rounding
 from arbitrage.battery import BatteryLaw, advance, clip_power_mw
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
 
@@ -178,9 +178,9 @@ def broken_rules(
 ) -> int:
     """How many rules a row breaks: power, SoC window and balance, cycle budget and count, wear; NaN breaks them."""
     used = drawn_today_mwh / law.capacity_mwh
-    broken = 0
+    broken, allowed = 0, rounding(law)
     for excess in (used - law.max_cycles_per_day, abs(used - cycles_used)):
-        if not excess <= TOLERANCE:
+        if not excess <= allowed / law.capacity_mwh:
             broken += 1
     for excess in (
         charge_mwh - law.charge_power_mw * QUARTER_HOUR_H,
@@ -190,6 +190,6 @@ def broken_rules(
         abs(soc_before_mwh + charge_mwh * law.charge_efficiency - drawn_mwh - soc_mwh),
         abs(wear_eur - drawn_mwh * law.wear_cost_eur_mwh),
     ):
-        if not excess <= TOLERANCE * law.capacity_mwh:
+        if not excess <= allowed:
             broken += 1
     return broken

@@ -6,17 +6,18 @@ and cash from the flows alone, with plain array sums, and says which rows break 
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.battery import Battery
+from arbitrage.battery import Battery, BatteryLaw
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.settlement import settle_eur
 from arbitrage.quarter_hour import QUARTER_HOUR_H, calendar_day, utc_timestamps
 
 TOLERANCE = 1e-9
-"""Rounding allowed in cycles, and for each MWh of capacity in MWh and EUR."""
+"""Rounding allowed in MWh and EUR for each MWh that the battery can hold or move; see `rounding`."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,6 +37,16 @@ COLUMNS = (
     "settled",
 )
 """charge and discharge are grid-side and not negative; cycles_used counts from Brussels midnight to the row's end."""
+
+
+@numba.njit(cache=True, nogil=True)
+def rounding(law: BatteryLaw) -> float:
+    """Rounding allowed in MWh and EUR: a share of the capacity, or of a quarter-hour's energy where that is more.
+
+    In cycles it is as much divided by the capacity.
+    """
+    rating_mw = max(law.charge_power_mw, law.discharge_power_mw)
+    return TOLERANCE * max(law.capacity_mwh, rating_mw * QUARTER_HOUR_H)
 
 
 def make_ledger(
@@ -101,7 +112,7 @@ def violations(ledger: pd.DataFrame, battery: Battery) -> pd.DataFrame:
         "moved_without_price": moved,
     }
     in_cycles = {"cycle_budget", "cycle_count"}
-    allowed = {rule: TOLERANCE * (1.0 if rule in in_cycles else law.capacity_mwh) for rule in excess}
+    allowed = {rule: rounding(law) / (law.capacity_mwh if rule in in_cycles else 1.0) for rule in excess}
     broken = {rule: ~(values <= allowed[rule]) for rule, values in excess.items()}
     found = [
         pd.DataFrame({"rule": rule, "excess": values[broken[rule]]}, index=ledger.index[broken[rule]])

@@ -74,11 +74,11 @@ def perfect_foresight(market: MarketSeries, battery: Battery, selection: Sequenc
         raise RuntimeError(f"the linear programme ended as {solver.getModelStatus()}")
     columns = unit_mwh * np.asarray(solver.getSolution().col_value).reshape(3, -1)
     profit_eur = unit_mwh * float(solver.getInfo().objective_function_value)
-    return Foresight(profit_eur, columns[0], columns[1], columns[2])
+    return Foresight(profit_eur, columns[0], columns[1], battery.law.min_soc_mwh + columns[2])
 
 
 def _build_programme(market: MarketSeries, law: BatteryLaw, selection: Sequence[Span]) -> highspy.HighsLp:
-    """Columns: charge, discharge (grid side, MWh) and SoC after each quarter-hour; rows: SoC balance, daily budget."""
+    """Columns: charge, discharge (grid side) and SoC above its least after each quarter-hour; rows: balance, budget."""
     rows = rows_of(selection)
     prices = market.price_eur_mwh[rows]
     settled = ~np.isnan(prices)
@@ -92,27 +92,26 @@ def _build_programme(market: MarketSeries, law: BatteryLaw, selection: Sequence[
     cash = np.where(settled, prices, 0.0)
     lp.sense_ = highspy.ObjSense.kMaximize
     lp.col_cost_ = np.concatenate([-cash, cash - law.wear_cost_eur_mwh / law.discharge_efficiency, np.zeros(count)])
-    lp.col_lower_ = np.concatenate([np.zeros(2 * count), np.full(count, law.min_soc_mwh)])
+    lp.col_lower_ = np.zeros(3 * count)
     lp.col_upper_ = np.concatenate(
         [
             settled * law.charge_power_mw * QUARTER_HOUR_H,
             settled * law.discharge_power_mw * QUARTER_HOUR_H,
-            np.full(count, law.max_soc_mwh),
+            np.full(count, law.max_soc_mwh - law.min_soc_mwh),
         ]
     )
-    balance = np.where(begins, law.min_soc_mwh, 0.0)
     capped = math.isfinite(law.max_cycles_per_day)
     days = int(day_rows[-1]) - count + 1 if capped else 0
     budget = np.full(days, law.max_cycles_per_day * law.capacity_mwh if capped else 0.0)
-    lp.row_lower_ = np.concatenate([balance, np.full(days, -highspy.kHighsInf)])
-    lp.row_upper_ = np.concatenate([balance, budget])
+    lp.row_lower_ = np.concatenate([np.zeros(count), np.full(days, -highspy.kHighsInf)])
+    lp.row_upper_ = np.concatenate([np.zeros(count), budget])
     lp.num_col_, lp.num_row_ = 3 * count, count + days
     _fill_matrix(lp, law, begins, day_rows if capped else None)
     return lp
 
 
 def _fill_matrix(lp: highspy.HighsLp, law: BatteryLaw, begins: Flags, day_rows: npt.NDArray[np.int64] | None) -> None:
-    """Column-wise coefficients of soc[t] - soc[t-1] - charge x eff + discharge / eff = start, and of the budget."""
+    """Column-wise coefficients of soc[t] - soc[t-1] - charge x eff + discharge / eff = 0, and of the budget."""
     count = len(begins)
     own = np.arange(count)
     carries = np.append(~begins[1:], False)

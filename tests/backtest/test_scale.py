@@ -87,6 +87,26 @@ def test_perfect_foresight_keeps_a_connection_that_is_tiny_beside_the_rating(exp
     assert backtest_perfect_foresight(market, battery, whole(market, SocReset.DAILY)).violations.empty
 
 
+@pytest.mark.parametrize(
+    "battery",
+    [
+        Battery(capacity_mwh=1.8e-8, charge_efficiency=1.0, discharge_efficiency=0.5),
+        Battery(
+            capacity_mwh=23_718_136.0,
+            charge_efficiency=1.0,
+            discharge_efficiency=1.0,
+            min_soc_fraction=0.1875,
+            import_limit_mw=0.0,
+            export_limit_mw=0.0625,
+        ),
+    ],
+    ids=["full in a millisecond", "full in millennia"],
+)
+def test_perfect_foresight_has_an_answer_for_batteries_that_fill_at_once_or_never(battery: Battery) -> None:
+    market = noisy_market(seed=0, days=2, gaps=5)
+    assert backtest_perfect_foresight(market, battery, whole(market, SocReset.DAILY)).violations.empty
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_lattice_is_worth_as_much_in_proportion(scale: float) -> None:
     (of_one_mw,) = foresight_value_eur(MARKET, CAPPED, SELECTION)
