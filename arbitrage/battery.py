@@ -197,7 +197,7 @@ class Battery:
 
         Raises BadInput for a power that is not of a number's type, and for a duration that is not above 0.
         """
-        if type(power_mw) is not float or type(duration_min) is not int or duration_min <= 0:
+        if type(power_mw) is not float or type(duration_min) is not int or not 0 < duration_min < _MOST:
             refuse(_step_faults(power_mw, duration_min))
         duration_h = float(duration_min) / MINUTES_PER_HOUR
         law = self.law

@@ -263,7 +263,7 @@ def test_a_power_beyond_all_floats_is_all_that_there_is() -> None:
     assert PLAIN.step(BatteryState(1.0), -(10**400), 15).power_mw == -1.0
 
 
-@pytest.mark.parametrize("duration_min", [0, -15, -0.5, math.nan, math.inf, None, "15", True])
+@pytest.mark.parametrize("duration_min", [0, -15, -0.5, math.nan, math.inf, 10**400, None, "15", True])
 def test_a_step_without_a_positive_duration_is_refused(duration_min: Any) -> None:
     with pytest.raises(BadInput, match="duration_min: must be a positive number of minutes, not"):
         PLAIN.step(BatteryState(1.0), 1.0, duration_min)

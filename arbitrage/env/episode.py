@@ -67,7 +67,8 @@ class EpisodeMaker:
         if config.days is not None:
             refuse(days_outside(days, config.days))
             allowed = days[falls_on(days, config.days)]
-        follows = allowed[:, None] + np.arange(config.episode_days)
+        length = min(config.episode_days, len(days) + 1)
+        follows = allowed[:, None] + np.arange(length)
         held = np.isin(follows, allowed)
         if config.partial_days:
             held |= follows > days[-1:]
@@ -94,7 +95,8 @@ class EpisodeMaker:
 
     def lay_out(self, first_day: int) -> Episode:
         """The episode that begins at Brussels midnight of `first_day`, or where the series begins on that day."""
-        step, days = self.config.step_min, self.config.episode_days
+        step, days_left = self.config.step_min, int(self.market.day_numbers[-1]) + 1 - first_day
+        days = min(self.config.episode_days, days_left)
         midnights = [brussels_midnight(first_day + day) for day in range(days + 1)]
         start, end = max(midnights[0], self._first), min(midnights[-1], self._end)
         with_end = np.arange(start, end + 1, step, dtype=np.int64)

@@ -270,6 +270,13 @@ def test_no_episode_goes_through_a_day_that_is_not_given(kind: type) -> None:
 
 
 @KINDS
+def test_an_episode_longer_than_any_market_is_refused_or_ends_with_the_market(kind: type) -> None:
+    with pytest.raises(BadInput, match="market: is shorter than one episode of 1000000000000 whole Brussels days"):
+        kind(market=MARKET, episode_days=10**12)
+    assert days_drawn(kind(market=MARKET, episode_days=10**12, partial_days=True)) == set(JULY)
+
+
+@KINDS
 def test_an_option_does_not_lead_to_a_day_that_is_not_given(kind: type) -> None:
     with pytest.raises(
         BadInput, match=r"no episode can begin on 2024-07-06 .* one can on 2 days, 2024-07-01 to 2024-07-02"
