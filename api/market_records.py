@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from api.schemas.market import DayAheadSeries, MarketIn, MinuteSeries, QuarterHo
 from arbitrage.errors import Fault, refuse
 from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Found, Params, Quality
 from arbitrage.market.series import DURATION, MINUTE_COLUMNS, MarketSeries, build_market
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST, Tape
+from arbitrage.market.tapes import DAY_AHEAD, MOST_SIZE, PRICE, SOLAR_FORECAST, WIND_FORECAST, Tape
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 
 Floats = npt.NDArray[np.float64]
@@ -42,7 +43,7 @@ def market_digest(records: MarketIn, delay_min: int | None) -> bytes:
 
 def market_of(records: MarketIn, delay_min: int | None) -> MarketSeries:
     """The market of a request. Raises BadInput with all faults, each at its field."""
-    refuse(_unequal_columns(records.minutes))
+    refuse([*_unequal_columns(records.minutes), *_beyond_bounds(records)])
     day_ahead = records.day_ahead_price_eur_mwh
     return build_market(
         _table(PRICE, records.imbalance_price_eur_mwh, 15),
@@ -108,6 +109,24 @@ def _minute_table(minutes: MinuteSeries) -> pd.DataFrame:
         if (values := getattr(minutes, tape)) is not None
     }
     return pd.DataFrame(columns, index=utc_timestamps(starts))
+
+
+def _beyond_bounds(records: MarketIn) -> Iterator[Fault]:
+    """Values that are too large to be of a market."""
+    for name, values in _all_values(records):
+        beyond = np.flatnonzero(np.abs(_floats(values)) > MOST_SIZE)
+        if len(beyond):
+            what = f"holds {len(beyond):,} values beyond {MOST_SIZE:,.0f} in size, the first at {beyond[0]}"
+            yield Fault(name, f"{what}; send null there")
+
+
+def _all_values(records: MarketIn) -> Iterator[tuple[str, list[float | None]]]:
+    for name, series in records:
+        if isinstance(series, QuarterHourSeries | DayAheadSeries):
+            yield f"{name}.values", series.values
+        elif isinstance(series, MinuteSeries):
+            columns = ((column, getattr(series, column)) for column in MINUTE_COLUMNS)
+            yield from ((f"{name}.{column}", values) for column, values in columns if values is not None)
 
 
 def _unequal_columns(minutes: MinuteSeries | None) -> list[Fault]:

@@ -20,6 +20,7 @@ import pandas as pd
 from arbitrage.errors import BadInput
 from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Found, Params, Quality
 from arbitrage.market.series import MarketSeries, MinuteSource, build_market
+from arbitrage.market.tapes import MOST_SIZE
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, utc_timestamps
 
 DAYS = 16
@@ -153,7 +154,18 @@ def _fit(name: str, sort: _Sort, table: pd.DataFrame, limit_s: float, found: Fou
             params: Params = {"table": name, "records": int((~over).sum()), "ahead_s": ahead_s}
             found.append((Quality.CLOCK, Finding("from_the_future", params)))
             return table.iloc[:0]
-    return table[on_grid]
+    return _without_implausible(name, table[on_grid], found)
+
+
+def _without_implausible(name: str, table: pd.DataFrame, found: Found) -> pd.DataFrame:
+    """The rows without values that no market has, which would keep every later record from being taken."""
+    numbers = table.select_dtypes("number")
+    implausible = numbers.abs() > MOST_SIZE
+    if not implausible.to_numpy().any():
+        return table
+    records = int(implausible.any(axis=1).sum())
+    found.append((Quality.GAP, Finding("implausible", {"table": name, "records": records})))
+    return table.assign(**numbers.mask(implausible))
 
 
 def _unique(name: str, table: pd.DataFrame, found: Found) -> tuple[pd.DataFrame, list[pd.Timestamp]]:

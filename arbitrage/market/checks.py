@@ -2,8 +2,8 @@
 
 Law
 - Every row is checked for every fault, and all faults are handed back together.
-- A price is refused for being absent, infinite or no number, never for its level. Absent it may be where Elia marks
-  the record as one with a data issue: genuine exports have such rows, and they are gaps.
+- A price is refused for being absent, infinite, no number or beyond `MOST_SIZE`, not for its level below that. Absent
+  it may be where Elia marks the record as one with a data issue: genuine exports have such rows, and they are gaps.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from arbitrage.market.local_times import Times
 from arbitrage.market.reading import Decimal, Reading
 from arbitrage.market.recognition import Recognised, spelling_key
 from arbitrage.market.records import Complaint, Describe, Records, Rows, quoted
-from arbitrage.market.tapes import PRICE
+from arbitrage.market.tapes import MOST_SIZE, PRICE
 from arbitrage.market.written_numbers import shown_sign
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
@@ -105,7 +105,12 @@ class _Reader:
             return _statuses(qualities(self._cells(column.name)))
         if column.role is Role.TEXT:
             return texts(self._cells(column.name))
-        return self._numbers(column.name)
+        found = self._numbers(column.name)
+        if column.role is Role.PRICE:
+            beyond = np.isfinite(found) & (np.abs(found) > MOST_SIZE)
+            title = self._title(column.name)
+            self._complain(beyond, lambda row: f"{title} is beyond {MOST_SIZE:,.0f} EUR/MWh: {found[row]:g}")
+        return found
 
     def times(self, name: str, step_min: int | None) -> Times:
         """UTC times [rows] of a column, each of them present and on the grid of `step_min`."""

@@ -28,6 +28,7 @@ from arbitrage.market.tapes import (
     DECREMENTAL,
     INCREMENTAL,
     INDICATIVE,
+    MOST_SIZE,
     PRICE,
     RESIDUAL,
     SOLAR_FORECAST,
@@ -70,6 +71,8 @@ MINUTE_COLUMNS = {
     ALPHA_COMPONENT: ALPHA_COMPONENT,
 }
 """Tapes by minute, and the columns of a table of minute records that they come from."""
+_COLUMNS = frozenset((PRICE, DAY_AHEAD, WIND_FORECAST, SOLAR_FORECAST, *MINUTE_COLUMNS.values()))
+"""Of all tables, those that become tapes."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -162,7 +165,8 @@ def build_market(
     publication_delay_min: from the end of a minute or quarter-hour to the publication of its record; None: 1 with
     minutes, 0 without.
     A row's value covers its own interval and nothing beyond.
-    Raises BadInput if there is no price, a value is infinite, a start is off its grid or repeated, the delay negative.
+    Raises BadInput if there is no price, a value is infinite or beyond `MOST_SIZE`, a start is off its grid or
+    repeated, the delay negative.
     """
     _refuse_values(prices=prices, day_ahead=day_ahead, forecasts=forecasts, minutes=minutes)
     delay_min = _default_delay_min(minutes) if publication_delay_min is None else publication_delay_min
@@ -190,20 +194,23 @@ def build_market(
 
 
 def _refuse_values(prices: pd.DataFrame, **others: pd.DataFrame | None) -> None:
-    """Raise BadInput where there is no price at all, or anything infinite."""
+    """Raise BadInput where there is no price at all, or anything infinite or too large to be of the market."""
     if len(prices) == 0 or not prices[PRICE].notna().any():
         raise BadInput([Fault("prices", "holds no imbalance price")])
     tables = {"prices": prices, **others}
-    refuse(fault for name, table in tables.items() if table is not None for fault in _infinite_values(name, table))
+    refuse(fault for name, table in tables.items() if table is not None for fault in _value_faults(name, table))
 
 
-def _infinite_values(name: str, table: pd.DataFrame) -> Iterator[Fault]:
+def _value_faults(name: str, table: pd.DataFrame) -> Iterator[Fault]:
     for column, values in table.select_dtypes("number").items():
-        times = table.index[np.isinf(values.to_numpy(np.float64))]
-        if len(times):
-            yield Fault(
-                name, f"{column} is infinite {len(times):,} times, first at {times.min()}; leave it empty there"
-            )
+        sizes = np.abs(values.to_numpy(np.float64))
+        beyond = (sizes > MOST_SIZE) & (sizes < np.inf) & (column in _COLUMNS)
+        for what, rows in (("infinite", np.isinf(sizes)), (f"beyond {MOST_SIZE:,.0f}", beyond)):
+            times = table.index[rows]
+            if len(times):
+                yield Fault(
+                    name, f"{column} is {what} {len(times):,} times, first at {times.min()}; leave it empty there"
+                )
 
 
 def _published_before(settled: Tape, day_ahead: pd.DataFrame | None, forecasts: pd.DataFrame | None) -> dict[str, Tape]:

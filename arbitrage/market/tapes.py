@@ -33,6 +33,10 @@ DECREMENTAL = "marginal_decremental_price_eur_mwh"
 ALPHA_COMPONENT = "alpha_component_eur_mwh"
 """By minute: the alpha component as it would settle after this minute."""
 
+MOST_SIZE = 1e6
+"""In EUR/MWh or MW; a value beyond it, in either direction, is none of the market. The largest prices on record are a
+few thousand, the largest powers tens of thousands."""
+
 Floats = npt.NDArray[np.float64]
 
 _BLOCK = 48
