@@ -51,7 +51,7 @@ def create_app(
     steady_s: what the clock is compared with; the machine's for the machine's, else the clock itself.
     Raises BadInput for policies that cannot be served, before anything listens.
     """
-    served = Policies(settings.policies, settings.served_by_default)
+    served = Policies(settings.policies, settings.served_by_default, settings.pinned_policies)
     metrics = Metrics()
     steady = steady_s or (machine_steady_s if clock is machine_clock else lambda: clock().timestamp())
 

@@ -23,6 +23,10 @@ PolicyOption = Annotated[
     list[str] | None,
     typer.Option("--policy", help="Directory of a policy, or ID=DIRECTORY; again for each. Default id: its name."),
 ]
+Pin = Annotated[
+    list[str] | None,
+    typer.Option(help="ID=SHA256 of a policy's card, as `policies show` says it; another policy is not served."),
+]
 DefaultPolicy = Annotated[str | None, typer.Option(help="Id that decides where a request names none.")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:/// or postgresql://. [default: sqlite:///arbitrage.db]")]
 KeysFile = Annotated[Path | None, typer.Option(help="JSON list of keys: name, sha256, role (reader or operator).")]
@@ -52,6 +56,7 @@ def serve_command(
     port: Port = None,
     workers: Workers = None,
     policy: PolicyOption = None,
+    pin: Pin = None,
     default_policy: DefaultPolicy = None,
     database_url: DatabaseUrl = None,
     keys_file: KeysFile = None,
@@ -71,6 +76,7 @@ def serve_command(
         "port": port,
         "workers": workers,
         "policies": _policies(policy),
+        "pinned_policies": _pins(pin),
         "default_policy": default_policy,
         "database_url": database_url,
         "keys_file": keys_file,
@@ -109,6 +115,17 @@ def _policies(named: list[str] | None) -> dict[str, Path] | None:
     if twice:
         raise BadInput([Fault("policy", f"two are called {name}; write ID=DIRECTORY") for name in twice])
     return {name: Path(directory) for name, directory in pairs}
+
+
+def _pins(named: list[str] | None) -> dict[str, str] | None:
+    """Digests of cards by policy. Raises BadInput for what names no policy, and where one is pinned twice."""
+    pairs = [text.partition("=") for text in named or ()]
+    faults = [Fault("pin", f"{name!r} is not ID=SHA256") for name, sign, _ in pairs if not name or not sign]
+    ids = [name for name, _, _ in pairs]
+    faults += [Fault("pin", f"{name} is pinned twice") for name in sorted(set(ids)) if ids.count(name) > 1]
+    if faults:
+        raise BadInput(faults)
+    return {name: digest for name, _, digest in pairs} or None
 
 
 def _print_new_key(name: str) -> None:

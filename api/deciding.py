@@ -30,8 +30,8 @@ from arbitrage.agents.policy import RiskChoice
 from arbitrage.agents.suitability import mismatches
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, refuse
-from arbitrage.live.decider import LiveDecider, Prepared
-from arbitrage.live.decision import LiveDecision
+from arbitrage.live.decider import POLICY_NOT_FINITE, LiveDecider, Prepared
+from arbitrage.live.decision import Frame, Level, LiveDecision
 from arbitrage.live.feed import Snapshot
 from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Quality
 from arbitrage.market.series import MarketSeries
@@ -59,7 +59,19 @@ async def decide(service: Service, request: DecisionRequest) -> Answered:
     prepared = await prepare(service, subject, source, request.risk)
     if kept is None or not subject.moment.is_replay:
         service.last_seen.note(Seen(subject, source))
-    return answer(service, subject, prepared, kept)
+    answered = answer(service, subject, prepared, kept)
+    if answered.change is not None and answered.role is Role.SERVED and request.market is None:
+        _note_policy(service, subject.served.policy_id, answered.decision.frame)
+    return answered
+
+
+def _note_policy(service: Service, policy_id: str, frame: Frame) -> None:
+    """Not ready while a policy's newest decision on the kept market came to numbers that are not finite."""
+    about = f"policy {policy_id}"
+    if (frame.fallback_reason or "").startswith(POLICY_NOT_FINITE):
+        service.unready[about] = "came to numbers that are not finite; train it anew, or serve another"
+    elif frame.level in (Level.POLICY, Level.LAST_GOOD_DATA):
+        service.unready.pop(about, None)
 
 
 async def prepare(service: Service, subject: Subject, source: Source, risk: RiskIn | None) -> Prepared:

@@ -1,6 +1,8 @@
 """The policies that the service decides with: learned ones from their directories, rules by name.
 
-Law: a policy is loaded once, at start, its digest checked; whatever is wrong with any of them stops the start.
+Law: a policy is loaded once, at start, its digests checked; whatever is wrong with any of them stops the start, and so
+does a policy that is another than the one pinned. A card without a digest of its own is served, and said not to be
+sealed.
 """
 
 from __future__ import annotations
@@ -11,14 +13,19 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from api.problems import Problem, fault, unusable
-from arbitrage.agents.checkpoint import load_policy, read_card
+from arbitrage.agents.checkpoint import load_policy_and_card
 from arbitrage.agents.minute_rule import MinuteSpreadRule
 from arbitrage.agents.policy import Policy
+from arbitrage.agents.policy_files import card_digest, is_sealed
 from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.live.decision import PolicyIdentity
+
+log = structlog.get_logger("api.policies")
 
 _RULES: tuple[tuple[str, Policy], ...] = (
     ("idle", Idle()),
@@ -44,6 +51,16 @@ class ServedPolicy:
         return self.card.get("tensors_sha256")
 
     @property
+    def card_sha256(self) -> str | None:
+        """Digest of its card, which names the whole policy and can be pinned; None for a rule."""
+        return card_digest(self.card) if self.card else None
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether its card bears that digest; a rule has no card that could be altered."""
+        return not self.card or is_sealed(self.card)
+
+    @property
     def identity(self) -> PolicyIdentity:
         """As decisions name it."""
         return PolicyIdentity(self.policy_id, self.sha256)
@@ -63,7 +80,14 @@ class ServedPolicy:
 class Policies:
     """Everything that may decide, by id."""
 
-    def __init__(self, directories: Mapping[str, Path], default: str | None) -> None:
+    def __init__(
+        self, directories: Mapping[str, Path], default: str | None, pinned: Mapping[str, str] | None = None
+    ) -> None:
+        """Load the policies of these directories, by id.
+
+        pinned: digests of cards that policies must have, by id.
+        Raises BadInput with what is wrong with any of them.
+        """
         self._served = {name: ServedPolicy(name, rule) for name, rule in _RULES}
         faults: list[Fault] = []
         for name, directory in directories.items():
@@ -71,9 +95,14 @@ class Policies:
                 faults.append(Fault(f"policies.{name}", "is the name of a rule; choose another"))
                 continue
             try:
-                self._served[name] = ServedPolicy(name, load_policy(directory), read_card(directory), directory)
+                policy, card = load_policy_and_card(directory)
             except BadInput as refused:
                 faults += refused.faults
+                continue
+            self._served[name] = served = ServedPolicy(name, policy, card, directory)
+            faults += _pin_faults(served, (pinned or {}).get(name))
+            if not served.is_sealed:
+                log.warning("policy_not_sealed", policy_id=name, card_sha256=served.card_sha256)
         if default is not None and default not in self._served and default not in directories:
             faults.append(
                 Fault("default_policy", f"{default} is neither a policy nor one of {', '.join(self._served)}")
@@ -107,3 +136,10 @@ class Policies:
         if policy_id not in self._served:
             raise Problem(HTTPStatus.NOT_FOUND, f"There is no policy {policy_id}.")
         return self._served[policy_id]
+
+
+def _pin_faults(served: ServedPolicy, pinned: str | None) -> list[Fault]:
+    if pinned is None or pinned == served.card_sha256:
+        return []
+    remedy = "bring back the policy that was pinned, or pin this one after looking at it"
+    return [Fault(f"pinned_policies.{served.policy_id}", f"{served.directory} is {served.card_sha256}; {remedy}")]

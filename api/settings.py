@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """After so many days decisions that are settled at validated prices are deleted; None keeps all."""
     policies: dict[Name, Path] = Field(default_factory=dict)
     """Directories of learned policies by the id that requests use."""
+    pinned_policies: dict[Name, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
+    """Digests of cards (`card_sha256`) by id of `policies`; a policy with another one stops the start."""
     default_policy: str | None = None
     """An id of `policies` or the name of a rule; None: the only learned policy."""
     markets: dict[Name, Path] = Field(default_factory=dict)
@@ -171,6 +173,8 @@ def _contradictions(settings: Settings) -> list[Fault]:
         for name, store in settings.markets.items()
         if not store.is_dir()
     ]
+    unknown = sorted(settings.pinned_policies.keys() - settings.policies)
+    faults += [Fault(f"pinned_policies.{name}", "is not served; name its directory in policies") for name in unknown]
     for name, directory in settings.policies.items():
         if not (directory / CARD_FILE).is_file():
             faults.append(Fault(f"policies.{name}", f"{directory} is not the directory of a policy"))

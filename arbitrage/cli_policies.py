@@ -22,9 +22,11 @@ from arbitrage.agents.policy_card import (
     policy_directories,
     read_any_card,
     refuse_label,
+    seal_in_words,
     tensors_beside,
     write_test,
 )
+from arbitrage.agents.policy_files import card_digest
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.recording import figures_for_card, refuse_recording
 from arbitrage.cli_options import JsonOut, write_json
@@ -54,7 +56,7 @@ _SECTIONS = (
     ("Versions", ("versions",)),
 )
 _TABLES = (("Validation", "validation"), ("Test", TESTS))
-_OWN_PLACE = {"tensors_sha256", "features", "feature_units", *(key for _, key in _TABLES)}
+_OWN_PLACE = {"tensors_sha256", "card_sha256", "features", "feature_units", *(key for _, key in _TABLES)}
 _EPOCH_MINUTE = "_epoch_minute"
 _LISTED = (
     "policy",
@@ -144,6 +146,7 @@ def _show(card: Card, state: TensorsState) -> None:
         _figures(title, card.get(key))
     _features(card)
     _section("Tensors", [("sha256", str(card["tensors_sha256"])), ("files", f"the tensors {state}")])
+    _section("Card", [("sha256, for `serve --pin`", card_digest(card)), ("seal", seal_in_words(card))])
 
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -80,6 +80,8 @@ const FINDINGS = {
   contradiction: (p) => `${p.intervals} intervals of ${p.table} came with different values at once`,
   clock_jumped: (p) => `the clock jumped by ${number(p.seconds, 1)} s`,
   missing_record: (p) => `the record of ${p.source} that was due (${p.due}) is ${p.state}`,
+  implausible: (p) => `${p.records} records of ${p.table} had values that no market has, which were left out`,
+  outcomes_not_finite: () => "The policy's outcomes are not finite numbers: they are left out.",
   incomplete_day: (p) => `${p.source} is missing for ${p.quarter_hours_missing} quarter-hours of the rest of the day`,
   not_published_yet: (p) => `${p.records} records (${p.series}) were given that nobody can have before ${p.latest}`,
   client_clock_ahead: (p) => `The client's clock is ahead: it asked ${span(p.seconds)} early, so the next interval was decided.`,
@@ -130,6 +132,7 @@ export function fallbackSentence({ level, name, reason }) {
   if (level === 0) return `0: ${who}`;
   const why = String(reason ?? "").split("_and_no_day_ahead_price");
   const rest = why.length > 1 ? ", and no day-ahead price is known" : "";
+  if (why[0] === "policy_not_finite") return `${level}: ${who}, because the policy came to no finite numbers${rest}`;
   return `${level}: ${who}, because of the data: ${qualityWord(why[0]).toLowerCase()}${rest}`;
 }
 

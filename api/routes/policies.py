@@ -30,6 +30,8 @@ def _document(served: ServedPolicy, is_default: bool) -> dict[str, Any]:
         "kind": served.card.get("kind", "rule"),
         "name": policy.name,
         "sha256": served.sha256,
+        "card_sha256": served.card_sha256,
+        "is_sealed": served.is_sealed,
         "step_min": policy.step_min,
         "is_default": is_default,
         "battery": None if served.battery is None else asdict(served.battery),

@@ -15,7 +15,9 @@ class PolicyOut(Wire):
     id: str
     kind: str
     name: str
-    sha256: str | None
+    sha256: str | None = Field(description="Of its tensors, as decisions name it; null for a rule.")
+    card_sha256: str | None = Field(description="Of its card, which names the whole policy: what can be pinned.")
+    is_sealed: bool = Field(description="Whether the card bears that digest; if not, a change of it goes unnoticed.")
     step_min: int
     is_default: bool
     battery: dict[str, Any] | None = Field(description="The one it was trained for; null for a rule.")

@@ -23,6 +23,8 @@ from arbitrage.agents.policy_files import (
     MOST_TENSOR_BYTES,
     TENSORS_FILE,
     Card,
+    is_sealed,
+    seal_fault,
     write_card,
 )
 from arbitrage.errors import BadInput, Fault, refuse
@@ -64,6 +66,13 @@ def tensors_beside(directory: Path, card: Card) -> TensorsState:
         return TensorsState.MISSING
     same = hashlib.sha256(read_bounded(path, MOST_TENSOR_BYTES)).hexdigest() == card[_DIGEST]
     return TensorsState.MATCH if same else TensorsState.ALTERED
+
+
+def seal_in_words(card: Card) -> str:
+    """Whether the card is as it was written, as far as its own digest tells."""
+    if not is_sealed(card):
+        return "none: the card is of before there were any, and a change of it goes unnoticed; pin its digest"
+    return seal_fault(card) or "matches"
 
 
 def refuse_label(card: Card, label: str) -> None:

@@ -69,7 +69,8 @@ from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight, step
 
 Floats = npt.NDArray[np.float64]
 
-_NOT_FINITE = "policy_not_finite"
+POLICY_NOT_FINITE = "policy_not_finite"
+"""Why a rule decides where the policy comes to no finite numbers."""
 _LEVELS = {
     Quality.OK: Level.POLICY,
     Quality.GAP: Level.LAST_GOOD_DATA,
@@ -170,7 +171,7 @@ class LiveDecider:
         prepared = self._prepared(trusted, time, policy, judgement, chosen)
         if chosen[0] not in (Level.POLICY, Level.LAST_GOOD_DATA):
             return prepared
-        instead = _ruled(_NOT_FINITE, market, time)
+        instead = _ruled(POLICY_NOT_FINITE, market, time)
         return replace(prepared, instead=self._prepared(trusted, time, policy, judgement, instead))
 
     def _prepared(
