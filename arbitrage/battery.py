@@ -197,11 +197,12 @@ class Battery:
 
         Raises BadInput for a power that is not of a number's type, and for a duration that is not above 0.
         """
-        if type(power_mw) is not float or type(duration_min) is not int or not 0 < duration_min < _MOST:
+        if not (isinstance(power_mw, float) and type(duration_min) is int and 0 < duration_min < _MOST):
             refuse(_step_faults(power_mw, duration_min))
+            power_mw = real_number(power_mw)
         duration_h = float(duration_min) / MINUTES_PER_HOUR
         law = self.law
-        power = clip_power_mw(law, state.soc_mwh, state.cycles_used, real_number(power_mw), duration_h)
+        power = clip_power_mw(law, state.soc_mwh, state.cycles_used, float(power_mw), duration_h)
         soc_mwh, cycles_used, wear_eur = advance(law, state.soc_mwh, state.cycles_used, power, duration_h)
         return Step(power, wear_eur, BatteryState(soc_mwh, cycles_used))
 

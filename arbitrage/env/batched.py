@@ -122,7 +122,9 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         if self.render_mode is not None:
             self._so_far.add(self._soc_mwh, power_mw)
         truncated = np.full(self.num_envs, self._at == self._length)
-        return self._observe(), rewards / self.config.reward_scale, nobody, truncated, self._info(power_mw)
+        scale = self.config.reward_scale
+        scaled = rewards if scale == 1.0 else rewards / scale
+        return self._observe(), scaled, nobody, truncated, self._info(power_mw)
 
     def render(self) -> tuple[Picture, ...] | None:
         """The Brussels day so far of each battery, as the single environment draws it; None without a render mode.
