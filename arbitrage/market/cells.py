@@ -43,7 +43,7 @@ def numbers(column: pa.ChunkedArray, decimal: Decimal = Decimal.POINT) -> tuple[
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _floats(column.cast(pa.float64(), safe=False)), []
-    column = _texts(column)
+    column = as_strings(column)
     if decimal is Decimal.POINT:
         try:
             return _floats(compute.cast(column, pa.float64())), []
@@ -75,7 +75,7 @@ def times(column: pa.ChunkedArray, zone: dt.tzinfo | None = None) -> tuple[Times
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return _stamps(column.cast(_TIME, safe=False)), []
-    texts = _texts(column)
+    texts = as_strings(column)
     try:
         return _stamps(compute.cast(texts, _TIME)), []
     except pa.ArrowInvalid:
@@ -86,7 +86,7 @@ def times(column: pa.ChunkedArray, zone: dt.tzinfo | None = None) -> tuple[Times
 
 def intervals(column: pa.ChunkedArray, zone: dt.tzinfo | None) -> tuple[Times, Minutes, list[Complaint]]:
     """A column [n] of intervals as their UTC starts and minutes, NaT and 0 where bad, and what is wrong with these."""
-    texts = _texts(column)
+    texts = as_strings(column)
     first, second = split_intervals(texts)
     start, end = written_times(first), written_times(second)
     of_both = (start.mark == "") & np.isin(end.mark.astype(np.str_), ("UTC", "CET/CEST"))
@@ -104,12 +104,12 @@ def intervals(column: pa.ChunkedArray, zone: dt.tzinfo | None) -> tuple[Times, M
 
 def texts(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
     """A column [n] as strings, None where empty."""
-    return np.asarray(_texts(column).to_numpy(zero_copy_only=False), dtype=np.object_)
+    return np.asarray(as_strings(column).to_numpy(zero_copy_only=False), dtype=np.object_)
 
 
 def qualities(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """A column [n] of statuses as positions in `Quality`."""
-    encoded = _texts(column).combine_chunks().dictionary_encode(null_encoding="encode")
+    encoded = as_strings(column).combine_chunks().dictionary_encode(null_encoding="encode")
     order = list(Quality)
     positions = np.array([order.index(quality_of(status)) for status in encoded.dictionary.to_pylist()], dtype=np.int64)
     codes: npt.NDArray[np.int64] = positions[encoded.indices.to_numpy()]
@@ -140,7 +140,7 @@ def _month_first(written: Written) -> list[Complaint]:
     return [Complaint(first, lambda _: "dates follow each other only if the month stands before the day", remedy)]
 
 
-def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def as_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column as strings; values of types that are neither text, numbers nor aware times are shown as Python does."""
     if pa.types.is_string(column.type):
         return column

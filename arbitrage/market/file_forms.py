@@ -81,4 +81,10 @@ def _parquet_records(name: str, content: bytes) -> Records:
         names = tuple(table.column_names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadInput([Fault(name, f"is a damaged Parquet file: {error}")]) from error
-    return Records(name, names, tuple(table.columns), np.arange(1, table.num_rows + 1), "row")
+    return Records(name, names, tuple(map(_without_view, table.columns)), np.arange(1, table.num_rows + 1), "row")
+
+
+def _without_view(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column as the type that its view shows: few operations take views."""
+    views = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return column.cast(views[column.type]) if column.type in views else column

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from arbitrage.errors import Fault
-from arbitrage.market.cells import texts
+from arbitrage.market.cells import as_strings, texts
 from arbitrage.market.dialects import AREA, CURRENCY, SEQUENCE
 from arbitrage.market.recognition import Recognised
 from arbitrage.market.records import Records, quoted, shows
@@ -80,7 +80,7 @@ def _refused(
     """Faults of rows whose cell of a column is not accepted."""
     rows = np.flatnonzero(~_flags(records, known, name, accepts))
     cells = records.columns[known.positions[name]] if len(rows) else pa.chunked_array([], pa.string())
-    return records.faults_at(rows, shows(cells, message), remedy)
+    return records.faults_at(rows, shows(as_strings(cells), message), remedy)
 
 
 def _flags(records: Records, known: Recognised, name: str, accepts: Callable[[str], bool]) -> Flags:

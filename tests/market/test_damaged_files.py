@@ -108,6 +108,8 @@ TYPES = {
     "truth values": pa.array([True, False]),
     "integers beyond what a float holds": pa.array([2**62 + 1, 1]),
     "half floats": pa.array(np.array([1, 2], np.float16)),
+    "views of text": pa.array(["1", "2"], pa.string_view()),
+    "views of bytes": pa.array([b"1", b"2"], pa.binary_view()),
     "times of no known zone": pa.array([1, 2], pa.timestamp("us", tz="Mars/Base")),
     "times beyond the calendar": pa.array([2**62, 1], pa.timestamp("us")),
     "zoned times beyond the calendar": pa.array([-(2**62), 1], pa.timestamp("ms", tz="UTC")),
@@ -123,6 +125,17 @@ def test_parquet_columns_of_any_type_are_read_or_refused(kind: str, column: str)
     parquet.write_table(pa.table(table), content)
     for options in ({}, BELGIUM):
         assert outcome(content.getvalue(), **options)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_published_prices_with_columns_of_any_type_are_read_or_refused(kind: str) -> None:
+    columns = ("unix_seconds", "price", "Area", "Currency", "Sequence", "MTU (UTC)", "Day-ahead Price (EUR/MWh)")
+    for column in columns:
+        plain = {"MTU (UTC)": pa.array(["01/01/2025 00:00 - 01/01/2025 01:00", "x"])}
+        plain["Day-ahead Price (EUR/MWh)"] = pa.array(["1.0", None])
+        content = io.BytesIO()
+        parquet.write_table(pa.table({**plain, column: TYPES[kind]}), content)
+        assert outcome(content.getvalue())
 
 
 def test_parquet_columns_of_one_name_are_refused_by_it() -> None:
