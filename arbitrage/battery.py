@@ -214,7 +214,7 @@ def _least(rating_mw: float, limit_mw: float | None) -> float:
 def _step_faults(power_mw: object, duration_min: object) -> list[Fault]:
     rules = {
         "power_mw": (is_real(power_mw), power_mw, "a number of MW"),
-        "duration_min": (0.0 < real_number(duration_min) < math.inf, duration_min, "a positive number of minutes"),
+        "duration_min": (_LEAST <= real_number(duration_min) < math.inf, duration_min, "a positive number of minutes"),
     }
     return [
         Fault(name, f"must be {what}, not {as_written(value)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import SupportsFloat, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 
@@ -36,9 +36,10 @@ def is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, _NOT_NUMBERS)
 
 
-def plain(value: SupportsFloat) -> float:
-    """A number as Python has it: an int or float as it is, any other as a float."""
-    return value if type(value) in (int, float) else float(value)  # type: ignore[return-value]
+def plain(value: object) -> float:
+    """A real number as Python has it: an int as it is, where floats reach as far, any other as a float."""
+    number = real_number(value)
+    return value if type(value) is int and math.isfinite(number) else number
 
 
 def as_written(value: object) -> str:

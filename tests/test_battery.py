@@ -253,6 +253,11 @@ def test_sizes_with_which_arithmetic_would_overflow_or_vanish_are_refused(name: 
         Battery(**{name: value})
 
 
+@pytest.mark.parametrize("name", ["max_cycles_per_day", "import_limit_mw", "export_limit_mw"])
+def test_a_limit_beyond_all_floats_is_none(name: str) -> None:
+    assert Battery(**{name: 10**400}).law == Battery(**{name: math.inf}).law == Battery().law
+
+
 @pytest.mark.parametrize("kind", [np.float16, np.longdouble, np.int8, Fraction])
 def test_a_duration_and_a_power_may_be_numbers_of_any_type(kind: Any) -> None:
     assert PLAIN.step(BatteryState(1.0), kind(1), kind(15)) == PLAIN.step(BatteryState(1.0), 1.0, 15)
@@ -263,7 +268,7 @@ def test_a_power_beyond_all_floats_is_all_that_there_is() -> None:
     assert PLAIN.step(BatteryState(1.0), -(10**400), 15).power_mw == -1.0
 
 
-@pytest.mark.parametrize("duration_min", [0, -15, -0.5, math.nan, math.inf, 10**400, None, "15", True])
+@pytest.mark.parametrize("duration_min", [0, -15, -0.5, 5e-324, math.nan, math.inf, 10**400, None, "15", True])
 def test_a_step_without_a_positive_duration_is_refused(duration_min: Any) -> None:
     with pytest.raises(BadInput, match="duration_min: must be a positive number of minutes, not"):
         PLAIN.step(BatteryState(1.0), 1.0, duration_min)
