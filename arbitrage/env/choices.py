@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from arbitrage.numeric import is_whole
+
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 
@@ -32,6 +34,7 @@ class ActionKind(StrEnum):
     CONTINUOUS = "continuous"
 
 
+_FIRST, _LAST = int(Action.CHARGE), int(Action.DISCHARGE)
 _ACTIONS_IN_WORDS = "0 charge, 1 idle, 2 discharge"
 _WHOLE, _REAL = "iu", "iuf"
 """Kinds of numpy types."""
@@ -46,7 +49,8 @@ def action_space(kind: ActionKind) -> spaces.Space[Any]:
 
 def discrete_action(action: Any) -> int:
     """The number of one battery's action."""
-    return int(_discrete(action, ()))
+    # Arrays of one cost as much as the rest of a step: a number alone is read without them.
+    return int(action) if is_whole(action) and _FIRST <= action <= _LAST else int(_discrete(action, ()))
 
 
 def discrete_actions(actions: Any, count: int) -> Numbers:
@@ -56,20 +60,20 @@ def discrete_actions(actions: Any, count: int) -> Numbers:
 
 def share_of_rated(action: Any) -> float:
     """One battery's share of rated power, clipped to [-1, 1]; a number or an array of one."""
-    return float(_shares(action, ((1,), ()))[0])
+    return min(max(float(_shares(action, ((1,), ()))[0]), -1.0), 1.0)
 
 
 def shares_of_rated(actions: Any, count: int) -> Floats:
     """So many batteries' shares of rated power, clipped to [-1, 1], shape [count]; given as [count, 1] or [count]."""
-    return _shares(actions, ((count, 1), (count,)))
+    return np.clip(_shares(actions, ((count, 1), (count,))), -1.0, 1.0)
 
 
 def _discrete(actions: Any, shape: tuple[int, ...]) -> Numbers:
     given = np.asarray(actions)
     if given.dtype.kind not in _WHOLE or given.shape != shape:
         raise ValueError(_wrong(actions, given, f"whole numbers of shape {shape} ({_ACTIONS_IN_WORDS})"))
-    if given.min() < Action.CHARGE or given.max() > Action.DISCHARGE:
-        outside = given[(given < Action.CHARGE) | (given > Action.DISCHARGE)]
+    if given.min() < _FIRST or given.max() > _LAST:
+        outside = given[(given < _FIRST) | (given > _LAST)]
         raise ValueError(f"{outside.flat[0]} is not a valid Action: {_ACTIONS_IN_WORDS}")
     return given.astype(np.int64, copy=False)
 
@@ -78,12 +82,12 @@ def _shares(actions: Any, shapes: tuple[tuple[int, ...], ...]) -> Floats:
     given = np.asarray(actions)
     if given.dtype.kind not in _REAL or given.shape not in shapes:
         raise ValueError(_wrong(actions, given, f"real numbers of shape {shapes[0]} in [-1, 1]"))
-    shares = given.astype(np.float64).reshape(-1)
+    shares = given.astype(np.float64, copy=False).reshape(-1)
     if not np.isfinite(shares).all():
         at = int(np.flatnonzero(~np.isfinite(shares))[0])
         whose = f" of battery {at}" if len(shares) > 1 else ""
         raise ValueError(f"action {shares[at]}{whose} is not a finite number; the agent may have diverged")
-    return np.clip(shares, -1.0, 1.0)
+    return shares
 
 
 def _wrong(actions: Any, given: npt.NDArray[Any], wanted: str) -> str:

@@ -112,7 +112,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self.render_mode = render_mode
         self.battery = Battery() if battery is None else battery
         self._maker = EpisodeMaker(sample_market() if market is None else market, features, self.config)
-        self._powers_mw = rated_power_mw(self.battery)
+        self._powers_mw = rated_power_mw(self.battery).tolist()
         self.observation_names = self._maker.observation_names
         self.observation_space = observation_space(len(self.observation_names))
         self.action_space = action_space(self.config.actions)
