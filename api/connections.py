@@ -52,6 +52,11 @@ class ConnectionLimits:
     header_timeout_s: float
     answer_timeout_s: float
 
+    @property
+    def backlog(self) -> int:
+        """Connections that may wait to be accepted: so few that the newest cannot end one that was not read yet."""
+        return max(4, self.most_per_address // 3)
+
     @classmethod
     def of(cls, settings: Settings, descriptors: int) -> ConnectionLimits:
         """As set, and within the files that the process may open."""

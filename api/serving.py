@@ -61,7 +61,7 @@ def run(settings: Settings) -> None:
 def server_options(settings: Settings) -> dict[str, Any]:
     """How uvicorn serves: our logs, deadlines and limits."""
     return {
-        "http": _door(settings),
+        **_guarded(settings),
         "ws": "none",
         "log_config": None,
         "access_log": False,
@@ -72,13 +72,13 @@ def server_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _door(settings: Settings) -> Any:
+def _guarded(settings: Settings) -> dict[str, Any]:
     """What makes connections, with limits that fit the files that a process may open."""
     if sys.platform == "win32":
-        return "auto"
+        return {}
     limits = ConnectionLimits.of(settings, raise_descriptor_limit())
     log.info("connection_limits", of_each_worker=limits.most, of_one_address=limits.most_per_address)
-    return Door(limits)
+    return {"http": Door(limits), "backlog": limits.backlog}
 
 
 def _ignore_hangup() -> None:

@@ -82,9 +82,9 @@ class Settings(BaseSettings):
     """Wrong keys of one address in the long run; so many may come at once."""
     wrong_key_delay_s: Annotated[float, Field(ge=0.0, le=5.0)] = 0.25
     """How long the answer to a wrong key is held back."""
-    most_connections: Annotated[int, Field(ge=8)] = 1000
+    most_connections: Annotated[int, Field(ge=8)] = 2000
     """Open connections of each worker; fewer where the process may not open as many files."""
-    most_connections_per_address: Annotated[int, Field(ge=4)] = 500
+    most_connections_per_address: Annotated[int, Field(ge=4)] = 1000
     """Open connections of one address at each worker; never above three quarters of all that it may have."""
     header_timeout_s: Annotated[float, Field(gt=0.0)] = 10.0
     """For the headers of a request, from its first byte or the begin of the connection; after an answer, for the rest
