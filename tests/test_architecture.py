@@ -189,3 +189,9 @@ def test_the_front_door_has_at_most_12_names_and_opens_for_each() -> None:
         "[getattr(arbitrage, name) for name in names]"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=True)
+
+
+def test_a_property_takes_its_number_of_examples_from_the_profile() -> None:
+    own = Path(__file__).resolve().parent
+    fixed = [path.name for path in own.rglob("test_*.py") if "@" + "settings(" in path.read_text(encoding="utf-8")]
+    assert fixed == [], "use tests.examples.examples, so that make fuzz tries more"

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from arbitrage.battery import Battery, BatteryState, clip_power_mw, step_fleet, unit_warnings
 from arbitrage.errors import BadInput
+from tests.examples import examples
 from tests.worlds import MIDNIGHTS, batteries
 
 PLAIN = Battery()
@@ -283,7 +284,7 @@ def test_a_power_that_is_not_of_a_numbers_type_is_refused(power_mw: Any) -> None
 REQUESTS = hnp.arrays(np.float64, 24, elements=st.floats(-4.0, 4.0) | st.sampled_from([-math.inf, math.inf]))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     battery=batteries(),
     requests=REQUESTS,
@@ -312,7 +313,7 @@ def test_no_sequence_of_requests_breaks_window_rating_or_daily_budget(
     assert drawn_mwh / battery.capacity_mwh == pytest.approx(state.cycles_used, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(battery=batteries(), soc=st.floats(0.0, 1.0), cycles=st.floats(0.0, 3.0), asked=st.floats(-4.0, 4.0))
 def test_what_the_law_lets_flow_flows_again_unchanged(
     battery: Battery, soc: float, cycles: float, asked: float
@@ -323,7 +324,7 @@ def test_what_the_law_lets_flow_flows_again_unchanged(
     assert abs(flow) <= abs(asked)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(battery=batteries(), requests=REQUESTS, seed=st.integers(0, 2**32 - 1), step_min=st.sampled_from([1, 15]))
 def test_a_fleet_does_to_the_last_bit_what_each_battery_does_alone(
     battery: Battery, requests: np.ndarray, seed: int, step_min: int

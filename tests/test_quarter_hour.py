@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
@@ -31,6 +31,7 @@ from arbitrage.quarter_hour import (
     refuse_step,
     utc_timestamps,
 )
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_energy_is_power_times_hours() -> None:
     assert energy_mwh(-3.0, 1) == pytest.approx(-0.05, abs=1e-15)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(number=st.integers(day_number(dt.date(1980, 1, 1)), day_number(dt.date(2037, 12, 31))))
 def test_every_minute_lies_in_the_day_whose_midnight_came_last(number: int) -> None:
     start, end = brussels_midnight(number), brussels_midnight(number + 1)

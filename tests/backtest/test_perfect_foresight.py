@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.backtest.engine import run_backtest
@@ -15,6 +15,7 @@ from arbitrage.battery import Battery
 from arbitrage.market.elia import read_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select_rows, spans
+from tests.examples import examples
 from tests.shared_data import shared_file
 from tests.worlds import MIDNIGHTS, batteries, market_of, noisy_market, scripted, whole
 
@@ -102,7 +103,7 @@ def test_the_budget_is_one_for_each_brussels_day_of_any_length(day: str) -> None
     assert foresight_value_eur(market, battery, whole(market))[0] == pytest.approx(100.0, rel=1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32 - 1),
     max_cycles_per_day=st.sampled_from([None, 0.5, 1.0, 1.1, 2.0]),
@@ -123,7 +124,7 @@ def test_linear_and_dynamic_programme_agree_to_half_a_percent_on_noise_for_any_b
     assert (1.0 - 0.005) * solved <= planned <= solved * (1.0 + 1e-6) + 1e-3
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), battery=batteries())
 def test_the_dynamic_programme_is_never_above_the_linear_programme(seed: int, battery: Battery) -> None:
     market = noisy_market(seed, days=1)
@@ -135,7 +136,7 @@ def test_the_dynamic_programme_is_never_above_the_linear_programme(seed: int, ba
         assert planned >= 0.95 * solved - 1.0
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), battery=batteries())
 def test_no_sequence_of_powers_earns_more_than_hindsight(seed: int, battery: Battery) -> None:
     market = noisy_market(seed, days=2, gaps=5)

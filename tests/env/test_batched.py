@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.battery import Battery
@@ -18,6 +18,7 @@ from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.tapes import PRICE, Tape
 from arbitrage.observation import FeatureSet
+from tests.examples import examples
 from tests.minute_worlds import simulated_days
 from tests.worlds import batteries, market_of, noisy_market
 
@@ -36,7 +37,7 @@ def minute_world(delay_min: int) -> MarketSeries:
 MINUTE_WORLDS = {delay_min: minute_world(delay_min) for delay_min in (0, 1, 2, 20)}
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     battery=batteries(),
     kind=st.sampled_from(["discrete", "continuous"]),
@@ -54,7 +55,7 @@ def test_each_battery_of_the_twin_does_to_the_last_bit_what_the_single_environme
     compare_with_twin(WORLD, battery, steps, seed, options, actions=kind, step_min=step_min, episode_days=2)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     battery=batteries(),
     kind=st.sampled_from(["discrete", "continuous"]),

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
 from arbitrage.market.elia import read_answer
+from tests.examples import examples
 from tests.shared_data import shared_file
 
 BELGIUM = {"timezone": "Europe/Brussels", "decimal": "auto"}
@@ -53,7 +54,7 @@ def outcome(content: bytes, **options: str) -> str:
     return "read"
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_genuine_files_are_read_or_refused(data: st.DataObject) -> None:
     own = data.draw(st.booleans())

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
@@ -20,6 +20,7 @@ from arbitrage.market.elia import read_market, read_table
 from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.market.written_times import GIVE_ZONE
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
+from tests.examples import examples
 from tests.shared_data import shared_file
 
 LABELS = (
@@ -507,7 +508,7 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
     assert faults_of(tmp_path / name)[0].startswith("cannot be read")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damage_anywhere_in_a_file_is_refused_or_read_but_never_crashes(tmp_path: Path, data: st.DataObject) -> None:
     csv_text = f"{LABELS}\r\n2023-03-26T00:00:00+01:00;Validated;PT15M;1;1;0;1;1;;7.0;7.0\r\n".encode()
@@ -577,7 +578,7 @@ def as_csv(records: Sequence[dict[str, object]], columns: Sequence[str], titles:
     return text.getvalue()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_table_reads_back_equal_from_every_dialect_order_and_offset(tmp_path: Path, data: st.DataObject) -> None:
     records = data.draw(tables())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
 from arbitrage.market.series import DURATION, MarketSeries, build_market
 from arbitrage.market.tapes import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.quarter_hour import BRUSSELS, brussels_midnight, epoch_minute, epoch_minutes, utc_timestamps
+from tests.examples import examples
 
 START = epoch_minute("2024-03-30T23:00Z")
 """Midnight in Brussels at the beginning of the day on which clocks go forward, which has 92 quarter-hours."""
@@ -198,7 +199,7 @@ def _market(price: np.ndarray, day_ahead: np.ndarray, wind: np.ndarray, delay_mi
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     now=st.integers(-1500, 4 * 24 * 60),
     delay_min=st.integers(0, 20),
