@@ -55,7 +55,7 @@ class ConnectionLimits:
     @property
     def backlog(self) -> int:
         """Connections that may wait to be accepted: so few that the newest cannot end one that was not read yet."""
-        return max(4, self.most_per_address // 3)
+        return max(4, self.most_per_address // 2)
 
     @classmethod
     def of(cls, settings: Settings, descriptors: int) -> ConnectionLimits:
