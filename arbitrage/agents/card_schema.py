@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 
 from arbitrage.agents.mpc.horizon import input_names
+from arbitrage.agents.mpc.mpc_policy import Form, Point
 from arbitrage.agents.network_policy import Head
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
@@ -140,8 +141,8 @@ _OWN: dict[Kind, Schema] = {
             "type": "object",
             "required": ["form", "point"],
             "properties": {
-                "form": {"type": "string"},
-                "point": {"type": "string"},
+                "form": _one_of(Form),
+                "point": _one_of(Point),
                 "shared_quarter_hours": {"type": "integer", "minimum": 1, "maximum": 200},
                 "beyond_quarter_hours": {"type": "integer", "minimum": 0, "maximum": 96},
                 "end_value_fraction": {"type": "number", "minimum": 0, "maximum": 100},
