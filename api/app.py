@@ -32,7 +32,7 @@ from api.schemas.decisions import SCHEMA_VERSION
 from api.service import Service
 from api.settings import Authentication, Settings
 from api.storage.database import Database
-from api.warming import warm_up
+from api.warming import warm_up_all
 from arbitrage.live.quality import Quality
 
 TITLE = "Battery arbitrage in the Belgian imbalance settlement"
@@ -63,10 +63,11 @@ def create_app(
         app.state.service = service
         _say_start(settings)
         service.runner.start()
+        service.storage_watch.start()
         if service.retainer is not None:
             service.retainer.start()
-        warming = asyncio.create_task(_warm(service))
-        kept = feed or await service.beside(feed_of, settings, served, clock)
+        warming = asyncio.create_task(warm_up_all(service.policies, service.threads, service.unready))
+        kept = feed or await service.behind(feed_of, settings, served, clock)
         if kept is not None:
             service.keeper = MarketKeeper(kept, service.threads, settings.feed_interval_s)
             service.keeper.start(partial(after_poll, service))
@@ -106,19 +107,9 @@ async def after_poll(service: Service) -> None:
     if service.keeper is not None:
         if not any(quality is Quality.CLOCK for quality, _ in service.keeper.snapshot.reported):
             service.jumps.believe()
-        await service.beside(service.settler.settle, service.keeper.snapshot.market, service.clock())
+        await service.behind(service.settler.settle, service.keeper.snapshot.market, service.clock())
         await read_ahead(service)
         await let_challengers_decide(service)
-
-
-async def _warm(service: Service) -> None:
-    """Compile what policies need; the service is not ready before."""
-    service.unready["policies"] = "are being compiled"
-    loop = asyncio.get_running_loop()
-    for each in service.policies.all():
-        if each.card:
-            await loop.run_in_executor(service.threads, warm_up, each)
-    del service.unready["policies"]
 
 
 def app_to_serve(settings: Settings) -> FastAPI:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from api.clock import Clock
 from api.kept_assets import KeptAsset, look_up
-from api.storage.asset_store import AssetStore
+from api.storage.asset_lists import AssetLists
 from api.storage.refusals import AssetUnknown
 
 KEPT_S = 1.0
@@ -23,8 +23,8 @@ _MOST = 10_000
 class AssetDesk:
     """Looks assets up; belongs to one event loop."""
 
-    def __init__(self, store: AssetStore, clock: Clock, threads: ThreadPoolExecutor) -> None:
-        self._store = store
+    def __init__(self, lists: AssetLists, clock: Clock, threads: ThreadPoolExecutor) -> None:
+        self._lists = lists
         self._clock = clock
         self._threads = threads
         self._kept: OrderedDict[str, tuple[float, KeptAsset | None]] = OrderedDict()
@@ -48,6 +48,6 @@ class AssetDesk:
 
     def _look_up(self, asset_id: str) -> KeptAsset | None:
         try:
-            return look_up(self._store, asset_id, self._clock())
+            return look_up(self._lists, asset_id, self._clock())
         except AssetUnknown:
             return None

@@ -10,12 +10,13 @@ Law
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import structlog
 
 from api.deciding import answer, kept_source, prepare
-from api.kept_assets import KeptAsset, look_up_all
+from api.kept_assets import KeptAsset, kept_asset
 from api.moment import Moment, coming_moment
 from api.problems import Problem
 from api.recording import record_of
@@ -34,12 +35,14 @@ log = structlog.get_logger("api.challenging")
 async def let_challengers_decide(service: Service) -> int:
     """Decide the coming interval for every challenger that is free then; returns how many decided."""
     decided = 0
-    for kept in await service.beside(look_up_all, service.assets, service.clock()):
+    for found in await service.behind(service.asset_lists.challenged, service.clock()):
+        kept = kept_asset(found)
         if kept.spec.challenger_policy_id is not None:
             moment = coming_moment(service.clock())
             shadow = service.shadows.of(kept, kept.spec.challenger_policy_id, moment)
             async with shadow.turn:
                 decided += await _challenge(service, kept, shadow, moment)
+        await asyncio.sleep(0)  # requests come first, however many challengers there are
     return decided
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
-from typing import Literal
+from typing import Any, Literal
 
-from api.storage.decision_record import DecisionRecord
+from api.storage.decision_record import ChainLink
 from api.storage.reconciliation import Prices, Reconciled, reconcile
 from arbitrage.battery import Battery
 
@@ -87,9 +87,17 @@ class Day:
 
 
 def book_day(
-    chain: Sequence[DecisionRecord], prices: Prices, begins: dt.datetime, now: dt.datetime, battery: Battery | None
+    chain: Sequence[ChainLink],
+    prices: Prices,
+    begins: dt.datetime,
+    now: dt.datetime,
+    battery: Battery | None,
+    answer_of: Callable[[str], str],
 ) -> Day:
-    """The day from `begins` until now; `chain` and `prices` as `reconcile` takes them."""
+    """The day from `begins` until now; `chain` and `prices` as `reconcile` takes them.
+
+    answer_of: what was answered with a decision of the chain, JSON; asked of the first and the last.
+    """
     pieces = reconcile(chain, prices, begins, now)
     entries = tuple(_entry(list(group)) for _, group in groupby(pieces, attrgetter("quarter_hour")))
     if battery is None or not chain:
@@ -97,8 +105,10 @@ def book_day(
     discharged_mwh = sum(entry.discharged_mwh for entry in entries)
     wear_eur = discharged_mwh / battery.discharge_efficiency * battery.wear_cost_eur_mwh
     opening = [record for record in chain if record.valid_from <= begins][-1:] or chain[:1]
-    stored_mwh = (_soc_fraction(chain[-1], now) - _soc_fraction(opening[0], begins)) * battery.capacity_mwh
-    mark_eur_mwh, basis = _mark(chain[-1])
+    first, last = (json.loads(answer_of(link.decision_id)) for link in (opening[0], chain[-1]))
+    gained = _soc_fraction(chain[-1], last, now) - _soc_fraction(opening[0], first, begins)
+    stored_mwh = gained * battery.capacity_mwh
+    mark_eur_mwh, basis = _mark(chain[-1], last)
     stored_eur = None if mark_eur_mwh is None else stored_mwh * battery.discharge_efficiency * mark_eur_mwh
     return Day(entries, stored_mwh, stored_eur, mark_eur_mwh, basis, wear_eur)
 
@@ -117,21 +127,21 @@ def _entry(pieces: Sequence[Reconciled]) -> QuarterHourEntry:
     return QuarterHourEntry(last.quarter_hour, charged, discharged, price, stage)
 
 
-def _soc_fraction(record: DecisionRecord, time: dt.datetime) -> float:
+def _soc_fraction(link: ChainLink, answer: Mapping[str, Any], time: dt.datetime) -> float:
     """Where the store stands at a time during a decision, or at the nearer end of it."""
-    expected = json.loads(record.answer)["expected"]
+    expected = answer["expected"]
     start, end = float(expected["soc_fraction_start"]), float(expected["soc_fraction_end"])
-    passed = (time - record.valid_from) / (record.valid_until - record.valid_from)
+    passed = (time - link.valid_from) / (link.valid_until - link.valid_from)
     return start + (end - start) * min(1.0, max(0.0, passed))
 
 
-def _mark(record: DecisionRecord) -> tuple[float | None, MarkBasis | None]:
+def _mark(link: ChainLink, answer: Mapping[str, Any]) -> tuple[float | None, MarkBasis | None]:
     """The price that the store is marked at, and what it is."""
-    for reason in json.loads(record.answer)["reasons"]:
+    for reason in answer["reasons"]:
         day_ahead = reason["params"].get("day_ahead_price_eur_mwh")
         if day_ahead is not None:
             return float(day_ahead), "day_ahead"
-    return record.price_seen_eur_mwh, None if record.price_seen_eur_mwh is None else "newest_seen"
+    return link.price_seen_eur_mwh, None if link.price_seen_eur_mwh is None else "newest_seen"
 
 
 def _total(entries: Iterable[QuarterHourEntry]) -> float:

@@ -15,10 +15,11 @@ import structlog
 from api.carrying import state_to_keep
 from api.clock import utc_text
 from api.identity import decision_id
-from api.kept_assets import KeptAsset, look_up_all
+from api.kept_assets import KeptAsset, kept_asset
 from api.last_seen import Seen, Source
 from api.market_records import market_digest, market_of, records_ahead
 from api.moment import Moment
+from api.preparing import Kept
 from api.problems import FaultItem, Problem, domain_faults, fault, from_bad_input, unusable
 from api.schemas.decisions import DecisionRequest, RiskIn
 from api.schemas.market import MarketIn
@@ -36,6 +37,8 @@ from arbitrage.live.feed import Snapshot
 from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Quality
 from arbitrage.market.series import MarketSeries
 
+MOST_READ_AHEAD = 128
+"""Kinds of assets, those that changed last."""
 log = structlog.get_logger("api.deciding")
 
 
@@ -74,19 +77,22 @@ def _note_policy(service: Service, policy_id: str, frame: Frame) -> None:
         service.unready.pop(about, None)
 
 
-async def prepare(service: Service, subject: Subject, source: Source, risk: RiskIn | None) -> Prepared:
-    """The reading of a market for the subject's interval. Raises Problem."""
+async def prepare(
+    service: Service, subject: Subject, source: Source, risk: RiskIn | None, made: Kept[Prepared] | None = None
+) -> Prepared:
+    """The reading of a market for the subject's interval, made by `made` where it is not there. Raises Problem."""
     choice = risk_choice(risk)
     moment, who = subject.moment, (subject.served.policy_id, subject.battery, subject.ramp_mw_per_min)
     key = (source.version, moment.time, 0 if moment.is_replay else moment.lag_min, moment.jumped_s, *who, choice)
     prepared = service.readings.ready(key)
-    return prepared or await service.readings.get(key, partial(_read, subject, source.known, choice))
+    return prepared or await (made or service.readings).get(key, partial(_read, subject, source.known, choice))
 
 
 async def read_ahead(service: Service) -> None:
-    """Make the readings of the coming minute for every asset in the service's care."""
+    """Make the readings of the coming minute for the kinds of assets in the service's care, as many as are kept."""
     now, source = service.clock(), kept_source(service)
-    for kept in await service.beside(look_up_all, service.assets, now):
+    for found in await service.behind(service.asset_lists.kinds, now, MOST_READ_AHEAD):
+        kept = kept_asset(found)
         request = DecisionRequest(asset_id=kept.asset.asset_id)
         try:
             subject = subject_of(service.policies, request, kept, now, service.jumps.jumped_s())

@@ -6,8 +6,10 @@ Law: none of these is a plain function, for FastAPI would run it on a thread, an
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -38,6 +40,10 @@ async def single_parameters(request: Request) -> None:
         raise unusable([fault(name, "repeated", "is given more than once") for name in repeated])
 
 
+Read = Callable[..., Awaitable[Any]]
+"""Takes the work and its arguments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sees:
     """What a caller may be told of the inside of the service."""
@@ -56,6 +62,12 @@ async def sees(request: Request) -> Sees:
     return Sees(detail=True, keys_fault=request.scope[KEYS_FAULT])
 
 
+async def reading_of(request: Request, service: ServiceDep) -> Read:
+    """Reads for the request, as long as somebody waits for it: see `Readers.read`."""
+    return partial(service.readers.read, request)
+
+
+ReadingDep = Annotated[Read, Depends(reading_of)]
 ServiceDep = Annotated[Service, Depends(service_of)]
 SeesDep = Annotated[Sees, Depends(sees)]
 CallerDep = Annotated[str, Depends(caller_of)]

@@ -9,7 +9,9 @@ from typing import Any
 
 from api.clock import minute_time, utc_text
 from api.schemas.assets import AssetSpec
-from api.storage.asset_store import Asset, AssetState, AssetStore, Override, OverrideKind
+from api.storage.asset_lists import AssetLists, OrderedAsset
+from api.storage.asset_store import Asset, AssetState, Override, OverrideKind
+from api.storage.refusals import StorageUnavailable
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.decision import FOLLOW, Orders
 from arbitrage.live.decision import Override as LiveOverride
@@ -55,19 +57,26 @@ class KeptAsset:
         }
 
 
-def look_up(store: AssetStore, asset_id: str, now: dt.datetime) -> KeptAsset:
+def kept_asset(found: OrderedAsset) -> KeptAsset:
+    """An asset as the database has it. Raises StorageUnavailable where its specification is damaged."""
+    try:
+        spec, battery = _specified(str(found.asset.battery["spec"]))
+    except (ValueError, KeyError) as error:  # pydantic's and the domain's refusals are of the first kind
+        name = found.asset.asset_id
+        raise StorageUnavailable(f"the database holds an asset that cannot be read, {name}: {error}") from error
+    return KeptAsset(found.asset, spec, battery, found.override)
+
+
+def look_up(lists: AssetLists, asset_id: str, now: dt.datetime) -> KeptAsset:
     """One asset. Raises AssetUnknown."""
-    return _with_override(store, store.get(asset_id), now)
+    return kept_asset(lists.one(asset_id, now))
 
 
-def look_up_all(store: AssetStore, now: dt.datetime) -> list[KeptAsset]:
-    """Every asset, by name."""
-    return [_with_override(store, asset, now) for asset in store.all()]
-
-
-def _with_override(store: AssetStore, asset: Asset, now: dt.datetime) -> KeptAsset:
-    spec = AssetSpec.model_validate_json(str(asset.battery["spec"]))
-    return KeptAsset(asset, spec, spec.battery.battery(), store.override_at(asset.asset_id, now))
+@lru_cache(maxsize=1024)
+def _specified(text: str) -> tuple[AssetSpec, Battery]:
+    """A specification as the database keeps it; many assets are alike."""
+    spec = AssetSpec.model_validate_json(text)
+    return spec, spec.battery.battery()
 
 
 def specification(spec: AssetSpec) -> dict[str, Any]:

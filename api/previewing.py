@@ -24,7 +24,7 @@ async def preview(service: Service, asset_id: str, risk: RiskIn) -> dict[str, An
     """The preview as the wire has it. Raises Problem."""
     seen = service.last_seen.of(asset_id) or await coming(service, asset_id)
     subject = replace(seen.subject, orders=FOLLOW)
-    prepared = await prepare(service, subject, seen.source, risk)
+    prepared = await prepare(service, subject, seen.source, risk, service.previews)
     contract = answer(service, subject, prepared).contract
     del contract["decision_id"]
     return contract | {"preview": True}
@@ -33,14 +33,14 @@ async def preview(service: Service, asset_id: str, risk: RiskIn) -> dict[str, An
 async def newest(service: Service, asset_id: str) -> Seen:
     """The coming interval of a kept asset on the kept market, else what was decided last. Raises Problem."""
     seen = service.last_seen.of(asset_id)
-    if seen is not None and (service.keeper is None or await service.asset_desk.find(asset_id) is None):
+    if seen is not None and (service.keeper is None or await service.watched_assets.find(asset_id) is None):
         return seen
     return await coming(service, asset_id)
 
 
 async def coming(service: Service, asset_id: str) -> Seen:
     """The coming interval of a kept asset on the kept market. Raises Problem where either is missing."""
-    kept = None if service.keeper is None else await service.asset_desk.find(asset_id)
+    kept = None if service.keeper is None else await service.watched_assets.find(asset_id)
     if kept is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"Nothing was decided for {asset_id} here yet.")
     request = DecisionRequest(asset_id=asset_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from api.clock import next_step
 from api.service import Service
-from api.storage.refusals import StorageRefusal
 from arbitrage.agents.policy import judged_series
 from arbitrage.live.quality import Bounds, Quality, judge
 
@@ -18,10 +17,9 @@ Reasons = dict[str, str]
 async def unreadiness(service: Service, max_age_s: float | None) -> Reasons:
     """Reasons why the service is not fit to decide; none if it is."""
     reasons = dict(service.unready)
-    try:
-        await service.beside(service.log.by_id, "")
-    except StorageRefusal as refused:
-        reasons["database"] = str(refused)
+    storage = await service.storage_watch.reason()
+    if storage is not None:
+        reasons["database"] = storage
     if service.keeper is not None:
         reasons |= _data_reasons(service, max_age_s)
     elif max_age_s is not None:

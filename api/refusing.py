@@ -18,6 +18,7 @@ from api.storage.refusals import (
     JobsTooMany,
     JobUnknown,
     OutcomeOpen,
+    ReadTooLong,
     RecordRefused,
     StorageBusy,
     StorageRefusal,
@@ -76,6 +77,10 @@ def storage_problem(refused: StorageRefusal) -> Problem:
     if isinstance(refused, OutcomeOpen):
         log.error("outcome_open", reason=str(refused))
         return outcome_open()
+    if isinstance(refused, ReadTooLong):
+        log.warning("read_too_long", reason=str(refused))
+        again = {"Retry-After": "1"}
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{refused}.", kind="read-too-long", headers=again)
     log.error("storage_refused", kind=type(refused).__name__, reason=str(refused))
     detail = "It could not be written down or looked up, so it is not answered."
     wait = "1" if isinstance(refused, StorageBusy) else "5"

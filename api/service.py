@@ -18,15 +18,18 @@ from api.last_seen import LastSeen
 from api.metrics import Metrics
 from api.policies import Policies
 from api.preparing import Kept
+from api.readers import Readers
 from api.retaining import Retainer
 from api.settings import Settings
 from api.settling import Settler
 from api.shadows import Shadows
+from api.storage.asset_lists import AssetLists
 from api.storage.asset_store import AssetStore
 from api.storage.database import Database
 from api.storage.decision_log import DecisionLog
 from api.storage.job_store import JobStore
 from api.storage.price_ledger import PriceLedger
+from api.storage_watch import StorageWatch
 from arbitrage.live.decider import Prepared
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.store import Store
@@ -49,13 +52,24 @@ class Service:
     jumps: JumpWatch
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "reading"))
     """For reading markets."""
+    deciding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "deciding"))
+    """For what a decision asks of the database, and nothing else."""
     desk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "desk"))
-    """For asking the database."""
+    """For orders, assets and jobs."""
+    background: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "background"))
+    """For what nobody waits for."""
+    readers: Readers = field(init=False)
+    storage_watch: StorageWatch = field(init=False)
     readings: Kept[Prepared] = field(init=False)
+    previews: Kept[Prepared] = field(init=False)
+    """Readings for people who look, made on the threads of readers."""
     markets: Kept[MarketSeries] = field(init=False)
     log: DecisionLog = field(init=False)
     assets: AssetStore = field(init=False)
+    asset_lists: AssetLists = field(init=False)
     asset_desk: AssetDesk = field(init=False)
+    watched_assets: AssetDesk = field(init=False)
+    """For people who look."""
     jobs: JobStore = field(init=False)
     runner: BacktestRunner = field(init=False)
     prices: PriceLedger = field(init=False)
@@ -70,22 +84,37 @@ class Service:
     """Reasons for not being ready, by what they are about."""
 
     def __post_init__(self) -> None:
+        self.readers = Readers(Database(self.settings.database_url), self.settings.request_timeout_s)
+        if self.readers.database.file is not None:
+            self.readers.database.file.remember()
+        self.storage_watch = StorageWatch(self.database, self.readers.database)
         self.readings = Kept(READINGS_KEPT, self.threads)
+        self.previews = Kept(MARKETS_KEPT, self.readers.threads)
         self.markets = Kept(MARKETS_KEPT, self.threads)
         self.log = DecisionLog(self.database)
         self.assets = AssetStore(self.database)
+        self.asset_lists = AssetLists(self.database)
         self.prices = PriceLedger(self.database)
         self.settler = Settler(self.prices, None if self.settings.store is None else Store(self.settings.store))
         self.jobs = JobStore(self.database)
-        self.runner = BacktestRunner(self.settings, self.jobs, self.desk)
+        self.runner = BacktestRunner(self.settings, self.jobs, self.background)
         if self.settings.keep_decisions_days is not None:
             kept = dt.timedelta(days=self.settings.keep_decisions_days)
-            self.retainer = Retainer(self.database, kept, self.clock, self.desk)
-        self.asset_desk = AssetDesk(self.assets, self.clock, self.desk)
+            self.retainer = Retainer(self.database, kept, self.clock, self.background)
+        self.asset_desk = AssetDesk(self.asset_lists, self.clock, self.deciding)
+        self.watched_assets = AssetDesk(self.readers.assets, self.clock, self.readers.threads)
 
     async def beside(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
-        """Ask the database beside the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.desk, partial(work, *arguments, **named))
+        """Work on orders, assets and jobs beside the event loop."""
+        return await _on(self.desk, partial(work, *arguments, **named))
+
+    async def for_deciding(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
+        """Ask the database what a decision waits for."""
+        return await _on(self.deciding, partial(work, *arguments, **named))
+
+    async def behind(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
+        """Work that no request waits for."""
+        return await _on(self.background, partial(work, *arguments, **named))
 
     async def close(self) -> None:
         """Write what was begun, then let go of everything."""
@@ -93,8 +122,14 @@ class Service:
             await self.keeper.stop()
         if self.retainer is not None:
             await self.retainer.stop()
+        await self.storage_watch.stop()
         await self.runner.stop()
         await self.log.close()
-        for threads in (self.threads, self.desk):
+        for threads in (self.threads, self.deciding, self.desk, self.background):
             threads.shutdown(wait=True, cancel_futures=True)
+        self.readers.close()
         self.database.close()
+
+
+async def _on(threads: ThreadPoolExecutor, work: Callable[[], Found]) -> Found:
+    return await asyncio.get_running_loop().run_in_executor(threads, work)

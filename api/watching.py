@@ -44,9 +44,10 @@ def day_document(service: Service, asset_id: str, now: dt.datetime) -> dict[str,
     """The Brussels day of an asset so far, as the wire has it."""
     begins, ends = _midnights(now)
     seen = service.last_seen.of(asset_id)
-    chain = service.prices.chain(asset_id, begins, now)
-    prices = _final_prices(seen, begins, now) | service.prices.prices(begins, now)
-    day = book_day(chain, prices, begins, now, _battery_of(service, asset_id, seen))
+    ledger = service.readers.prices
+    chain = ledger.chain(asset_id, begins, now)
+    prices = _final_prices(seen, begins, now) | ledger.prices(begins, now)
+    day = book_day(chain, prices, begins, now, _battery_of(service, asset_id, seen), service.readers.log.answer)
     return {"asset_id": asset_id, "now": utc_text(now), "begins_at": utc_text(begins), "ends_at": utc_text(ends)} | (
         _in_euros(day)
     )
@@ -88,7 +89,7 @@ def _battery_of(service: Service, asset_id: str, seen: Seen | None) -> Battery |
     if seen is not None:
         return seen.subject.battery
     try:
-        return look_up(service.assets, asset_id, service.clock()).battery
+        return look_up(service.readers.assets, asset_id, service.clock()).battery
     except AssetUnknown:
         return None
 

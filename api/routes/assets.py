@@ -5,19 +5,21 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+import orjson
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.bodies import described, read_body
 from api.clock import utc_text
-from api.dependencies import CallerDep, ServiceDep
-from api.kept_assets import look_up, look_up_all, specification, state_at
+from api.dependencies import CallerDep, ReadingDep, ServiceDep
+from api.kept_assets import kept_asset, look_up, specification, state_at
 from api.problems import FaultItem, domain_faults, fault, unusable
-from api.responses import json_response
-from api.schemas.assets import AssetIn, AssetList, AssetOut, OverrideIn
+from api.responses import JSON, json_response
+from api.schemas.assets import AssetIn, AssetList, AssetOut, AssetQuery, OverrideIn
 from api.schemas.wire import NAME_PATTERN
 from api.service import Service
+from api.storage.asset_lists import AssetLists
 from api.storage.asset_store import Override, OverrideKind
 from api.subjects import state_faults
 from arbitrage.agents.suitability import mismatches
@@ -30,17 +32,18 @@ AssetId = Annotated[str, Path(pattern=NAME_PATTERN)]
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such asset."}}
 
 
-@router.get("", summary="All assets", responses={200: {"model": AssetList}})
-async def get_assets(service: ServiceDep) -> Response:
-    """Every asset, by name."""
-    found = await service.beside(look_up_all, service.assets, service.clock())
-    return json_response({"assets": [kept.document() for kept in found]})
+@router.get("", summary="Assets by name, a page at a time", responses={200: {"model": AssetList}})
+async def get_assets(service: ServiceDep, query: Annotated[AssetQuery, Query()], read: ReadingDep) -> Response:
+    """A page of assets with the orders in force."""
+    body = await read(_listed, service.readers.assets, query, service.clock())
+    return Response(body, media_type=JSON)
 
 
 @router.get("/{asset_id}", summary="One asset", responses={200: {"model": AssetOut}, **_UNKNOWN})
-async def get_asset(asset_id: AssetId, service: ServiceDep) -> Response:
+async def get_asset(asset_id: AssetId, service: ServiceDep, read: ReadingDep) -> Response:
     """What the service knows of an asset."""
-    return await _shown(service, asset_id)
+    kept = await read(look_up, service.readers.assets, asset_id, service.clock())
+    return json_response(kept.document())
 
 
 @router.put(
@@ -56,7 +59,13 @@ async def put_asset(asset_id: AssetId, request: Request, service: ServiceDep) ->
         raise unusable(faults)
     state = state_at(service.clock(), asked.state.state(asked.battery.battery()))
     await service.beside(
-        service.assets.put, asset_id, specification(asked), asked.policy_id, state, expected_version=asked.version
+        service.assets.put,
+        asset_id,
+        specification(asked),
+        asked.policy_id,
+        state,
+        expected_version=asked.version,
+        challenger_policy_id=asked.challenger_policy_id,
     )
     return await _shown(service, asset_id)
 
@@ -88,8 +97,15 @@ async def put_override(asset_id: AssetId, request: Request, service: ServiceDep,
 
 async def _shown(service: Service, asset_id: str) -> Response:
     service.asset_desk.forget(asset_id)
-    kept = await service.beside(look_up, service.assets, asset_id, service.clock())
+    service.watched_assets.forget(asset_id)
+    kept = await service.beside(look_up, service.asset_lists, asset_id, service.clock())
     return json_response(kept.document())
+
+
+def _listed(lists: AssetLists, query: AssetQuery, now: dt.datetime) -> bytes:
+    page = lists.page(now, query.limit, query.cursor, query.prefix)
+    assets = [kept_asset(found).document() for found in page.assets]
+    return orjson.dumps({"assets": assets, "next_cursor": page.next_cursor})
 
 
 def _asset_faults(service: Service, asked: AssetIn) -> list[FaultItem]:

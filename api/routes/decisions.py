@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api.bodies import described, parse, read_bytes
 from api.deciding import Answered, decide
-from api.dependencies import CallerDep, ServiceDep
+from api.dependencies import CallerDep, ReadingDep, ServiceDep
 from api.gate import MAY_BE_WRITTEN
 from api.problems import Problem, fault, unusable
 from api.recording import record_of
@@ -23,8 +23,8 @@ from api.responses import JSON
 from api.schemas.decisions import DecisionOut, DecisionRequest
 from api.schemas.log import DecisionPage, LogQuery
 from api.service import Service
-from api.storage.decision_log import DecisionFilter
 from api.storage.decision_record import DecisionRecord
+from api.storage.log_reader import DecisionFilter, LogReader
 from api.storage.refusals import IdempotencyKeyReused, VersionConflict
 from arbitrage.live.decision import LiveDecision
 
@@ -74,13 +74,9 @@ async def post_decision(request: Request, service: ServiceDep, caller: CallerDep
 
 
 @router.get("", summary="Decisions that were made, newest first", responses={200: {"model": DecisionPage}})
-async def get_decisions(service: ServiceDep, query: Annotated[LogQuery, Query()]) -> Response:
+async def get_decisions(service: ServiceDep, query: Annotated[LogQuery, Query()], read: ReadingDep) -> Response:
     """A page of the log, as the decisions were answered."""
-    asked = query.model_dump(exclude={"limit", "cursor"})
-    page = await service.beside(service.log.find, DecisionFilter(**asked), query.limit, query.cursor)
-    answers = ",".join(record.answer for record in page.records)
-    cursor = orjson.dumps(page.next_cursor).decode()
-    return Response(f'{{"decisions":[{answers}],"next_cursor":{cursor}}}', media_type=JSON)
+    return Response(await read(_listed, service.readers.log, query), media_type=JSON)
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -92,9 +88,16 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
+def _listed(log: LogReader, query: LogQuery) -> bytes:
+    asked = query.model_dump(exclude={"limit", "cursor"})
+    page = log.answers(DecisionFilter(**asked), query.limit, query.cursor)
+    cursor = orjson.dumps(page.next_cursor).decode()
+    return f'{{"decisions":[{",".join(page.answers)}],"next_cursor":{cursor}}}'.encode()
+
+
 async def _given_before(service: Service, caller: str, key: str, body: bytes) -> Response | None:
     """What the caller was answered under that key, if anything. Raises IdempotencyKeyReused."""
-    record = await service.beside(service.log.by_idempotency_key, caller, key)
+    record = await service.for_deciding(service.log.by_idempotency_key, caller, key)
     if record is None:
         return None
     if record.request_sha256 != hashlib.sha256(body).hexdigest():

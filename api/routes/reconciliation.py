@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from api.clock import utc_text
-from api.dependencies import ServiceDep
+from api.dependencies import ReadingDep, ServiceDep
 from api.problems import fault, unusable
-from api.responses import json_response
+from api.responses import JSON
 from api.schemas.reconciliation import ReconciliationOut, ReconciliationQuery
-from api.service import Service
+from api.storage.deadline import check_deadline
 from api.storage.decision_record import Role
+from api.storage.price_ledger import PriceLedger
 from api.storage.reconciliation import Reconciled, reconcile
 
 router = APIRouter(prefix="/v1/reconciliation", tags=["reconciliation"])
@@ -24,8 +26,10 @@ _STAGES = ("seen", "near_real_time", "validated")
 
 
 @router.get("", summary="What decisions earned, price by price", responses={200: {"model": ReconciliationOut}})
-async def get_reconciliation(service: ServiceDep, query: Annotated[ReconciliationQuery, Query()]) -> Response:
-    """One row for each decision and quarter-hour, and the sums."""
+async def get_reconciliation(
+    service: ServiceDep, query: Annotated[ReconciliationQuery, Query()], read: ReadingDep
+) -> Response:
+    """One row for each decision and quarter-hour, a page at a time, and the sums over all of them."""
     end = query.end or service.clock()
     start = query.start or end - _DAY
     if not start < end <= start + LONGEST:
@@ -33,15 +37,21 @@ async def get_reconciliation(service: ServiceDep, query: Annotated[Reconciliatio
         raise unusable([fault("start", "out_of_range", message)])
     if query.role == "challenger" and query.policy_sha256 is None:
         raise unusable([fault("policy_sha256", "missing", "which challenger?")])
-    rows = await service.beside(_rows, service, query, start, end)
+    return Response(await read(_reconciled, service.readers.prices, query, start, end), media_type=JSON)
+
+
+def _reconciled(ledger: PriceLedger, query: ReconciliationQuery, start: dt.datetime, end: dt.datetime) -> bytes:
+    chain = ledger.chain(query.asset_id, start, end, Role(query.role), query.policy_sha256)
+    rows = list(reconcile(chain, ledger.prices(start, end), start, end))
+    check_deadline()
     sums = {stage: _sums(rows, stage) for stage in _STAGES}
+    check_deadline()
+    # Rows do not overlap: the time at which one begins is its place.
+    left = rows if query.cursor is None else [row for row in rows if row.start >= query.cursor]
+    page, more = left[: query.limit], left[query.limit :]
     document = {"asset_id": query.asset_id, "start": utc_text(start), "end": utc_text(end), **sums}
-    return json_response(document | {"rows": [_document(row) for row in rows]})
-
-
-def _rows(service: Service, query: ReconciliationQuery, start: dt.datetime, end: dt.datetime) -> list[Reconciled]:
-    chain = service.prices.chain(query.asset_id, start, end, Role(query.role), query.policy_sha256)
-    return list(reconcile(chain, service.prices.prices(start, end), start, end))
+    following = {"next_cursor": utc_text(more[0].start) if more else None}
+    return orjson.dumps(document | {"rows": [_document(row) for row in page]} | following)
 
 
 def _sums(rows: list[Reconciled], stage: str) -> dict[str, Any]:

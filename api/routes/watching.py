@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from api.dependencies import ServiceDep
+from api.dependencies import ReadingDep, ServiceDep
 from api.previewing import newest, preview
 from api.problems import from_validation
 from api.responses import json_response
@@ -34,9 +34,9 @@ async def get_prices(asset_id: AssetId, query: Annotated[PriceQuery, Query()], s
 
 
 @router.get("/{asset_id}/day", summary="The Brussels day so far, in euros", responses={200: {"model": DayOut}})
-async def get_day(asset_id: AssetId, service: ServiceDep) -> Response:
+async def get_day(asset_id: AssetId, service: ServiceDep, read: ReadingDep) -> Response:
     """Cash, open quarter-hours, and the store marked to market."""
-    return json_response(await service.beside(day_document, service, asset_id, service.clock()))
+    return json_response(await read(day_document, service, asset_id, service.clock()))
 
 
 @router.get(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.schemas.batteries import BatteryIn, Positive, StateIn
 from api.schemas.examples import ASSET, OVERRIDE
-from api.schemas.wire import Name, Text, WholeMinute, Wire
+from api.schemas.wire import NAME_PATTERN, Name, Text, WholeMinute, Wire
 
+LARGEST_ASSET_PAGE = 1000
 OverrideWord = Literal["setpoint", "watch_only", "automatic"]
 
 
@@ -88,7 +89,18 @@ class AssetOut(AssetSpec):
     changed_at: dt.datetime
 
 
+class AssetQuery(BaseModel):
+    """Which assets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prefix: Annotated[str | None, Field(pattern=NAME_PATTERN, description="How their names begin.")] = None
+    limit: Annotated[int, Field(ge=1, le=LARGEST_ASSET_PAGE)] = 100
+    cursor: Annotated[str | None, Field(pattern=NAME_PATTERN, description="`next_cursor` of the page before.")] = None
+
+
 class AssetList(Wire):
-    """All assets, by name."""
+    """Assets, by name."""
 
     assets: list[AssetOut]
+    next_cursor: Annotated[str | None, Field(description="Null on the last page.")]

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.wire import NAME_PATTERN, Time, Wire
 
+PAGE, LARGEST_PAGE = 1500, 5000
+"""Rows; a day of decisions by the minute has 1,440."""
+
 
 class ReconciliationQuery(BaseModel):
     """Which decisions; times are [start, end) of the intervals that they hold for."""
@@ -20,6 +23,10 @@ class ReconciliationQuery(BaseModel):
     end: Annotated[Time | None, Field(description="Default: now.")] = None
     role: Literal["served", "challenger"] = "served"
     policy_sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Of a challenger.")] = None
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Rows of a page.")] = PAGE
+    cursor: Annotated[
+        Time | None, Field(description="`next_cursor` of the page before, with the same start and end.")
+    ] = None
 
 
 class ReconciledOut(Wire):
@@ -48,7 +55,7 @@ class ProfitsOut(Wire):
 
 
 class ReconciliationOut(Wire):
-    """Rows in the order of time, and their sums by price."""
+    """A page of rows in the order of time, and the sums over all rows from start to end by price."""
 
     asset_id: str
     start: dt.datetime
@@ -57,3 +64,4 @@ class ReconciliationOut(Wire):
     near_real_time: ProfitsOut
     validated: ProfitsOut
     rows: list[ReconciledOut]
+    next_cursor: Annotated[dt.datetime | None, Field(description="Null on the last page.")]

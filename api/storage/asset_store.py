@@ -100,13 +100,7 @@ class AssetStore:
     def get(self, asset_id: str) -> Asset:
         """One asset. Raises AssetUnknown."""
         with self._database.reading() as connection:
-            return _asset(_row(connection, asset_id))
-
-    def all(self) -> tuple[Asset, ...]:
-        """Every asset, by name."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(AssetRow.__table__).order_by(AssetRow.asset_id)).all()
-        return tuple(_asset(row) for row in rows)
+            return asset_of(_row(connection, asset_id))
 
     def put(
         self,
@@ -115,6 +109,7 @@ class AssetStore:
         policy_id: str | None,
         state: AssetState,
         expected_version: int | None = None,
+        challenger_policy_id: str | None = None,
     ) -> Asset:
         """Make an asset, or replace what is known of it.
 
@@ -124,16 +119,18 @@ class AssetStore:
             policy_id: The policy that decides for it.
             state: What it is like now; `changed_at` becomes `state.as_of`.
             expected_version: The version that this replaces, `ABSENT` if there must be none; None replaces any.
+            challenger_policy_id: The policy that decides in its shadow.
 
         Raises VersionConflict.
         """
-        values = {"battery": json.dumps(battery, allow_nan=False), "policy_id": policy_id, **_state_values(state)}
+        policies = {"policy_id": policy_id, "challenger_policy_id": challenger_policy_id}
+        values = {"battery": json.dumps(battery, allow_nan=False), **policies, **_state_values(state)}
         with self._database.writing() as connection:
             if not self._made(connection, asset_id, values, expected_version):
                 found = _version(connection, asset_id)
                 _expect(asset_id, expected_version, found)
                 _change(connection, asset_id, found, values)
-            return _asset(_row(connection, asset_id))
+            return asset_of(_row(connection, asset_id))
 
     def _made(
         self, connection: Connection, asset_id: str, values: Mapping[str, Any], expected_version: int | None
@@ -149,17 +146,17 @@ class AssetStore:
         with self._database.writing() as connection:
             found = _version(connection, asset_id)
             if found == ABSENT:
-                raise _unknown(asset_id)
+                raise unknown_asset(asset_id)
             _expect(asset_id, expected_version, found)
             _change(connection, asset_id, found, _state_values(state))
-            return _asset(_row(connection, asset_id))
+            return asset_of(_row(connection, asset_id))
 
     def override(self, asset_id: str, override: Override) -> None:
         """Order something about an asset; it takes the place of the order before. Raises AssetUnknown."""
         with self._database.writing() as connection:
             found = _version(connection, asset_id)
             if found == ABSENT:
-                raise _unknown(asset_id)
+                raise unknown_asset(asset_id)
             _change(connection, asset_id, found, {"changed_at": override.set_at})
             connection.execute(
                 insert(OverrideRow).values(
@@ -173,19 +170,12 @@ class AssetStore:
                 )
             )
 
-    def override_at(self, asset_id: str, time: dt.datetime) -> Override | None:
-        """The order in force at a time; None if the policy decides."""
-        newest = self.overrides(asset_id, limit=1)
-        if not newest or newest[0].kind is OverrideKind.AUTOMATIC or newest[0].until <= time:
-            return None
-        return newest[0]
-
     def overrides(self, asset_id: str, limit: int = 100) -> tuple[Override, ...]:
         """The orders about an asset, newest first."""
         query = select(OverrideRow.__table__).where(OverrideRow.asset_id == asset_id)
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(OverrideRow.sequence.desc()).limit(limit)).all()
-        return tuple(_override(row) for row in rows)
+        return tuple(override_of(row._asdict()) for row in rows)
 
 
 def change_state(connection: Connection, change: StateChange) -> None:
@@ -193,7 +183,7 @@ def change_state(connection: Connection, change: StateChange) -> None:
     if change.state is None:
         found = _version(connection, change.asset_id)
         if found == ABSENT:
-            raise _unknown(change.asset_id)
+            raise unknown_asset(change.asset_id)
         _expect(change.asset_id, change.expected_version, found)
         return
     same = and_(AssetRow.asset_id == change.asset_id, AssetRow.version == change.expected_version)
@@ -205,11 +195,12 @@ def change_state(connection: Connection, change: StateChange) -> None:
 def _row(connection: Connection, asset_id: str) -> Row[Any]:
     row = connection.execute(select(AssetRow.__table__).where(AssetRow.asset_id == asset_id)).one_or_none()
     if row is None:
-        raise _unknown(asset_id)
+        raise unknown_asset(asset_id)
     return row
 
 
-def _unknown(asset_id: str) -> AssetUnknown:
+def unknown_asset(asset_id: str) -> AssetUnknown:
+    """What to raise where there is no such asset."""
     return AssetUnknown(f"there is no asset {asset_id!r}")
 
 
@@ -240,7 +231,8 @@ def _state_values(state: AssetState) -> dict[str, Any]:
     }
 
 
-def _asset(row: Row[Any]) -> Asset:
+def asset_of(row: Row[Any]) -> Asset:
+    """From a row that has the columns of `AssetRow`. Raises ValueError if it is damaged."""
     state = AssetState(
         soc_mwh=row.soc_mwh,
         cycles_used=row.cycles_used,
@@ -258,12 +250,13 @@ def _asset(row: Row[Any]) -> Asset:
     )
 
 
-def _override(row: Row[Any]) -> Override:
+def override_of(values: Mapping[str, Any]) -> Override:
+    """From the columns of `OverrideRow`. Raises ValueError if they are damaged."""
     return Override(
-        kind=OverrideKind(row.kind),
-        set_at=row.set_at,
-        until=row.until,
-        principal=row.principal,
-        reason=row.reason,
-        power_mw=row.power_mw,
+        kind=OverrideKind(values["kind"]),
+        set_at=values["set_at"],
+        until=values["until"],
+        principal=values["principal"],
+        reason=values["reason"],
+        power_mw=values["power_mw"],
     )

@@ -6,22 +6,29 @@ Law
   some hundred decisions) and never damages the file; with `?synchronous=FULL` in its URL it loses none, at one flush of
   the disk a transaction. PostgreSQL loses none unless somebody turned off its own `synchronous_commit`.
 - Writing transactions take SQLite's write lock when they begin: they wait for each other and never fail half-way.
+- Nothing is written to a SQLite file that no longer has its name, and no file is made in the place of one that is gone.
+- What reads within a `deadline` ends by it.
 - Several processes may use one database at once, each with a `Database` of its own.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, OperationalError
 
 from api.storage import schema
+from api.storage.database_file import DatabaseFile
+from api.storage.deadline import check_deadline, imposed_on
+from api.storage.health import Health
 from api.storage.refusals import DatabaseRefused, OutcomeOpen, StorageUnavailable
 from api.storage.tables import Tables
 from arbitrage.errors import BadInput, Fault
@@ -34,6 +41,9 @@ _CHECKPOINT_PAGES = 4000
 LOCK_WAIT_S = 5.0
 """How long a writer waits for the lock that another process holds, and a start for a connection."""
 _WRITES = "arbitrage_writes"
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_CANCELLED = "57014"
+"""PostgreSQL's state of a statement that ran into its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,14 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = _checked_url(url)
         self.dialect = self.url.get_backend_name()
-        self.engine: Engine = _sqlite_engine(self.url) if self.dialect == "sqlite" else _postgresql_engine(self.url)
+        self.health = Health()
+        self.file: DatabaseFile | None = None
+        """Of SQLite."""
+        if self.dialect == "sqlite":
+            self.file = DatabaseFile(Path(str(self.url.database)).resolve())
+            self.engine: Engine = _sqlite_engine(self.url, self.file)
+        else:
+            self.engine = _postgresql_engine(self.url)
         self._writing_engine = self.engine.execution_options(**{_WRITES: True})
 
     def __str__(self) -> str:
@@ -75,6 +92,8 @@ class Database:
         try:
             with self._writing_engine.begin() as connection:
                 schema.migrate(connection)
+            if self.file is not None:
+                self.file.remember()
         except DBAPIError as error:
             raise DatabaseRefused(f"cannot use the database {self}: {reason(error)}") from error
         except DatabaseRefused as error:
@@ -87,18 +106,20 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with _named_outages(), self.engine.begin() as connection:
+        """A transaction that only reads. Raises StorageUnavailable, ReadTooLong."""
+        with self._outages(), self.engine.begin() as connection, imposed_on(connection):
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that writes: committed at the end of the block, undone if it raises.
 
-        Raises OutcomeOpen if the connection breaks.
+        Raises StorageUnavailable, or OutcomeOpen if the connection breaks or the file is gone by the end.
         """
-        with _named_outages(writes=True), self._writing_engine.begin() as connection:
+        self._check_file()
+        with self._outages(writes=True), self._writing_engine.begin() as connection:
             yield connection
+        self._wrote()
 
     def driver_insert(self, insert: DriverStatement, check: DriverCheck | None = None) -> bool:
         """One statement in the driver's own words, in a transaction of its own; False if it is refused.
@@ -107,8 +128,12 @@ class Database:
         Raises StorageUnavailable, or OutcomeOpen if the connection breaks; what the driver says of values that it
         cannot send is raised as it is.
         """
+        self._check_file()
         driver = self.engine.dialect.loaded_dbapi
-        connection = self.engine.raw_connection()  # undone when it goes back uncommitted
+        try:
+            connection = self.engine.raw_connection()  # undone when it goes back uncommitted
+        except (driver.Error, DBAPIError) as error:
+            raise self._outage(error, is_open=False) from error
         try:
             cursor = connection.cursor()
             if check is not None and not self._holds(cursor, check):
@@ -118,11 +143,12 @@ class Database:
         except driver.OperationalError as error:
             broke = self.engine.dialect.is_disconnect(error, connection, None)
             connection.invalidate()
-            raise _outage(error, broke) from error
+            raise self._outage(error, broke) from error
         except driver.Error:
             return False
         finally:
             connection.close()
+        self._wrote()
         return True
 
     def _holds(self, cursor: Any, check: DriverCheck) -> bool:
@@ -135,26 +161,53 @@ class Database:
         """Close all connections."""
         self.engine.dispose()
 
+    def _check_file(self) -> None:
+        """Raise StorageUnavailable where what is written would be lost."""
+        fault = None if self.file is None else self.file.fault()
+        if fault is not None:
+            self.health.failed(fault, is_damage=False)
+            raise StorageUnavailable(fault)
 
-@contextmanager
-def _named_outages(writes: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        if is_outage(error):
-            raise _outage(_first(error), writes and error.connection_invalidated) from error
-        raise
+    def _wrote(self) -> None:
+        """Something was committed. Raises OutcomeOpen where the file went away meanwhile."""
+        fault = None if self.file is None else self.file.fault()
+        if fault is not None:
+            self.health.failed(fault, is_damage=False)
+            raise OutcomeOpen(fault)
+        self.health.wrote()
 
+    @contextmanager
+    def _outages(self, writes: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            if is_outage(error):
+                _check_stopped(error)
+                raise self._outage(_first(error), writes and error.connection_invalidated) from error
+            raise
 
-def _outage(error: Exception, is_open: bool) -> StorageUnavailable:
-    """`is_open`: whether what was to be written may be there."""
-    kind = OutcomeOpen if is_open else StorageUnavailable
-    return kind(f"the database did not do its work: {reason(error)}")
+    def _outage(self, error: Exception, is_open: bool) -> StorageUnavailable:
+        """`is_open`: whether what was to be written may be there."""
+        is_damage = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+        self.health.failed(reason(error), is_damage=is_damage)
+        if is_damage:
+            self.engine.dispose()  # what connections remember of the file need not be so any more
+        kind = OutcomeOpen if is_open else StorageUnavailable
+        return kind(f"the database did not do its work: {reason(error)}")
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether the database failed, rather than what it was asked to do."""
-    return isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    """Whether the database failed, rather than what it was asked to do; damage is of the first kind."""
+    if isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError:
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _check_stopped(error: DBAPIError) -> None:
+    """Raise ReadTooLong where it is the deadline that ended the statement."""
+    code, state = (getattr(error.orig, name, None) for name in ("sqlite_errorcode", "sqlstate"))
+    if code == sqlite3.SQLITE_INTERRUPT or state == _CANCELLED:
+        check_deadline()
 
 
 def _first(error: DBAPIError) -> DBAPIError:
@@ -188,10 +241,9 @@ def _checked_url(url: str) -> URL:
     raise BadInput([Fault("database_url", f"{backend} is not known; use sqlite:/// or postgresql://")])
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    folder = Path(str(url.database)).resolve().parent
-    if not folder.is_dir():
-        raise BadInput([Fault("database_url", f"the folder {folder} does not exist")])
+def _sqlite_engine(url: URL, file: DatabaseFile) -> Engine:
+    if not file.path.parent.is_dir():
+        raise BadInput([Fault("database_url", f"the folder {file.path.parent} does not exist")])
     pragmas = {
         "journal_mode": "WAL",
         "synchronous": url.query.get(SYNCHRONOUS, "NORMAL"),
@@ -199,6 +251,11 @@ def _sqlite_engine(url: URL) -> Engine:
         "wal_autocheckpoint": _CHECKPOINT_PAGES,
     }
     engine = create_engine(url.difference_update_query([SYNCHRONOUS]), connect_args={"timeout": LOCK_WAIT_S})
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, _record: Any, _given: Any, parameters: dict[str, Any]) -> Any:
+        mode = "rw" if file.is_known else "rwc"
+        return dialect.connect(f"file:{quote(str(file.path))}?mode={mode}", uri=True, **parameters)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

@@ -6,35 +6,27 @@ Law
 - An append that the database cannot hold fails alone.
 - A decision can be committed against the version of its asset, with what it makes of the asset's state: all of that
   is there, or nothing.
-- `find` is newest first, by the time of the decision and then by its number in the log. A page goes on where the one
-  before it ended, whatever was appended or deleted meanwhile.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import datetime as dt
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select, tuple_
+from sqlalchemy import Connection, and_, select
 from sqlalchemy.exc import StatementError
 
 from api.storage.asset_store import StateChange, change_state
 from api.storage.asset_versions import VersionCheck
 from api.storage.bulk_insert import BulkInsert
-from api.storage.columns import LARGEST_SEQUENCE, microseconds, utc_time
 from api.storage.database import Database, is_outage, reason
 from api.storage.decision_record import COLUMNS, NAMES, DecisionRecord
 from api.storage.group_commit import LONGEST_QUEUE, GroupCommit
+from api.storage.log_reader import LogReader, stored
 from api.storage.refusals import AssetUnknown, IdempotencyKeyReused, RecordRefused, VersionConflict
 from api.storage.tables import DecisionRow
-from arbitrage.errors import BadInput, Fault
 
-LARGEST_PAGE = 1000
 _FAULTS_OF_A_RECORD = (StatementError, ValueError, TypeError, OverflowError)
 
 
@@ -55,37 +47,11 @@ class Appended:
     """False if an earlier request with the same idempotency key was there first: `record` is what that one got."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionFilter:
-    """Which decisions are asked for; None asks for any. Times are [start, end) of `generated_at`."""
-
-    asset_id: str | None = None
-    start: dt.datetime | None = None
-    end: dt.datetime | None = None
-    action: str | None = None
-    mode: str | None = None
-    role: str | None = None
-    policy_sha256: str | None = None
-    min_fallback_level: int | None = None
-
-
-EVERYTHING = DecisionFilter()
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some decisions, newest first, and where the next page begins."""
-
-    records: tuple[DecisionRecord, ...]
-    next_cursor: str | None
-    """None on the last page."""
-
-
-class DecisionLog:
+class DecisionLog(LogReader):
     """Appends decisions in groups and finds them again."""
 
     def __init__(self, database: Database, longest_queue: int = LONGEST_QUEUE) -> None:
-        self._database = database
+        super().__init__(database)
         self._insert = database.insert(DecisionRow).on_conflict_do_nothing()
         self._bulk = BulkInsert(database, DecisionRow, NAMES)
         self._versions = VersionCheck(database)
@@ -109,39 +75,9 @@ class DecisionLog:
         """
         return await self._writer.write(_Entry(record, change), on_taken)
 
-    def by_idempotency_key(self, principal: str, idempotency_key: str) -> DecisionRecord | None:
-        """What a principal was answered under a key; None if nothing."""
-        same = and_(DecisionRow.principal == principal, DecisionRow.idempotency_key == idempotency_key)
-        return self._first(same)
-
-    def by_id(self, decision_id: str) -> DecisionRecord | None:
-        """One decision; None if the log does not hold it."""
-        return self._first(DecisionRow.decision_id == decision_id)
-
-    def find(self, wanted: DecisionFilter = EVERYTHING, limit: int = 100, cursor: str | None = None) -> Page:
-        """Up to `limit` decisions, newest first, from where `cursor` (a page's `next_cursor`) points.
-
-        Raises BadInput for a limit outside 1 to 1000 and for a cursor that no page gave.
-        """
-        if not 1 <= limit <= LARGEST_PAGE:
-            raise BadInput([Fault("limit", f"must be from 1 to {LARGEST_PAGE}, not {limit}")])
-        order = (DecisionRow.generated_at.desc(), DecisionRow.sequence.desc())
-        query = select(DecisionRow.sequence, *COLUMNS).where(*_conditions(wanted)).order_by(*order).limit(limit + 1)
-        if cursor is not None:
-            query = query.where(_before(cursor))
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        more = len(rows) > limit
-        records = tuple(DecisionRecord.of(row) for row in rows[:limit])
-        return Page(records, _cursor(rows[limit - 1].generated_at, rows[limit - 1].sequence) if more else None)
-
     async def close(self) -> None:
         """Wait until all that was to be appended is; refuse further appends."""
         await self._writer.close()
-
-    def _first(self, condition: ColumnElement[bool]) -> DecisionRecord | None:
-        with self._database.reading() as connection:
-            return _stored(connection, select(*COLUMNS).where(condition))
 
     def _append_together(self, entries: Sequence[_Entry]) -> Sequence[Appended | Exception]:
         """One transaction for all; if a record spoils it, one for all again in which each may fail alone."""
@@ -196,50 +132,11 @@ def _appended(connection: Connection, record: DecisionRecord) -> Appended | Exce
         same = DecisionRow.decision_id == record.decision_id
     else:
         same = and_(DecisionRow.principal == record.principal, DecisionRow.idempotency_key == record.idempotency_key)
-    stored = _stored(connection, select(*COLUMNS).where(same))
-    if stored is None or (record.idempotency_key is None and stored != record):
+    there = stored(connection, select(*COLUMNS).where(same))
+    if there is None or (record.idempotency_key is None and there != record):
         return RecordRefused(f"the log already holds another decision {record.decision_id!r}")
-    if stored.request_sha256 != record.request_sha256:
+    if there.request_sha256 != record.request_sha256:
         return IdempotencyKeyReused(
             f"the idempotency key {record.idempotency_key!r} was used before, for another request"
         )
-    return Appended(stored, is_new=stored.decision_id == record.decision_id)
-
-
-def _stored(connection: Connection, query: Select[Any]) -> DecisionRecord | None:
-    row = connection.execute(query).one_or_none()
-    return None if row is None else DecisionRecord.of(row)
-
-
-def _conditions(wanted: DecisionFilter) -> list[ColumnElement[bool]]:
-    equal = ("asset_id", "action", "mode", "role", "policy_sha256")
-    asked = {name: value for name in equal if (value := getattr(wanted, name)) is not None}
-    conditions: list[ColumnElement[bool]] = [getattr(DecisionRow, name) == value for name, value in asked.items()]
-    if wanted.start is not None:
-        conditions.append(DecisionRow.generated_at >= wanted.start)
-    if wanted.end is not None:
-        conditions.append(DecisionRow.generated_at < wanted.end)
-    if wanted.min_fallback_level is not None:
-        conditions.append(DecisionRow.fallback_level >= wanted.min_fallback_level)
-    return conditions
-
-
-def _cursor(generated_at: dt.datetime, sequence: int) -> str:
-    return base64.urlsafe_b64encode(f"{microseconds(generated_at)}.{sequence}".encode()).decode()
-
-
-def _before(cursor: str) -> ColumnElement[bool]:
-    try:
-        time, sequence = (
-            int(part) for part in base64.b64decode(cursor, altchars=b"-_", validate=True).decode().split(".")
-        )
-        place = (utc_time(time), sequence)
-    except (ValueError, binascii.Error, OverflowError) as error:
-        raise _no_cursor() from error
-    if not 0 <= sequence <= LARGEST_SEQUENCE:
-        raise _no_cursor()
-    return tuple_(DecisionRow.generated_at, DecisionRow.sequence) < place
-
-
-def _no_cursor() -> BadInput:
-    return BadInput([Fault("cursor", "is not one that a page of decisions gave")])
+    return Appended(there, is_new=there.decision_id == record.decision_id)

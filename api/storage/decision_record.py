@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
@@ -71,7 +71,20 @@ class DecisionRecord:
         return DecisionRecord(**{name: getattr(row, name) for name in NAMES})
 
 
+class ChainLink(NamedTuple):
+    """What of a decision says what it earned."""
+
+    decision_id: str
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+    power_mw: float
+    """Discharge positive."""
+    price_seen_eur_mwh: float | None
+
+
 NAMES = tuple(field.name for field in fields(DecisionRecord))
 """The fields of a record, which are columns of the log."""
 COLUMNS = tuple(getattr(DecisionRow, name) for name in NAMES)
 """The columns of a record, in the order of its fields."""
+LINK_COLUMNS = tuple(getattr(DecisionRow, name) for name in ChainLink._fields)
+"""The columns of a link, in the order of its fields."""

@@ -17,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from api.storage.columns import EPOCH, MICROSECOND, utc_time
 from api.storage.database import Database
-from api.storage.decision_record import COLUMNS, LONGEST_VALIDITY, DecisionRecord, Role
+from api.storage.decision_record import LINK_COLUMNS, LONGEST_VALIDITY, ChainLink, Role
 from api.storage.tables import DecisionRow, PriceRow
 
 QUARTER_HOUR = dt.timedelta(minutes=15)
@@ -100,12 +100,12 @@ class PriceLedger:
         end: dt.datetime,
         role: Role = Role.SERVED,
         policy_sha256: str | None = None,
-    ) -> tuple[DecisionRecord, ...]:
+    ) -> tuple[ChainLink, ...]:
         """The decisions of an asset that may hold within [start, end), as `reconcile` takes them.
 
         A challenger's chain is that of one `policy_sha256`.
         """
-        query = select(*COLUMNS).where(
+        query = select(*LINK_COLUMNS).where(
             DecisionRow.asset_id == asset_id,
             DecisionRow.role == role,
             DecisionRow.valid_from > start - LONGEST_VALIDITY,
@@ -115,7 +115,7 @@ class PriceLedger:
             query = query.where(DecisionRow.policy_sha256 == policy_sha256)
         order = (DecisionRow.valid_from, DecisionRow.generated_at, DecisionRow.sequence)
         with self._database.reading() as connection:
-            return tuple(DecisionRecord.of(row) for row in connection.execute(query.order_by(*order)))
+            return tuple(ChainLink(*row) for row in connection.execute(query.order_by(*order)))
 
 
 def first_quarter_hour() -> ColumnElement[int]:

@@ -13,7 +13,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from api.storage.decision_record import DecisionRecord
+from api.storage.decision_record import ChainLink
 from api.storage.price_ledger import QUARTER_HOUR, PriceStage, quarter_hour_of
 
 HOUR = dt.timedelta(hours=1)
@@ -25,7 +25,7 @@ Prices = dict[tuple[dt.datetime, str], float]
 class Reconciled:
     """What a decision did in one quarter-hour, and what that was worth as more became known."""
 
-    decision: DecisionRecord
+    decision: ChainLink
     quarter_hour: dt.datetime
     start: dt.datetime
     """From here the decision held, in this quarter-hour,"""
@@ -58,9 +58,7 @@ class Reconciled:
         return None if price_eur_mwh is None else self.energy_mwh * price_eur_mwh
 
 
-def reconcile(
-    chain: Sequence[DecisionRecord], prices: Prices, start: dt.datetime, end: dt.datetime
-) -> Iterator[Reconciled]:
+def reconcile(chain: Sequence[ChainLink], prices: Prices, start: dt.datetime, end: dt.datetime) -> Iterator[Reconciled]:
     """What a chain of decisions did within [start, end), quarter-hour by quarter-hour.
 
     `chain` is sorted by `valid_from`, of equals the one that counts last.

@@ -19,6 +19,10 @@ class OutcomeOpen(StorageUnavailable):
     """The connection broke while something was written: it may be there, or not."""
 
 
+class ReadTooLong(StorageRefusal):
+    """Reading took longer than it may. A smaller question may be answered."""
+
+
 class StorageBusy(StorageRefusal):
     """More is waiting to be written than the queue may hold. The same request may succeed shortly."""
 

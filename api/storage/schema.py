@@ -15,7 +15,7 @@ from api.storage.refusals import DatabaseRefused
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "arbitrage_schema"
-LATEST = "0001"
+LATEST = "0002"
 """The revision that the newest migration makes."""
 _LOCK = 0x6172626974726167
 """Names PostgreSQL's advisory lock of whoever migrates: `arbitrag` in ASCII."""

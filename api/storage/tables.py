@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, MetaData, String, Text, TextClause, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from api.storage.columns import FiniteDouble, Sequence, UtcTime
+
+FALLBACK_LEVELS = (1, 2, 3)
+"""Levels with an index of the decisions at or above them."""
+
+
+def _at_or_above(level: int) -> TextClause:
+    """The condition of such an index; a query must repeat it with the number in its text for the index to be used."""
+    return text(f"fallback_level >= {int(level)}")
 
 
 class Tables(DeclarativeBase):
@@ -34,7 +42,20 @@ class DecisionRow(Tables):
     __table_args__ = (
         UniqueConstraint("principal", "idempotency_key"),
         Index(None, "generated_at", "sequence"),
-        Index(None, "asset_id", "generated_at", "sequence"),
+        Index(None, "asset_id", "role", "generated_at", "sequence"),
+        Index(None, "role", "generated_at", "sequence"),
+        Index(None, "role", "mode", "generated_at", "sequence"),
+        Index(None, "role", "action", "generated_at", "sequence"),
+        Index(None, "policy_sha256", "role", "generated_at", "sequence"),
+        *(
+            Index(
+                f"ix_decisions_fallback_level_{level}",
+                *("role", "generated_at", "sequence"),
+                sqlite_where=_at_or_above(level),
+                postgresql_where=_at_or_above(level),
+            )
+            for level in FALLBACK_LEVELS
+        ),
         Index(None, "asset_id", "valid_from"),
     )
 
@@ -63,11 +84,13 @@ class AssetRow(Tables):
     """A battery in the service's care, and the state that it was last known in."""
 
     __tablename__ = "assets"
+    __table_args__ = (Index(None, "challenger_policy_id"),)
 
     asset_id: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int]
     battery: Mapped[str] = mapped_column(Text)
     policy_id: Mapped[str | None]
+    challenger_policy_id: Mapped[str | None]
     soc_mwh: Mapped[float]
     cycles_used: Mapped[float]
     cycle_day: Mapped[str]

@@ -91,7 +91,7 @@ def test_whatever_else_may_be_written_is_an_open_outcome_too(client: LocalClient
 
 def test_what_only_reads_has_no_open_outcome(client: LocalClient, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr(client.app.state.service.assets, "all", release.wait)
+    monkeypatch.setattr(client.app.state.service.readers.assets, "page", lambda *_: release.wait())
     given_up = client.get("/v1/assets")
     release.set()
     assert given_up.status_code == 503

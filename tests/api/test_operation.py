@@ -154,7 +154,7 @@ def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: 
         async def never(*_: object) -> None:
             await client.sleep(60.0)
 
-        monkeypatch.setattr(type(service), "beside", never)
+        monkeypatch.setattr(type(service.readers), "read", never)
         answer = client.get("/v1/assets")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
@@ -166,7 +166,7 @@ def test_what_goes_wrong_inside_is_told_to_nobody(tmp_path: Path, monkeypatch: p
         def broken(*_: object) -> None:
             raise RuntimeError("the secret of the house")
 
-        monkeypatch.setattr(type(client.app.state.service.assets), "all", broken)
+        monkeypatch.setattr(client.app.state.service.readers.assets, "page", broken)
         answer = client.get("/v1/assets")
     assert answer.status_code == 500
     assert "secret" not in answer.text

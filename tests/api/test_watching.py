@@ -138,7 +138,8 @@ def test_a_day_worked_by_hand() -> None:
         (MIDNIGHT + QUARTER_HOUR, PriceStage.NEAR_REAL_TIME): 70.0,
         (MIDNIGHT + QUARTER_HOUR, PriceStage.VALIDATED): 80.0,
     }
-    day = book_day(chain, prices, MIDNIGHT, MIDNIGHT + 3.5 * QUARTER_HOUR, battery)
+    answer_of = {each.decision_id: each.answer for each in chain}.__getitem__
+    day = book_day(chain, prices, MIDNIGHT, MIDNIGHT + 3.5 * QUARTER_HOUR, battery, answer_of)
     assert [entry.price_stage for entry in day.quarter_hours] == ["near_real_time", "validated", "indicative", None]
     assert day.cash_eur == pytest.approx(-0.25 * 40 + 0.1 * 80)
     assert day.open_eur == pytest.approx(0.2 * 200)
@@ -148,7 +149,7 @@ def test_a_day_worked_by_hand() -> None:
     # From 0.4 at midnight to halfway between 0.35 and 0.3, of 2 MWh; the last decision saw no price to mark it at.
     assert day.stored_mwh == pytest.approx((0.325 - 0.4) * 2.0)
     assert day.marked_eur is None
-    earlier = book_day(chain[:-1], prices, MIDNIGHT, MIDNIGHT + 3 * QUARTER_HOUR, battery)
+    earlier = book_day(chain[:-1], prices, MIDNIGHT, MIDNIGHT + 3 * QUARTER_HOUR, battery, answer_of)
     assert earlier.mark_price == "newest_seen"
     assert earlier.stored_eur == pytest.approx((0.35 - 0.4) * 2.0 * 0.9 * 200.0)
     assert earlier.marked_eur == pytest.approx(earlier.cash_eur + earlier.open_eur + earlier.stored_eur)

@@ -7,8 +7,8 @@ import itertools
 from typing import Any
 
 from api.storage.database import Database
-from api.storage.decision_log import LARGEST_PAGE, DecisionLog
 from api.storage.decision_record import DecisionRecord
+from api.storage.log_reader import LARGEST_PAGE, LogReader
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -17,7 +17,7 @@ _numbers = itertools.count()
 
 def all_records(database: Database) -> list[DecisionRecord]:
     """The whole log, newest first."""
-    log = DecisionLog(database)
+    log = LogReader(database)
     page = log.find(limit=LARGEST_PAGE)
     found = list(page.records)
     while page.next_cursor is not None:

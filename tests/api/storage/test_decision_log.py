@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
 from api.storage.asset_store import AssetState, AssetStore, StateChange
 from api.storage.database import Database
-from api.storage.decision_log import Appended, DecisionFilter, DecisionLog
+from api.storage.decision_log import Appended, DecisionLog
 from api.storage.decision_record import DecisionRecord, Role
+from api.storage.log_reader import DecisionFilter
 from api.storage.refusals import (
     IdempotencyKeyReused,
     OutcomeOpen,
@@ -25,6 +26,7 @@ from api.storage.refusals import (
 )
 from arbitrage.errors import BadInput
 from tests.api.storage.decisions import MINUTE, NOON, decision
+from tests.examples import examples
 
 STATE = AssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON)
 
@@ -67,7 +69,7 @@ def test_an_appended_decision_is_found_as_it_was_to_the_last_digit(database: Dat
     assert log.by_idempotency_key("another", "once") is None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20),
     st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2200, 1, 1), timezones=st.just(dt.UTC)),

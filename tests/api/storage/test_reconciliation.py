@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.storage.database import Database
 from api.storage.decision_log import DecisionLog
-from api.storage.decision_record import DecisionRecord, Role
+from api.storage.decision_record import ChainLink, DecisionRecord, Role
 from api.storage.price_ledger import KnownPrice, PriceLedger, PriceStage
 from api.storage.reconciliation import Reconciled, reconcile
 from api.storage.retention import delete_decisions
@@ -27,6 +27,10 @@ _quarter_hours = itertools.count(100)
 def held(minute: float, minutes: float, power_mw: float = 1.0, **changes: object) -> DecisionRecord:
     """A decision that begins `minute` minutes after noon and is valid for `minutes`."""
     return decision(minute, valid_until=NOON + (minute + minutes) * MINUTE, power_mw=power_mw, **changes)
+
+
+def link(record: DecisionRecord) -> ChainLink:
+    return ChainLink(*(getattr(record, name) for name in ChainLink._fields))
 
 
 def price(quarter_hours: int, stage: PriceStage, eur_mwh: float, known: float = 60) -> KnownPrice:
@@ -110,8 +114,8 @@ def test_a_chain_is_of_one_asset_and_one_role_and_begins_early_enough(database: 
     challengers = [held(0, 15, role=Role.CHALLENGER, policy_sha256=name) for name in "ab"]
     append(database, [served, before, too_old, other, after, *challengers])
     ledger, end = PriceLedger(database), NOON + 30 * MINUTE
-    assert ledger.chain("be-1", NOON, end) == (before, served)
-    assert ledger.chain("be-1", NOON, end, Role.CHALLENGER, "b") == (challengers[1],)
+    assert ledger.chain("be-1", NOON, end) == (link(before), link(served))
+    assert ledger.chain("be-1", NOON, end, Role.CHALLENGER, "b") == (link(challengers[1]),)
 
 
 def test_of_each_quarter_hour_and_stage_the_newest_price_is_kept(database: Database) -> None:
@@ -164,7 +168,7 @@ def test_old_decisions_go_in_batches_and_those_that_are_not_settled_stay(databas
     append(database, [*settled, over_two, unsettled, young])
     ledger = PriceLedger(database)
     ledger.record([price(0, VALIDATED, 5.0), price(2, LIVE, 5.0), price(3, VALIDATED, 5.0)])
-    assert list(delete_decisions(database, young.generated_at, batch=3)) == [3, 3, 1]
+    assert list(delete_decisions(database, young.generated_at, batch=3)) == [3, 3, 1, 0], "of three looked at each time"
     assert left(database) == [over_two, unsettled, young]
     ledger.record([price(1, VALIDATED, 5.0)])
     assert list(delete_decisions(database, young.generated_at)) == [1]
