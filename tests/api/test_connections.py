@@ -144,8 +144,9 @@ def test_500_half_open_connections_leave_a_service_of_256_files_alive(
 
 
 def test_a_connection_that_has_asked_outlives_those_that_never_do(tmp_path: Path) -> None:
-    with served(tmp_path, most_connections=20) as running, contextlib.ExitStack() as stack:
-        client = stack.enter_context(httpx.Client(base_url=running.url))
+    with served(tmp_path, most_connections=40, idle_timeout_s=600.0) as running, contextlib.ExitStack() as stack:
+        kept = httpx.Limits(keepalive_expiry=None)
+        client = stack.enter_context(httpx.Client(base_url=running.url, limits=kept, timeout=30.0))
         first = client.get("/healthz")
         for _ in range(100):
             stack.enter_context(running.connect(HALF_OPEN))
