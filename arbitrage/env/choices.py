@@ -72,10 +72,12 @@ def _discrete(actions: Any, shape: tuple[int, ...]) -> Numbers:
     given = np.asarray(actions)
     if given.dtype.kind not in _WHOLE or given.shape != shape:
         raise ValueError(_wrong(actions, given, f"whole numbers of shape {shape} ({_ACTIONS_IN_WORDS})"))
-    if given.min() < _FIRST or given.max() > _LAST:
+    numbers = given.astype(np.int64, copy=False)
+    # Read as unsigned numbers, negative ones are the largest: one look finds what is too low and what is too high.
+    if numbers.view(np.uint64).max() > _LAST:
         outside = given[(given < _FIRST) | (given > _LAST)]
         raise ValueError(f"{outside.flat[0]} is not a valid Action: {_ACTIONS_IN_WORDS}")
-    return given.astype(np.int64, copy=False)
+    return numbers
 
 
 def _shares(actions: Any, shapes: tuple[tuple[int, ...], ...]) -> Floats:
