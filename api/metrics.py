@@ -37,6 +37,18 @@ class Metrics:
             "arbitrage_shielded_decisions_total", "Decisions cut by a rule.", ("rule",), registry=own
         )
         self.repeated = Counter("arbitrage_repeated_decisions_total", "Answers given again for a key.", registry=own)
+        self.unsettled = Gauge(
+            "arbitrage_old_unsettled_decisions",
+            "Decisions kept beyond their time for want of a validated price.",
+            registry=own,
+            multiprocess_mode="mostrecent",
+        )
+        self.storage_fit = Gauge(
+            "arbitrage_storage_fit",
+            "Whether decisions can be written, 1 or 0.",
+            registry=own,
+            multiprocess_mode="mostrecent",
+        )
         self.data_age = Gauge(
             "arbitrage_data_age_seconds",
             "Age of the newest record when last decided.",

@@ -19,7 +19,7 @@ from api.metrics import Metrics
 from api.policies import Policies
 from api.preparing import Kept
 from api.readers import Readers
-from api.retaining import Retainer
+from api.retaining import Retainer, Terms
 from api.settings import Settings
 from api.settling import Settler
 from api.shadows import Shadows
@@ -87,7 +87,7 @@ class Service:
         self.readers = Readers(Database(self.settings.database_url), self.settings.request_timeout_s)
         if self.readers.database.file is not None:
             self.readers.database.file.remember()
-        self.storage_watch = StorageWatch(self.database, self.readers.database)
+        self.storage_watch = StorageWatch(self.database, self.readers.database, self.metrics.storage_fit.set)
         self.readings = Kept(READINGS_KEPT, self.threads)
         self.previews = Kept(MARKETS_KEPT, self.readers.threads)
         self.markets = Kept(MARKETS_KEPT, self.threads)
@@ -99,8 +99,12 @@ class Service:
         self.jobs = JobStore(self.database)
         self.runner = BacktestRunner(self.settings, self.jobs, self.background)
         if self.settings.keep_decisions_days is not None:
-            kept = dt.timedelta(days=self.settings.keep_decisions_days)
-            self.retainer = Retainer(self.database, kept, self.clock, self.background)
+            unsettled_days = self.settings.delete_unsettled_after_days
+            terms = Terms(
+                dt.timedelta(days=self.settings.keep_decisions_days),
+                None if unsettled_days is None else dt.timedelta(days=unsettled_days),
+            )
+            self.retainer = Retainer(self.database, terms, self.clock, self.background, self.metrics)
         self.asset_desk = AssetDesk(self.asset_lists, self.clock, self.deciding)
         self.watched_assets = AssetDesk(self.readers.assets, self.clock, self.readers.threads)
 

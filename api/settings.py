@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///arbitrage.db"
     keep_decisions_days: Annotated[int, Field(ge=1)] | None = None
     """After so many days decisions that are settled at validated prices are deleted; None keeps all."""
+    delete_unsettled_after_days: Annotated[int, Field(ge=1)] | None = None
+    """After so many days decisions are deleted though they are not settled; None keeps these. Not before the others."""
     policies: dict[Name, Path] = Field(default_factory=dict)
     """Directories of learned policies by the id that requests use."""
     pinned_policies: dict[Name, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
@@ -175,6 +177,10 @@ def _contradictions(settings: Settings) -> list[Fault]:
     ]
     unknown = sorted(settings.pinned_policies.keys() - settings.policies)
     faults += [Fault(f"pinned_policies.{name}", "is not served; name its directory in policies") for name in unknown]
+    kept_days, unsettled_days = settings.keep_decisions_days, settings.delete_unsettled_after_days
+    if unsettled_days is not None and (kept_days is None or unsettled_days < kept_days):
+        message = "needs keep_decisions_days, and at least so many days"
+        faults.append(Fault("delete_unsettled_after_days", message))
     for name, directory in settings.policies.items():
         if not (directory / CARD_FILE).is_file():
             faults.append(Fault(f"policies.{name}", f"{directory} is not the directory of a policy"))

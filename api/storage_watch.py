@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -28,8 +29,9 @@ log = structlog.get_logger("api.storage_watch")
 class StorageWatch:
     """Belongs to one event loop."""
 
-    def __init__(self, database: Database, reading: Database) -> None:
-        """`reading`: the connections of those who read, which rest on the same file."""
+    def __init__(self, database: Database, reading: Database, note: Callable[[float], None] = lambda _: None) -> None:
+        """`reading`: the connections of readers, which rest on the same file. `note`: is given 1 if fit, else 0."""
+        self._note = note
         self._prober = Prober(database)
         self._health = database.health
         self._reading = reading
@@ -59,6 +61,7 @@ class StorageWatch:
         if not probe.done():
             await asyncio.wait({probe}, timeout=PATIENCE_S)
         reason = self._known()
+        self._note(float(reason is None))
         if reason != self._said:
             self._said = reason
             log.info("storage_is_fit") if reason is None else log.error("storage_is_not_fit", reason=reason)

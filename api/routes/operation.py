@@ -16,6 +16,7 @@ from api.readiness import unreadiness
 from api.responses import json_response
 from api.schemas.decisions import SCHEMA_VERSION
 from api.schemas.operation import Alive, Readiness, ReadinessQuery, VersionOut
+from api.service import Service
 from arbitrage.source_revision import code_revision
 
 router = APIRouter(tags=["operation"])
@@ -36,7 +37,9 @@ async def readyz(service: ServiceDep, query: Annotated[ReadinessQuery, Query()],
     """Ready, or 503 with every reason why not, in full for a key of an operator."""
     found = await unreadiness(service, query.max_age_seconds)
     status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
-    return json_response({"ready": not found, "reasons": _told(found, sees), "warnings": _warnings(sees)}, status)
+    return json_response(
+        {"ready": not found, "reasons": _told(found, sees), "warnings": _warnings(service, sees)}, status
+    )
 
 
 def _told(found: dict[str, str], sees: Sees) -> list[dict[str, str]]:
@@ -45,9 +48,11 @@ def _told(found: dict[str, str], sees: Sees) -> list[dict[str, str]]:
     return [{"about": about, "message": message if sees.detail else plain} for about, message in found.items()]
 
 
-def _warnings(sees: Sees) -> list[dict[str, str]]:
+def _warnings(service: Service, sees: Sees) -> list[dict[str, str]]:
     """What is amiss and keeps nothing from being decided, for operators."""
-    return [] if sees.keys_fault is None else [{"about": "keys", "message": sees.keys_fault}]
+    retention = service.retainer.warning if service.retainer is not None and sees.detail else None
+    found = {"keys": sees.keys_fault, "retention": retention}
+    return [{"about": about, "message": message} for about, message in found.items() if message is not None]
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)

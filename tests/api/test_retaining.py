@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from api.retaining import Retainer
+from api.metrics import Metrics
+from api.retaining import Retainer, Terms
 from api.storage.database import Database
 from api.storage.decision_log import DecisionLog
+from api.storage.decision_record import DecisionRecord
 from api.storage.price_ledger import KnownPrice, PriceLedger, PriceStage
+from arbitrage.errors import BadInput
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.storage.decisions import MINUTE, NOON, all_records, decision
 
@@ -42,7 +45,7 @@ def test_decisions_that_are_old_and_settled_are_deleted_and_the_others_stay(data
         for record in (settled, unsettled, young):
             await log.append(record)
         with ThreadPoolExecutor(1) as threads:
-            retainer = Retainer(database, DAY, lambda: NOON + DAY + 30 * MINUTE, threads)
+            retainer = Retainer(database, Terms(DAY), lambda: NOON + DAY + 30 * MINUTE, threads, Metrics())
             retainer.start()
             await until(lambda: len(all_records(database)) < 3)
             await retainer.stop()
@@ -59,7 +62,7 @@ def test_a_database_that_fails_is_asked_again_later(database: Database, monkeypa
 
     async def scenario() -> None:
         with ThreadPoolExecutor(1) as threads:
-            retainer = Retainer(database, DAY, lambda: NOON + 2 * DAY, threads)
+            retainer = Retainer(database, Terms(DAY), lambda: NOON + 2 * DAY, threads, Metrics())
             retainer.start()
             await asyncio.sleep(0.1)
             with database.writing() as connection:
@@ -80,3 +83,76 @@ def test_the_service_keeps_decisions_as_long_as_its_settings_say(tmp_path: Path)
         assert client.app.state.service.retainer is not None
     with LocalClient(open_settings(tmp_path), StandingClock(NOON)) as client:
         assert client.app.state.service.retainer is None
+
+
+def retained(database: Database, terms: Terms, looks: int = 1, every: dt.timedelta = DAY) -> Retainer:
+    """A retainer that has looked so many times, on a day each."""
+    now = NOON + 30 * DAY
+
+    async def scenario() -> Retainer:
+        nonlocal now
+        with ThreadPoolExecutor(1) as threads:
+            retainer = Retainer(database, terms, lambda: now, threads, Metrics())
+            for _ in range(looks):
+                await retainer._delete()
+                now += every
+        return retainer
+
+    return asyncio.run(scenario())
+
+
+def append(database: Database, *records: DecisionRecord) -> None:
+    async def scenario() -> None:
+        log = DecisionLog(database)
+        for record in records:
+            await log.append(record)
+        await log.close()
+
+    asyncio.run(scenario())
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> int:
+    return capsys.readouterr().out.count("old_decisions_not_settled")
+
+
+def test_that_old_decisions_stay_for_want_of_validated_prices_is_said_once_a_day(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(database, decision(0), decision(15))
+    retainer = retained(database, Terms(DAY), looks=3, every=DAY / 3)
+    assert said(capsys) == 1
+    assert "2 decisions older than 1 days are kept" in str(retainer.warning)
+    assert "ARBITRAGE_SERVE_DELETE_UNSETTLED_AFTER_DAYS" in str(retainer.warning)
+    assert b"arbitrage_old_unsettled_decisions 2.0" in retainer._metrics.text()
+    retained(database, Terms(DAY), looks=3)
+    assert said(capsys) == 3
+    PriceLedger(database).record([KnownPrice(NOON + 15 * n * MINUTE, PriceStage.VALIDATED, 5.0, NOON) for n in (0, 1)])
+    assert retained(database, Terms(DAY)).warning is None
+
+
+def test_unsettled_decisions_go_only_after_the_days_that_are_set_for_them(database: Database) -> None:
+    old, younger = decision(0), decision(20 * 24 * 60)
+    append(database, old, younger)
+    retained(database, Terms(DAY))
+    assert all_records(database) == [younger, old]
+    retained(database, Terms(DAY, unsettled=20 * DAY))
+    assert all_records(database) == [younger]
+
+
+@pytest.mark.parametrize("given", [{}, {"keep_decisions_days": 30}])
+def test_days_for_unsettled_decisions_need_at_least_as_many_as_the_others(
+    tmp_path: Path, given: dict[str, int]
+) -> None:
+    with pytest.raises(BadInput, match="delete_unsettled_after_days: needs keep_decisions_days"):
+        open_settings(tmp_path, delete_unsettled_after_days=7, **given)
+
+
+def test_operators_are_warned_by_readiness_that_old_decisions_stay(tmp_path: Path) -> None:
+    with LocalClient(open_settings(tmp_path, keep_decisions_days=1), StandingClock(NOON + 30 * DAY)) as client:
+        append(client.app.state.service.database, decision(0))
+        client.app.state.service.retainer.warning = None
+        client.ask("GET", "/healthz")
+        client._runner.run(client.app.state.service.retainer._delete())
+        told = client.get("/readyz").json()
+    assert told["ready"] is True
+    assert [warning["about"] for warning in told["warnings"]] == ["retention"]
