@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from arbitrage.errors import BadInput, Fault
 MOST_DEPTH = 32
 """Objects and lists within each other."""
 _LONGEST_NAMED = 40
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Opening a pipe does not wait for somebody who writes into it."""
 
@@ -29,12 +31,13 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
     try:
         _refuse_special(path, path.stat(), most_bytes)
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
-            _refuse_special(path, os.fstat(file.fileno()), most_bytes)
-            content = file.read(most_bytes + 1)
+            found = os.fstat(file.fileno())
+            _refuse_special(path, found, most_bytes)
+            content = file.read(found.st_size + 1)
     except OSError as error:
         raise BadInput([Fault(str(path), f"cannot be read: {error.strerror}")]) from error
-    if len(content) > most_bytes:
-        raise _too_large(path, most_bytes)
+    if len(content) != found.st_size:
+        raise BadInput([Fault(str(path), "has changed while it was read; read it again")])
     return content
 
 
@@ -59,11 +62,7 @@ def _refuse_special(path: Path, found: os.stat_result, most_bytes: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise BadInput([Fault(str(path), "is not a regular file; put the file itself there")])
     if found.st_size > most_bytes:
-        raise _too_large(path, most_bytes)
-
-
-def _too_large(path: Path, most_bytes: int) -> BadInput:
-    return BadInput([Fault(str(path), f"is larger than the {most_bytes:,} bytes that such a file may have")])
+        raise BadInput([Fault(str(path), f"is larger than the {most_bytes:,} bytes that such a file may have")])
 
 
 def _too_deep(path: Path) -> Fault:
@@ -102,7 +101,7 @@ def _faults_within(path: Path, value: object) -> Iterator[Fault]:
     while level and depth <= MOST_DEPTH:
         texts = [part for part in level if isinstance(part, str)]
         texts += [key for part in level if isinstance(part, dict) for key in part]
-        if any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
+        if _SURROGATE.search("\n".join(texts)):
             yield Fault(str(path), "holds half a surrogate pair, which is not text")
             return
         level, depth = [child for part in level for child in _children(part)], depth + 1

@@ -97,8 +97,7 @@ _COMMON: Schema = {
     "battery": _BATTERY,
     "sources": {"type": "array", "items": {"enum": list(_SERIES)}, "maxItems": 2 * len(_SERIES)},
     "feature_set": _one_of(FeatureSet),
-    "features": _NAMES,
-    "feature_units": {"type": "object", "additionalProperties": {"type": "string"}},
+    "features": {"type": "array"},
     "step_min": {"enum": [1, 3, 5, 15]},
     "publication_delay_min": _DELAY_MIN,
     "decision_latency_min": _DELAY_MIN,
@@ -136,7 +135,7 @@ _OWN: dict[Kind, Schema] = {
     },
     Kind.PREDICTIVE: {
         "feature_set": {"const": str(FeatureSet.QUARTER_HOUR)},
-        "forecast_inputs": _NAMES,
+        "forecast_inputs": {"type": "array"},
         "plan": {
             "type": "object",
             "required": ["form", "point"],
@@ -164,7 +163,7 @@ _SHOWN: Schema = {
             "required": ["power_mw", "capacity_mwh"],
         },
         "features": _NAMES,
-        "feature_units": _COMMON["feature_units"],
+        "feature_units": {"type": "object", "additionalProperties": {"type": "string"}},
         "validation": {"type": "object"},
         "chosen_stage": {"type": ["string", "null"]},
         "tests": _FIGURES,

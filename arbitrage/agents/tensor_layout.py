@@ -105,6 +105,11 @@ def _misfit(tensor: npt.NDArray[Any], slot: Slot) -> str:
         return f"has the shape {list(tensor.shape)} where the others leave room for {list(slot.shape)}"
     if slot.finite and not np.isfinite(tensor).all():
         return "holds values that are not finite"
-    if not bool((tensor >= slot.low).all() and (tensor <= slot.high).all()):
+    if _is_bounded(slot) and not (tensor >= slot.low).all() & (tensor <= slot.high).all():
         return f"holds values outside {slot.low:g} to {slot.high:g}"
     return ""
+
+
+def _is_bounded(slot: Slot) -> bool:
+    """Whether values are compared at all; NaN is within no bounds, so it needs no other check where they are."""
+    return slot.low > -math.inf or slot.high < math.inf

@@ -199,7 +199,6 @@ _COMMON: tuple[tuple[str, Any], ...] = (
     ("step_min", 7),
     ("tests", {"autumn": 5}),
     ("description", 5),
-    ("feature_units", {"past_1": 5}),
 )
 _OWN: dict[str, tuple[tuple[str, Any], ...]] = {
     **dict.fromkeys(
