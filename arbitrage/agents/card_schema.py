@@ -61,7 +61,7 @@ _NAMES: Schema = {"type": "array", "items": {"type": "string"}, "maxItems": 1_00
 _FLAG: Schema = {"type": "boolean"}
 _NUMBER: Schema = {"type": "number"}
 _DELAY_MIN: Schema = {"type": "integer", "minimum": 0, "maximum": 60}
-_MINUTE: Schema = {"type": ["integer", "null"], "minimum": -5e9, "maximum": 5e9}
+_MINUTE: Schema = {"type": ["integer", "null"], "minimum": -4e9, "maximum": 4e9}
 _SIZE: Schema = {"type": "number", "minimum": 1e-6, "maximum": 1e6}
 """In MW or MWh; arithmetic on smaller and larger ones loses the state of charge."""
 _PREFERENCE: Schema = {
@@ -162,6 +162,7 @@ _SHOWN: Schema = {
             "properties": {"power_mw": _NUMBER, "capacity_mwh": _NUMBER},
             "required": ["power_mw", "capacity_mwh"],
         },
+        "split": {"properties": {"start_epoch_minute": _MINUTE, "end_epoch_minute": _MINUTE}},
         "features": _NAMES,
         "feature_units": {"type": "object", "additionalProperties": {"type": "string"}},
         "validation": {"type": "object"},

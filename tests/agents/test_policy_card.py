@@ -46,6 +46,11 @@ def test_a_card_of_an_unknown_kind_is_read_as_it_stands_and_only_loading_refuses
         ("[1]", "is not the card of a policy"),
         ('{"kind": "oracle"}', "tensors_sha256 missing"),
         ('{"name": "x"}', "kind, tensors_sha256 missing"),
+        ('{"kind": "oracle", "tensors_sha256": "0", "battery": {"power_mw": "1"}}', "battery"),
+        ('{"kind": "oracle", "tensors_sha256": "0", "tests": {"autumn": 5}}', "tests.autumn"),
+        ('{"kind": "oracle", "tensors_sha256": "0", "split": {"end_epoch_minute": 1e300}}', "split.end_epoch_minute"),
+        ('{"kind": "oracle", "kind": "seer", "tensors_sha256": "0"}', "'kind' stands twice"),
+        ('{"kind": "oracle", "tensors_sha256": "0", "horizon_h": NaN}', "NaN is not a number"),
     ],
 )
 def test_what_is_no_card_is_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:
