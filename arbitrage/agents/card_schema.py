@@ -60,7 +60,7 @@ _NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": 
 _NAMES: Schema = {"type": "array", "items": {"type": "string"}, "maxItems": 1_000}
 _FLAG: Schema = {"type": "boolean"}
 _NUMBER: Schema = {"type": "number"}
-_DELAY_MIN: Schema = {"type": "integer", "minimum": 0, "maximum": 60}
+_DELAY_MIN: Schema = {"type": "integer", "minimum": 0, "maximum": 1440}
 _MINUTE: Schema = {"type": ["integer", "null"], "minimum": -4e9, "maximum": 4e9}
 _SIZE: Schema = {"type": "number", "minimum": 1e-6, "maximum": 1e6}
 """In MW or MWh; arithmetic on smaller and larger ones loses the state of charge."""

@@ -173,7 +173,7 @@ def _setting(text: str) -> Damage:
 _COMMON: tuple[tuple[str, Any], ...] = (
     *(("schema_version", value) for value in (0, 2, 1.5, "1", True, None, [])),
     *(("kind", value) for value in ("oracle", None, 7, [], ["network"], {}, "x" * 100_000)),
-    *(("publication_delay_min", value) for value in (-10, -1, 61, 10**18, 1.5, "abc", None, True, [])),
+    *(("publication_delay_min", value) for value in (-10, -1, 1441, 10**18, 1.5, "abc", None, True, [])),
     *(("decision_latency_min", value) for value in (-1, 10**9, "late")),
     *(("tensors_sha256", value) for value in ("", "0" * 64, 5, None)),
     *(("card_sha256", value) for value in ("", "0" * 64, 5, None)),
