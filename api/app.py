@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -35,6 +36,7 @@ from api.storage.database import Database
 from api.warming import warm_up_all
 from arbitrage.live.quality import Quality
 
+SWITCH_INTERVAL_S = 0.0005
 TITLE = "Battery arbitrage in the Belgian imbalance settlement"
 log = structlog.get_logger("api.app")
 
@@ -118,6 +120,8 @@ def app_to_serve(settings: Settings) -> FastAPI:
     # What is loaded by now stays for good: the collector need not look through it again and again.
     gc.collect()
     gc.freeze()
+    # Deciding needs the interpreter for a moment, many times: it need not wait long for threads that read.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     return app
 
 

@@ -24,7 +24,8 @@ from api.storage.refusals import ReadTooLong, StorageBusy
 
 Found = TypeVar("Found")
 
-THREADS = 2
+THREADS = 1
+"""One: what readers make of rows takes the interpreter from deciding, two of them twice as long."""
 LONGEST_READ_S = 5.0
 """From asking to the end of reading; less where a request may not take so long."""
 _OF_REQUEST = 0.8

@@ -260,8 +260,12 @@ def _sqlite_engine(url: URL, file: DatabaseFile) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver's guesses
-        for name, value in pragmas.items():
-            connection.execute(f"PRAGMA {name} = {value}")
+        try:
+            for name, value in pragmas.items():
+                connection.execute(f"PRAGMA {name} = {value}")
+        except sqlite3.Error:  # of a damaged file, or on a full disk
+            connection.close()
+            raise
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -53,6 +53,7 @@ class Prober:
         """Look for damage everywhere. Raises StorageUnavailable while there is any."""
         health, began_s = self.database.health, time.monotonic()
         if began_s >= self._look_again_s and self.database.dialect == "sqlite":
+            self.database.engine.dispose()  # what connections remember of the file is not what is in it
             try:
                 with self.database.reading() as connection:
                     found = str(connection.execute(text("PRAGMA quick_check(1)")).scalar_one())

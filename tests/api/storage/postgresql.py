@@ -7,8 +7,10 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,9 +28,27 @@ def server_programs() -> Path | None:
     return max(folders, key=lambda folder: float(folder.parent.name), default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    url: str
+    stop: Callable[[], None]
+    """At once, as if it had died."""
+    start: Callable[[], None]
+    """Again; returns when it is there."""
+
+
 @contextmanager
 def server(programs: Path) -> Iterator[str]:
-    """Run a fresh server, reached through a socket in a folder of its own; yields its URL."""
+    """Run a fresh server; yields its URL."""
+    with stoppable_server(programs) as running:
+        yield running.url
+
+
+@contextmanager
+def stoppable_server(programs: Path) -> Iterator[Server]:
+    """Run a fresh server, reached through a socket in a folder of its own."""
     user = _other_user()
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
         if user is not None:
@@ -41,11 +61,13 @@ def server(programs: Path) -> Iterator[str]:
 
         run("initdb", "--auth=trust", "--username=arbitrage", "--encoding=UTF8", "--locale=C", "--no-sync")
         settings = f"-k {folder} -c listen_addresses= -c fsync=off"
-        run("pg_ctl", "start", "--wait", "--log", f"{folder}/log", "--options", settings)
+        start = partial(run, "pg_ctl", "start", "--wait", "--log", f"{folder}/log", "--options", settings)
+        stop = partial(run, "pg_ctl", "stop", "--wait", "--mode=immediate")
+        start()
         try:
-            yield f"postgresql://arbitrage@/postgres?host={quote(folder, safe='')}"
+            yield Server(f"postgresql://arbitrage@/postgres?host={quote(folder, safe='')}", stop, start)
         finally:
-            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+            stop()
 
 
 def _other_user() -> pwd.struct_passwd | None:
