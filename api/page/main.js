@@ -63,7 +63,9 @@ async function show(isNew) {
 async function takeAssets() {
   assetsAskedMs = performance.now();
   ({ policies } = await ask("/v1/policies"));
-  const names = await assetNames();
+  const { names, more } = await assetNames(byId("asset-find").validity.valid ? byId("asset-find").value.trim() : "");
+  if (more) byId("asset-search").hidden = false;
+  if (watch !== null && !names.includes(watch.assetId)) names.unshift(watch.assetId);
   const shown = [...byId("asset").options].map((option) => option.value);
   if (names.length && names.join() !== shown.join()) {
     byId("asset").replaceChildren(...names.map((name) => element("option", { value: name, text: name })));
@@ -122,6 +124,7 @@ function listen() {
     watch = new Watch(byId("asset").value);
     refreshNow();
   });
+  byId("asset-find").addEventListener("change", () => takeAssets().catch(failed));
   byId("window").addEventListener("change", async () => {
     if (watch === null) return;
     await watch.lookBack(Number(byId("window").value)).catch(failed);

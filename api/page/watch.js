@@ -6,6 +6,7 @@ import { ask, askIfAny } from "./service.js";
 const KEPT_MS = 26 * 3_600_000;
 const LARGEST_PAGE = 1000;
 const MOST_PAGES = 4;
+const MOST_NAMES = 100;
 
 export class Watch {
   constructor(assetId) {
@@ -101,11 +102,12 @@ async function pagesSince(assetId, start) {
   return found;
 }
 
-/** Assets that are kept, then those that decisions were asked for under a name alone. */
-export async function assetNames() {
-  const [{ assets }, { decisions }] = await Promise.all([
-    ask("/v1/assets"), ask("/v1/decisions", { query: { limit: 50 } }),
+/** Assets that are kept and begin with `prefix`, then those that decisions were asked for under a name alone; as many as
+    one list shows, and whether there are more. */
+export async function assetNames(prefix) {
+  const [{ assets, next_cursor: next }, { decisions }] = await Promise.all([
+    ask("/v1/assets", { query: { limit: MOST_NAMES, prefix: prefix || null } }), ask("/v1/decisions", { query: { limit: 50 } }),
   ]);
-  const named = decisions.map((decision) => decision.asset_id).filter((name) => name !== null);
-  return [...new Set([...assets.map((asset) => asset.asset_id), ...named])];
+  const named = decisions.map((decision) => decision.asset_id).filter((name) => name?.startsWith(prefix));
+  return { names: [...new Set([...assets.map((asset) => asset.asset_id), ...named])], more: next !== null };
 }

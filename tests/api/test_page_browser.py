@@ -257,6 +257,23 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_never_in_an_address(
         page.context.close()
 
 
+def test_of_many_assets_a_page_is_listed_and_the_others_are_found_by_how_they_begin(
+    policy: Path, browser: Any, tmp_path: Path, faults: list[str]
+) -> None:
+    with Running(open_settings(tmp_path, policies={"told": policy})) as running:
+        for number in range(102):
+            asset = {"battery": {"max_cycles_per_day": 1.1}, "state": {"soc_fraction": 0.5}}
+            running.ask("PUT", f"/v1/assets/be-{number:03d}", asset)
+        page = opened(browser, faults)
+        page.goto(running.address)
+        options = page.locator("#asset option")
+        playwright.expect(options).to_have_count(100, timeout=PATIENCE_MS)
+        page.fill("#asset-find", "be-10")
+        page.keyboard.press("Enter")
+        playwright.expect(options).to_have_text(["be-000", "be-100", "be-101"], timeout=PATIENCE_MS)
+        page.context.close()
+
+
 CONTRAST = """(place) => {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const channels = (colour) => {
