@@ -26,6 +26,9 @@ from api.storage.tables import FALLBACK_LEVELS, DecisionRow
 from arbitrage.errors import BadInput, Fault
 
 LARGEST_PAGE = 1000
+_FILTERS = ("asset_id", "policy_sha256", "mode", "action")
+"""By how few decisions they are likely to leave, fewest first."""
+_COMMON_MODE = "policy"
 _Column = InstrumentedAttribute[Any]
 
 
@@ -127,9 +130,13 @@ def stored(connection: Connection, query: Select[Any]) -> DecisionRecord | None:
 
 
 def _conditions(wanted: DecisionFilter) -> list[ColumnElement[bool]]:
-    equal = ("asset_id", "action", "mode", "role", "policy_sha256")
-    asked = {name: value for name in equal if (value := getattr(wanted, name)) is not None}
-    conditions: list[ColumnElement[bool]] = [getattr(DecisionRow, name) == value for name, value in asked.items()]
+    leading = _leading(wanted)
+    conditions: list[ColumnElement[bool]] = []
+    for name in ("role", *_FILTERS):
+        value, column = getattr(wanted, name), getattr(DecisionRow, name)
+        if value is not None:
+            # An expression has no index: without statistics SQLite may take that of a filter that most decisions pass.
+            conditions.append(column == value if name in ("role", leading) else column + literal("") == value)
     if wanted.start is not None:
         conditions.append(DecisionRow.generated_at >= wanted.start)
     if wanted.end is not None:
@@ -139,6 +146,15 @@ def _conditions(wanted: DecisionFilter) -> list[ColumnElement[bool]]:
         in_words = literal_column(str(int(level))) if level in FALLBACK_LEVELS else literal(level)
         conditions.append(DecisionRow.fallback_level >= in_words)
     return conditions
+
+
+def _leading(wanted: DecisionFilter) -> str | None:
+    """The filter whose index is used: the one that is likely to leave the fewest decisions."""
+    if wanted.mode not in (None, _COMMON_MODE):
+        return "mode"
+    if wanted.asset_id is None and wanted.min_fallback_level in FALLBACK_LEVELS:
+        return None  # which has indexes of its own
+    return next((name for name in _FILTERS if getattr(wanted, name) is not None), None)
 
 
 def _cursor(generated_at: dt.datetime, sequence: int) -> str:

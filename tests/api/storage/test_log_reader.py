@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +85,25 @@ def test_pages_of_answers_hold_what_is_found(database: Database) -> None:
             cursor = page.next_cursor
         assert told == [record.answer for record in reader.find(wanted).records]
         assert len(told) == 3 * (4 - level)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "leading"),
+    [
+        ({"asset_id": "be-1", "mode": "policy"}, "asset_id"),
+        ({"asset_id": "be-1", "mode": "override"}, "mode"),
+        ({"asset_id": "be-1", "action": "charge", "policy_sha256": "a" * 64}, "asset_id"),
+        ({"policy_sha256": "a" * 64, "mode": "watch_only"}, "mode"),
+        ({"policy_sha256": "a" * 64, "action": "idle"}, "policy_sha256"),
+        ({"action": "charge", "mode": "override"}, "mode"),
+        ({"action": "charge", "min_fallback_level": 3}, "ix_decisions_fallback_level_3"),
+    ],
+    ids=str,
+)
+def test_of_several_filters_the_one_that_few_decisions_pass_is_looked_up(
+    migrated_file: Path, wanted: dict[str, Any], leading: str
+) -> None:
+    plan = plan_of(Database(f"sqlite:///{migrated_file}"), DecisionFilter(role=Role.SERVED, **wanted))
+    assert leading in plan
+    others = {*wanted, "asset_id", "mode", "action", "policy_sha256"} - {leading}
+    assert not any(f"{name}=?" in plan for name in others), plan
