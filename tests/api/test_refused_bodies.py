@@ -306,7 +306,7 @@ def test_an_asset_that_nobody_knows_cannot_be_decided_for(client: LocalClient) -
 
 def test_nothing_of_all_that_was_written_down(client: LocalClient) -> None:
     assert client.get("/v1/decisions").json() == {"decisions": [], "next_cursor": None}
-    assert client.get("/v1/assets").json() == {"assets": []}
+    assert client.get("/v1/assets").json() == {"assets": [], "next_cursor": None}
     assert client.get("/v1/backtests").json() == {"backtests": []}
 
 
