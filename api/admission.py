@@ -7,8 +7,8 @@ Law
 
 from __future__ import annotations
 
-import asyncio
 import time
+from asyncio import sleep
 from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -100,7 +100,7 @@ class Admission:
             return
         self._held += 1
         try:
-            await asyncio.sleep(self._delay_s)
+            await sleep(self._delay_s)
         finally:
             self._held -= 1
 

@@ -126,7 +126,7 @@ def test_wrong_keys_are_slowed_and_right_ones_of_the_same_address_are_not(
 
     settings = open_settings(tmp_path, authentication="keys", keys=KEYS, wrong_keys_per_min=3.0)
     with LocalClient(settings) as client:
-        monkeypatch.setattr("api.admission.asyncio.sleep", hold)
+        monkeypatch.setattr("api.admission.sleep", hold)
         statuses = [client.get("/v1/assets", headers=WRONG).status_code for _ in range(5)]
         refused = client.get("/v1/assets", headers=WRONG)
         right = [client.get("/v1/assets", headers=WITH_KEY).status_code for _ in range(5)]
@@ -203,7 +203,7 @@ def test_a_database_that_is_out_of_reach_is_not_described_in_answers(
     def out_of_reach(*_: object) -> None:
         raise StorageUnavailable("connection to server at 10.0.0.7, port 5432 failed")
 
-    monkeypatch.setattr(type(locked.app.state.service), "beside", out_of_reach)
+    monkeypatch.setattr(type(locked.app.state.service.readers), "read", out_of_reach)
     refused = locked.get("/v1/assets/be-1", headers=WITH_KEY)
     assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE
     assert "10.0.0.7" not in refused.text
