@@ -54,9 +54,12 @@ class Readers:
         leaving: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
         self._waiting += 1
         try:
-            await asyncio.wait([reading, leaving], return_when=asyncio.FIRST_COMPLETED)
+            both = [reading, leaving]
+            await asyncio.wait(both, timeout=deadline.left_s, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
-                raise ReadTooLong("The request is gone")
+                if leaving.done():
+                    raise ReadTooLong("The request is gone")
+                deadline.check()
             found: Found = reading.result()
             return found
         finally:
