@@ -59,6 +59,7 @@ class Readers:
             if not reading.done():
                 if leaving.done():
                     raise ReadTooLong("The request is gone")
+                deadline.call_off()  # a timer may be a little early
                 deadline.check()
             found: Found = reading.result()
             return found
