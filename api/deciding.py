@@ -72,7 +72,7 @@ def _note_policy(service: Service, policy_id: str, frame: Frame) -> None:
     """Not ready while a policy's newest decision on the kept market came to numbers that are not finite."""
     about = f"policy {policy_id}"
     if (frame.fallback_reason or "").startswith(POLICY_NOT_FINITE):
-        service.unready[about] = "came to numbers that are not finite; train it anew, or serve another"
+        service.unready[about] = "came to numbers that are not finite; train it again, or serve another"
     elif frame.level in (Level.POLICY, Level.LAST_GOOD_DATA):
         service.unready.pop(about, None)
 

@@ -56,7 +56,7 @@ def check_risk_settings(strategies: Sequence[str], risk: RiskChoice) -> None:
         message = f"{', '.join(rules)}: a rule or ceiling has no risk setting; leave the option out, or give a policy"
         raise BadInput([Fault(name, message) for name in given])
     for rule in rules:
-        warn(f"{rule} has no risk setting: {' and '.join(given)} do not change it")
+        warn(f"{rule} has no risk setting, so nothing changes for it with {' and '.join(given)}")
 
 
 def run_trial(name: str, trial: Trial) -> Backtest:

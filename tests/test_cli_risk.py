@@ -106,7 +106,7 @@ def test_a_risk_setting_that_no_strategy_has_is_refused(option: tuple[str, str],
 
 def test_a_rule_beside_a_policy_is_said_not_to_change(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("compare", directory, "--strategy", "idle", *DAYS, "--risk-aversion", "0.5")
-    assert "idle has no risk setting: risk_aversion do not change it" in capsys.readouterr().err
+    assert "idle has no risk setting, so nothing changes for it with risk_aversion" in capsys.readouterr().err
 
 
 def test_days_that_a_policy_has_seen_are_counted_and_said(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,7 +173,7 @@ def test_the_last_stage_is_kept_unless_another_is_significantly_better() -> None
         (lambda d: (d / CARD_FILE).write_text("{"), "is not JSON"),
         (lambda d: (d / CARD_FILE).write_text("[]"), "is not the card of a policy"),
         (lambda d: _edit(d, schema_version=99), "schema version 99"),
-        (lambda d: _edit(d, features=["tomorrow"]), "train anew"),
+        (lambda d: _edit(d, features=["tomorrow"]), "train it again"),
         (lambda d: _edit(d, members=3), "other tensors"),
         (lambda d: _edit(d, battery={"power_mw": -1}), "power_mw"),
     ],

@@ -228,7 +228,7 @@ def _value_faults(card: Mapping[str, Any]) -> Iterator[str]:
     """What types and ranges do not say, of every kind."""
     features = MarketFeatures(FeatureSet(card["feature_set"]))
     if card["features"] != feature_names(features):
-        yield "features: names other market features than this version encodes; train anew"
+        yield "features: names other market features than this version encodes; train it again"
     try:
         Battery(**card["battery"])
     except BadInput as refused:
@@ -253,9 +253,9 @@ def _own_faults(card: Mapping[str, Any]) -> Iterator[str]:
     elif card["kind"] == Kind.NETWORK:
         state = FeatureSet(card["state_feature_set"])
         if card.get("state_features", list(BATTERY_FEATURES[state])) != list(BATTERY_FEATURES[state]):
-            yield "state_features: names others than this version encodes; train anew"
+            yield "state_features: names others than this version encodes; train it again"
     elif card["forecast_inputs"] != list(input_names(MarketFeatures(FeatureSet(card["feature_set"])))):
-        yield "forecast_inputs: names other inputs of its forecast than this version encodes; fit anew"
+        yield "forecast_inputs: names other inputs of its forecast than this version encodes; fit it again"
 
 
 def feature_names(features: MarketFeatures) -> list[str]:

@@ -73,7 +73,7 @@ def seal_fault(card: Mapping[str, Any]) -> str | None:
     """What is wrong with the card's own digest, if anything."""
     if not is_sealed(card) or card[_SEAL] == card_digest(card):
         return None
-    return f"does not match its own digest ({_SEAL}): it was altered; bring back the file as it was, or train anew"
+    return f"does not match its own digest ({_SEAL}): it was altered; bring back the file as it was, or train it again"
 
 
 def read_tensors(directory: Path, card: Card) -> Tensors:

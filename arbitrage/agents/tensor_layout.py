@@ -87,7 +87,9 @@ def _name_faults(tensors: Tensors, layout: Layout, path: Path) -> Iterator[Fault
         if names:
             listed = ", ".join(name[:100] for name in names[:_NAMED])
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            yield Fault(str(path), f"holds other tensors than this version serves: {listed}{more} {what}; train anew")
+            yield Fault(
+                str(path), f"holds other tensors than this version serves: {listed}{more} {what}; train it again"
+            )
 
 
 def _slot_faults(tensors: Tensors, layout: Layout, path: Path) -> Iterator[Fault]:

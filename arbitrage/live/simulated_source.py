@@ -112,11 +112,6 @@ class SimulatedSource:
         return table[chosen]
 
 
-def settled_price(world: SimulatedMarket, quarter_hour: int) -> float:
-    """The final price of a quarter-hour; KeyError for one outside the world."""
-    return float(world.prices[PRICE].loc[pd.Timestamp(quarter_hour * 60, unit="s", tz="UTC")])
-
-
 def _broken(kind: FaultKind, minutes: pd.DataFrame | None, age_min: int) -> pd.DataFrame | None:
     """Minute records as a fault leaves them, so many minutes after it began."""
     if minutes is None or not len(minutes):

@@ -470,7 +470,7 @@ def _edit(directory: Path, **changes: object) -> None:
         (lambda d: _edit(d, preference={"measure": "luck", "level": 0.1, "weight": 1.0}), "preference.measure"),
         (lambda d: _edit(d, preference={"measure": "cvar", "level": 7.0, "weight": 1.0}), "level"),
         (lambda d: _edit(d, state_feature_set="quarter_hour"), "state_features"),
-        (lambda d: _edit(d, features=["tomorrow"]), "train anew"),
+        (lambda d: _edit(d, features=["tomorrow"]), "train it again"),
         (lambda d: _edit(d, battery={"power_mw": -1}), "power_mw"),
     ],
 )
