@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import text
 
 from api.metrics import Metrics
@@ -111,21 +112,23 @@ def append(database: Database, *records: DecisionRecord) -> None:
     asyncio.run(scenario())
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> int:
-    return capsys.readouterr().out.count("old_decisions_not_settled")
+def said(logs: list[structlog.typing.EventDict]) -> int:
+    return [entry["event"] for entry in logs].count("old_decisions_not_settled")
 
 
 def test_that_old_decisions_stay_for_want_of_validated_prices_is_said_once_a_day(
-    database: Database, capsys: pytest.CaptureFixture[str]
+    database: Database,
 ) -> None:
     append(database, decision(0), decision(15))
-    retainer = retained(database, Terms(DAY), looks=3, every=DAY / 3)
-    assert said(capsys) == 1
+    with structlog.testing.capture_logs() as logs:
+        retainer = retained(database, Terms(DAY), looks=3, every=DAY / 3)
+    assert said(logs) == 1
     assert "2 decisions older than 1 days are kept" in str(retainer.warning)
     assert "ARBITRAGE_SERVE_DELETE_UNSETTLED_AFTER_DAYS" in str(retainer.warning)
     assert b"arbitrage_old_unsettled_decisions 2.0" in retainer._metrics.text()
-    retained(database, Terms(DAY), looks=3)
-    assert said(capsys) == 3
+    with structlog.testing.capture_logs() as logs:
+        retained(database, Terms(DAY), looks=3)
+    assert said(logs) == 3
     PriceLedger(database).record([KnownPrice(NOON + 15 * n * MINUTE, PriceStage.VALIDATED, 5.0, NOON) for n in (0, 1)])
     assert retained(database, Terms(DAY)).warning is None
 
