@@ -27,7 +27,7 @@ check: $(READY)  ## lint, formatting, types, import layers
 	$(BIN)/lint-imports
 
 sample: $(READY)  ## write data/sample anew from the simulator
-	$(BIN)/python -m arbitrage.market.sample
+	$(BIN)/python -m arbitrage.market.simulation.sample
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,25 +15,26 @@ from functools import partial
 import structlog
 from fastapi import Depends, FastAPI
 
-from api.challenging import let_challengers_decide
+from api.background.feed_sources import feed_of
+from api.background.market_keeper import Feed, MarketKeeper
+from api.background.warm_up import warm_up_all
 from api.clock import Clock, JumpWatch, machine_clock, machine_steady_s
-from api.deciding import read_ahead
+from api.decisions.challenge import let_challengers_decide
+from api.decisions.decide import read_ahead
 from api.dependencies import single_parameters
-from api.direct import DirectRoute, documented_route
-from api.feed import Feed, MarketKeeper
-from api.feeds import feed_of
-from api.gate import Gate
+from api.fast_route import DirectRoute, documented_route
+from api.http.error_handlers import add_refusals
+from api.http.middleware import RequestMiddleware
+from api.http.openapi import describe
 from api.logs import configure_logs
 from api.metrics import Metrics
-from api.openapi import describe
 from api.policies import Policies
-from api.refusing import add_refusals
-from api.routes import assets, backtests, decisions, operation, page, policies, reconciliation, watching
+from api.routes import assets, backtests, decisions, operation, page, policies, reconciliation
+from api.routes import dashboard as watching
 from api.schemas.decisions import SCHEMA_VERSION
 from api.service import Service
 from api.settings import Authentication, Settings
-from api.storage.database import Database
-from api.warming import warm_up_all
+from api.storage.database.database import Database
 from arbitrage.live.quality import Quality
 
 SWITCH_INTERVAL_S = 0.0005
@@ -66,8 +67,8 @@ def create_app(
         _say_start(settings)
         service.runner.start()
         service.storage_watch.start()
-        if service.retainer is not None:
-            service.retainer.start()
+        if service.retention_task is not None:
+            service.retention_task.start()
         warming = asyncio.create_task(warm_up_all(service.policies, service.threads, service.unready))
         kept = feed or await service.behind(feed_of, settings, served, clock)
         if kept is not None:
@@ -95,9 +96,9 @@ def create_app(
 
 
 def _furnish(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
-    """Gate, refusals, document and routes; of the layers, the one added last is met first."""
+    """RequestMiddleware, refusals, document and routes; of the layers, the one added last is met first."""
     app.add_middleware(DirectRoute, route=documented_route(decisions.router, decisions.post_decision))
-    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    app.add_middleware(RequestMiddleware, settings=settings, metrics=metrics)
     add_refusals(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     for module in (operation, decisions, assets, policies, backtests, reconciliation, watching, page):

@@ -1,6 +1,6 @@
 """The clock of the service, which tests replace by one of their own.
 
-Law
+Contract
 - The time is that of the clock that the service was made with. No other module reads the machine's.
 - A clock that leaves the steady one by more than `JUMP_S` seconds is doubted: until the market fits it, or `DOUBT_S`
   seconds have passed, nothing that is kept is moved.

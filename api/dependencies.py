@@ -1,6 +1,6 @@
 """What routes are given.
 
-Law: none of these is a plain function, for FastAPI would run it on a thread, and each request would wait for one.
+Contract: none of these is a plain function, for FastAPI would run it on a thread, and each request would wait for one.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.requests import Request
 
-from api.admission import CALLER, KEYS_FAULT
-from api.problems import fault, unusable
-from api.security import Role
+from api.http.admission import CALLER, KEYS_FAULT
+from api.http.problems import fault, unusable
+from api.http.security import Role
 from api.service import Service
 
 

@@ -1,6 +1,6 @@
 """Structured logs: one JSON object a line on standard error.
 
-Law: no key, digest, body or database address is ever written.
+Contract: no key, digest, body or database address is ever written.
 """
 
 from __future__ import annotations

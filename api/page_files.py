@@ -1,7 +1,7 @@
 """The files of the page, read once: its own from the package, plotly's from the plotly that is installed.
 
-Law: every file but the page itself has an address that changes with its content, so that browsers keep it for good and
-never mix two editions.
+Contract: every file but the page itself has an address that changes with its content, so that browsers keep it for good
+and never mix two editions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The policies that the service decides with: learned ones from their directories, rules by name.
 
-Law: a policy is loaded once, at start, its digests checked; whatever is wrong with any of them stops the start, and so
-does a policy that is another than the one pinned. A card without a digest of its own is served, and said not to be
-sealed.
+Contract: a policy is loaded once, at start, its digests checked; whatever is wrong with any of them stops the start,
+and so does a policy that is another than the one pinned. A card without a digest of its own is served, and said not to
+be sealed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 
 import structlog
 
-from api.problems import Problem, fault, unusable
-from arbitrage.agents.checkpoint import load_policy_and_card
-from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.policy import Policy
-from arbitrage.agents.policy_files import card_digest, is_sealed
-from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
+from api.http.problems import Problem, fault, unusable
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.live.decision import PolicyIdentity
+from arbitrage.policies.checkpoint.files import card_digest, is_sealed
+from arbitrage.policies.checkpoint.load import load_policy_and_card
+from arbitrage.policies.minute_rule import MinuteSpreadRule
+from arbitrage.policies.protocol import Policy
+from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 
 log = structlog.get_logger("api.policies")
 

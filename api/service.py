@@ -10,29 +10,29 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from api.asset_desk import AssetDesk
-from api.backtest_runner import BacktestRunner
+from api.background.backtest_runner import BacktestRunner
+from api.background.market_keeper import MarketKeeper
+from api.background.reader_threads import Readers
+from api.background.retention import RetentionTask, Terms
+from api.background.settle_prices import Settler
+from api.background.storage_watch import StorageWatch
 from api.clock import Clock, JumpWatch
-from api.feed import MarketKeeper
-from api.last_seen import LastSeen
 from api.metrics import Metrics
 from api.policies import Policies
-from api.preparing import Kept
-from api.readers import Readers
-from api.retaining import Retainer, Terms
 from api.settings import Settings
-from api.settling import Settler
-from api.shadows import Shadows
+from api.state.asset_cache import AssetCache
+from api.state.challenger_batteries import Shadows
+from api.state.last_seen import LastSeen
+from api.state.reading_cache import CachedReading
 from api.storage.asset_lists import AssetLists
 from api.storage.asset_store import AssetStore
-from api.storage.database import Database
+from api.storage.database.database import Database
 from api.storage.decision_log import DecisionLog
 from api.storage.job_store import JobStore
 from api.storage.price_ledger import PriceLedger
-from api.storage_watch import StorageWatch
 from arbitrage.live.decider import Prepared
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.store import Store
+from arbitrage.market.store.store import Store
 
 Found = TypeVar("Found")
 
@@ -60,15 +60,15 @@ class Service:
     """For what nobody waits for."""
     readers: Readers = field(init=False)
     storage_watch: StorageWatch = field(init=False)
-    readings: Kept[Prepared] = field(init=False)
-    previews: Kept[Prepared] = field(init=False)
+    readings: CachedReading[Prepared] = field(init=False)
+    previews: CachedReading[Prepared] = field(init=False)
     """Readings for people who look, made on the threads of readers."""
-    markets: Kept[MarketSeries] = field(init=False)
+    markets: CachedReading[MarketSeries] = field(init=False)
     log: DecisionLog = field(init=False)
     assets: AssetStore = field(init=False)
     asset_lists: AssetLists = field(init=False)
-    asset_desk: AssetDesk = field(init=False)
-    watched_assets: AssetDesk = field(init=False)
+    asset_desk: AssetCache = field(init=False)
+    watched_assets: AssetCache = field(init=False)
     """For people who look."""
     jobs: JobStore = field(init=False)
     runner: BacktestRunner = field(init=False)
@@ -78,7 +78,7 @@ class Service:
     keeper: MarketKeeper | None = None
     """None where the service keeps no market."""
     last_seen: LastSeen = field(default_factory=LastSeen)
-    retainer: Retainer | None = field(init=False, default=None)
+    retention_task: RetentionTask | None = field(init=False, default=None)
     """None where decisions are kept for ever."""
     unready: dict[str, str] = field(default_factory=dict)
     """Reasons for not being ready, by what they are about."""
@@ -88,9 +88,9 @@ class Service:
         if self.readers.database.file is not None:
             self.readers.database.file.remember()
         self.storage_watch = StorageWatch(self.database, self.readers.database, self.metrics.storage_fit.set)
-        self.readings = Kept(READINGS_KEPT, self.threads)
-        self.previews = Kept(MARKETS_KEPT, self.readers.threads)
-        self.markets = Kept(MARKETS_KEPT, self.threads)
+        self.readings = CachedReading(READINGS_KEPT, self.threads)
+        self.previews = CachedReading(MARKETS_KEPT, self.readers.threads)
+        self.markets = CachedReading(MARKETS_KEPT, self.threads)
         self.log = DecisionLog(self.database)
         self.assets = AssetStore(self.database)
         self.asset_lists = AssetLists(self.database)
@@ -104,9 +104,9 @@ class Service:
                 dt.timedelta(days=self.settings.keep_decisions_days),
                 None if unsettled_days is None else dt.timedelta(days=unsettled_days),
             )
-            self.retainer = Retainer(self.database, terms, self.clock, self.background, self.metrics)
-        self.asset_desk = AssetDesk(self.asset_lists, self.clock, self.deciding)
-        self.watched_assets = AssetDesk(self.readers.assets, self.clock, self.readers.threads)
+            self.retention_task = RetentionTask(self.database, terms, self.clock, self.background, self.metrics)
+        self.asset_desk = AssetCache(self.asset_lists, self.clock, self.deciding)
+        self.watched_assets = AssetCache(self.readers.assets, self.clock, self.readers.threads)
 
     async def beside(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
         """Work on orders, assets and jobs beside the event loop."""
@@ -124,8 +124,8 @@ class Service:
         """Write what was begun, then let go of everything."""
         if self.keeper is not None:
             await self.keeper.stop()
-        if self.retainer is not None:
-            await self.retainer.stop()
+        if self.retention_task is not None:
+            await self.retention_task.stop()
         await self.storage_watch.stop()
         await self.runner.stop()
         await self.log.close()

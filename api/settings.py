@@ -1,6 +1,6 @@
 """How the service is set: from the environment (`ARBITRAGE_SERVE_...`), from options, or from tests.
 
-Law: settings that make no sense together are refused before anything is opened, every fault named.
+Contract: settings that make no sense together are refused before anything is opened, every fault named.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.http.security import ApiKey, doubled, in_words, keys_in
 from api.schemas.wire import Name
-from api.security import ApiKey, doubled, in_words, keys_in
-from arbitrage.agents.checkpoint import CARD_FILE
 from arbitrage.errors import BadInput, Fault, refuse
-from arbitrage.market.elia_client import HOST
+from arbitrage.market.fetch.elia_client import HOST
+from arbitrage.policies.checkpoint.load import CARD_FILE
 
 HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?$")]
 PREFIX = "ARBITRAGE_SERVE_"

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 from arbitrage.env.registration import register
 
 if TYPE_CHECKING:
-    from arbitrage.agents.checkpoint import load_policy
     from arbitrage.backtest.engine import run_backtest
+    from arbitrage.backtest.hindsight.perfect_foresight import perfect_foresight
     from arbitrage.backtest.metrics import summary
-    from arbitrage.backtest.perfect_foresight import perfect_foresight
     from arbitrage.battery import Battery, BatteryState
     from arbitrage.dispatch import decide
-    from arbitrage.market.elia import read_market
-    from arbitrage.market.embedded import sample_market
+    from arbitrage.market.files.read import read_market
+    from arbitrage.market.simulation.embedded_sample import sample_market
     from arbitrage.market.splits import select
-    from arbitrage.training import TrainingPlan, train
+    from arbitrage.policies.checkpoint.load import load_policy
+    from arbitrage.training.closed_form import train
+    from arbitrage.training.plan import TrainingPlan
 
 __all__ = [
     "Battery",
@@ -39,16 +40,16 @@ __all__ = [
 _HOMES = {
     "Battery": "battery",
     "BatteryState": "battery",
-    "TrainingPlan": "training",
+    "TrainingPlan": "training.closed_form",
     "decide": "dispatch",
-    "load_policy": "agents.checkpoint",
-    "perfect_foresight": "backtest.perfect_foresight",
-    "read_market": "market.elia",
+    "load_policy": "policies.checkpoint.load",
+    "perfect_foresight": "backtest.hindsight.perfect_foresight",
+    "read_market": "market.files.read",
     "run_backtest": "backtest.engine",
-    "sample_market": "market.embedded",
+    "sample_market": "market.simulation.embedded_sample",
     "select": "market.splits",
     "summary": "backtest.metrics",
-    "train": "training",
+    "train": "training.closed_form",
 }
 
 

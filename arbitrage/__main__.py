@@ -1,5 +1,5 @@
 """`python -m arbitrage` is the command line."""
 
-from arbitrage.launch import main
+from arbitrage.cli.main import main
 
 main()

@@ -1,6 +1,6 @@
 """The battery and its one law: clip power, advance the state of charge, count cycles.
 
-Law
+Contract
 - Power is metered on the grid side and signed: positive = discharge = injection.
 - Efficiency enters in the state-of-charge balance only: charging E MWh stores E x charge_efficiency,
   discharging E MWh draws E / discharge_efficiency from the store.
@@ -20,14 +20,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numba
-import numpy as np
-import numpy.typing as npt
 
+from arbitrage.arrays import Floats
 from arbitrage.errors import Fault, refuse
 from arbitrage.numeric import as_written, is_real, percent_remedy, plain, real_number
 from arbitrage.quarter_hour import MINUTES_PER_HOUR
-
-Floats = npt.NDArray[np.float64]
 
 _LEAST, _MOST = 1e-12, 1e12
 """Bounds of powers, capacities and costs, far beyond every battery; outside, arithmetic would overflow or vanish."""

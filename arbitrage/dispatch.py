@@ -1,7 +1,7 @@
 """The one decision path: what is known now and the battery's state in, a decision out.
 
-Law: environment agents aside, whoever turns a policy into power (backtest, command line, service) does it here. The
-policy asks, the battery law answers, and the decision says both.
+Contract: environment agents aside, whoever turns a policy into power (backtest, command line, service) does it here.
+The policy asks, the battery law answers, and the decision says both.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from arbitrage.agents.policy import Intent, Outlook, Policy
 from arbitrage.battery import Battery, BatteryState, Step
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.numeric import is_whole
+from arbitrage.policies.protocol import Intent, Policy, PolicyView
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, step_faults
 
 
@@ -72,7 +72,7 @@ class Dispatcher:
         self.duration_min = duration_min
         refuse(_interval_faults(self.times, duration_min))
         self._name = policy.name
-        self.outlook: Outlook = policy.read(market.known_at(self.times), battery)
+        self.outlook: PolicyView = policy.bind(market.known_at(self.times), battery)
 
     def decide(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Decision:
         """Decide the interval that begins at the `at`-th time.
@@ -89,7 +89,7 @@ class Dispatcher:
         return Decision(int(self.times[at]), intent, state, flow, shield)
 
     def outcomes_eur(self, at: int, state: BatteryState) -> npt.NDArray[np.float64] | None:
-        """How the day may turn out after each action, as far as the policy can tell; see `Outlook`."""
+        """How the day may turn out after each action, as far as the policy can tell; see `PolicyView`."""
         return self.outlook.outcomes_eur(at, state)
 
 

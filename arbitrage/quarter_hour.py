@@ -1,6 +1,6 @@
 """The clock: UTC quarter-hours, minutes within them, and the Brussels day.
 
-Law: a time is an int64 count of whole minutes since 1970-01-01T00:00Z ("epoch minute") inside, a
+Contract: a time is an int64 count of whole minutes since 1970-01-01T00:00Z ("epoch minute") inside, a
 timezone-aware UTC timestamp at the borders. It names the START of its interval; ranges are [start, end).
 Brussels time serves two purposes only: the day of the cycle budget, and display. Naive times are refused.
 """

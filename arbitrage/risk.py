@@ -1,6 +1,6 @@
 """Risk measures of outcomes, and the preference that weighs one against the mean. Numpy only.
 
-Law
+Contract
 - Outcomes are profits in EUR, so risk lies in the lower tail, and every measure is in EUR of PROFIT, not of loss: a
   negative value is money lost, and a larger value is better. `level` means what `RiskMeasure` says.
 - Outcomes run along the last axis, and are finite. A row's result depends on that row alone, to the last bit, and
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from arbitrage.arrays import Floats
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.risk_measures import (
     DISTORTIONS,
-    Floats,
     RiskMeasure,
     equal_weights,
     increments,

@@ -1,6 +1,6 @@
 """The measures themselves, on arrays that are known to be fit: `arbitrage.risk` is the door to them. Numpy only.
 
-Law
+Contract
 - A spectral measure is a weighting of sorted outcomes. The weights are the exact increments g(F_k) - g(F_(k-1)) of
   its distortion g over the cumulative probabilities F, never its derivative, which is unbounded for some g.
 - `rows` are outcomes in EUR, shape [..., n], C-contiguous; `shares` their probabilities, of the same shape and summing
@@ -18,7 +18,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from arbitrage.arrays import Floats
 
 SLACK = 1e-12
 """A cumulative probability this close to the level of value at risk has reached it: 0.1 + 0.2 counts as 0.3."""

@@ -28,21 +28,21 @@ from rich.console import Console
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks.calibration_evidence import (  # noqa: E402 (runs from a checkout, without an installed package)
+from benchmarks.calibration_evidence import (
     BLOCKS,
     Floats,
     real_evidence,
     simulated_evidence,
 )
-from benchmarks.calibration_figures import (  # noqa: E402
+from benchmarks.calibration_figures import (
     Curves,
     Figures,
     curves_of,
     figures_of,
     minute_sampling_intervals,
 )
-from benchmarks.calibration_report import Comparison, Row, print_table, write_plot  # noqa: E402
-from benchmarks.calibration_tolerances import (  # noqa: E402
+from benchmarks.calibration_report import Comparison, Row, print_table, write_plot
+from benchmarks.calibration_tolerances import (
     PUBLISHED,
     PUBLISHED_MINUTE_MEDIANS,
     SHAPE_CORRELATION,

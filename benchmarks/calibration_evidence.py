@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.market.merit_order import bid_price_eur_mwh
-from arbitrage.market.simulator import SimulatedMarket, simulate
-from arbitrage.market.tapes import DAY_AHEAD
+from arbitrage.arrays import Floats
+from arbitrage.market.point_in_time import DAY_AHEAD
+from arbitrage.market.simulation.merit_order import bid_price_eur_mwh
+from arbitrage.market.simulation.simulator import SimulatedMarket, simulate
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute
-
-Floats = npt.NDArray[np.float64]
 
 BLOCKS: Mapping[str, tuple[str, str, str]] = {
     "2022": ("2022", "2022-01-01T00:00+01:00", "2023-01-01T00:00+01:00"),

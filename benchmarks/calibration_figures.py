@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.market.fundamentals import QUARTERS_PER_HOUR
-from arbitrage.market.merit_order import DEAD_BAND_MW
-from arbitrage.market.tapes import PRICE
+from arbitrage.market.point_in_time import PRICE
+from arbitrage.market.simulation.fundamentals import QUARTERS_PER_HOUR
+from arbitrage.market.simulation.merit_order import DEAD_BAND_MW
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,

@@ -22,7 +22,7 @@ import numpy as np
 import arbitrage  # noqa: F401 (registers the environment)
 from arbitrage.env.episode import EpisodeConfig, EpisodeMaker
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.simulator import simulate
+from arbitrage.market.simulation.simulator import simulate
 from arbitrage.quarter_hour import epoch_minute
 
 ENVIRONMENT = "arbitrage/BelgianImbalance-v0"

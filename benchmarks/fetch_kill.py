@@ -22,9 +22,9 @@ from rich.table import Table
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from tests.market import elia_server as double  # noqa: E402 (runs from a checkout, without an installed package)
-from tests.market.elia_server import EliaServer  # noqa: E402
-from tests.market.killed_fetch import contents, fetch_all, killed, unfinished  # noqa: E402
+from tests.market.fetch import elia_server as double
+from tests.market.fetch.elia_server import EliaServer
+from tests.market.fetch.killed_fetch import contents, fetch_all, killed, unfinished
 
 SPAN = ("2024-05-15", "2024-06-08")
 """Across the go-live of 2024-05-22: prices and minutes from two datasets each."""

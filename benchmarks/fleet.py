@@ -25,18 +25,19 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from arbitrage.agents.checkpoint import load_policy
-from arbitrage.agents.closed_form_config import Preset
-from arbitrage.agents.rules import SpreadRule
-from arbitrage.agents.sized import Enlarged
 from arbitrage.backtest.engine import run_backtest
-from arbitrage.backtest.fleet import FleetGroup, run_fleet
+from arbitrage.backtest.fleet.fleet import FleetGroup, run_fleet
 from arbitrage.battery import Battery
-from arbitrage.market.elia import read_market
+from arbitrage.code_revision import code_revision
+from arbitrage.learners.closed_form.config import Preset
+from arbitrage.market.files.read import read_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
-from arbitrage.source_revision import code_revision
-from arbitrage.training import TrainingPlan, train
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.rules import SpreadRule
+from arbitrage.policies.scaled import Enlarged
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from arbitrage.backtest.sheet.drawing import BLUE, GREY, VERMILLION, style
+from arbitrage.backtest.report.figures.drawing import BLUE, GREY, VERMILLION, style
 
 HEIGHT_PX = 460
 LIMIT_S, LIMIT_MIB = 30.0, 2048.0

@@ -12,7 +12,7 @@ What the columns of the sweep mean, all in EUR a day and MW of rating, without a
 - taker's plan: the same injections, paid what the market that felt them settles at.
 - maker: the policy lives in the moved market, sees the moved records, is paid the moved prices.
 - even: the maker's net energy of every quarter-hour, spread evenly over it: without the exploit (see
-  `arbitrage.backtest.shaping`).
+  `arbitrage.backtest.impact.shaping`).
 - best shape: the same net energies, each in its best shape in hindsight: with the exploit.
 - held: the policy decides once a quarter-hour, in its first minute, and holds the power (the rule tuned for that); it
   forgoes the records of the running quarter-hour, and has its own shadow in the last ones.
@@ -37,33 +37,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from arbitrage.agents.checkpoint import load_policy  # noqa: E402 (runs from a checkout, without an installed package)
-from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute  # noqa: E402
-from arbitrage.agents.policy import Policy  # noqa: E402
-from arbitrage.agents.sized import Enlarged, ScaledPower  # noqa: E402
-from arbitrage.backtest.impact import run_price_maker  # noqa: E402
-from arbitrage.backtest.metrics import daily_interval_eur  # noqa: E402
-from arbitrage.backtest.perfect_foresight import perfect_foresight  # noqa: E402
-from arbitrage.backtest.shaping import shape_gains, shape_in_hindsight, spread_evenly  # noqa: E402
-from arbitrage.battery import Battery  # noqa: E402
-from arbitrage.market.simulator import PRESETS, Scenario, SimulatorParameters, clear, draw_scenario  # noqa: E402
-from arbitrage.market.splits import Span  # noqa: E402
-from arbitrage.quarter_hour import (  # noqa: E402
+from arbitrage.arrays import Floats
+from arbitrage.backtest.hindsight.perfect_foresight import perfect_foresight
+from arbitrage.backtest.impact.price_maker import run_price_maker
+from arbitrage.backtest.impact.shaping import shape_gains, shape_in_hindsight, spread_evenly
+from arbitrage.backtest.metrics import daily_interval_eur
+from arbitrage.battery import Battery
+from arbitrage.code_revision import code_revision
+from arbitrage.market.simulation.simulator import PRESETS, Scenario, SimulatorParameters, clear, draw_scenario
+from arbitrage.market.splits import Span
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.minute_rule import MinuteSpreadRule, tune_by_minute
+from arbitrage.policies.protocol import Policy
+from arbitrage.policies.scaled import Enlarged, ScaledPower
+from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,
     QUARTER_HOUR_H,
     brussels_day_numbers,
     epoch_minute,
 )
-from arbitrage.source_revision import code_revision  # noqa: E402
-from benchmarks.impact_figures import draw, write_picture  # noqa: E402
+from benchmarks.impact_figures import draw, write_picture
 
 SIZES_MW = (1, 5, 10, 25, 50, 100, 200)
 POWER_FRACTIONS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
@@ -83,7 +83,6 @@ SHAPED_FRACTION, SHAPED_DAYS, SHAPED_SEED = 0.4, 7, 0
 PICTURE = PROJECT / "benchmarks" / "pictures" / "impact.png"
 DAY_MIN = 24 * MINUTES_PER_HOUR
 
-Floats = npt.NDArray[np.float64]
 Daily = dict[str, Floats]
 """EUR of each day [days] by column of the sweep."""
 console = Console(stderr=True)

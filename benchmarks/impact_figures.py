@@ -13,7 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from arbitrage.backtest.sheet.drawing import (
+from arbitrage.backtest.report.figures.drawing import (
     BLACK,
     BLUE,
     GREEN,

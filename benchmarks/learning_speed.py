@@ -45,19 +45,20 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from arbitrage.agents.checkpoint import load_policy
-from arbitrage.agents.closed_form_config import Preset
-from arbitrage.agents.policy import Policy
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, run_backtest
 from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur, summary
 from arbitrage.battery import Battery
-from arbitrage.market.elia import read_market
+from arbitrage.code_revision import code_revision
+from arbitrage.experiments.strategies import EvaluationSpec, try_strategy
+from arbitrage.features.names import FeatureSet
+from arbitrage.learners.closed_form.config import Preset
+from arbitrage.market.files.read import read_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
-from arbitrage.observation import FeatureSet
-from arbitrage.source_revision import code_revision
-from arbitrage.strategies import Trial, try_strategy
-from arbitrage.training import TrainingPlan, fit_policy, train
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.protocol import Policy
+from arbitrage.training.closed_form import fit_policy, train
+from arbitrage.training.plan import TrainingPlan
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)
@@ -99,7 +100,7 @@ def run_case(case: Case, folder: Path) -> dict[str, Any]:
     selection = select(market, days_of_month=TEST)
     about: dict[str, Any] = {}
     if case.name in FIXED:
-        trial = Trial(market, battery, selection, SocReset.DAILY, VALIDATION)
+        trial = EvaluationSpec(market, battery, selection, SocReset.DAILY, VALIDATION)
         result = try_strategy(case.name, trial, warn=console.print)
     else:
         learn = train_library if case.name in LIBRARIES else train_ours
@@ -127,7 +128,7 @@ def train_ours(case: Case, market: MarketSeries, battery: Battery) -> tuple[Poli
     fit_policy(
         replace(plan, train_days=DaysOfMonth(1, 8), refit=False, config=replace(plan.config, cosines=8, network=None))
     )
-    if plan.config.lean:
+    if plan.config.final_stage_only:
         began = time.perf_counter()
         policy = fit_policy(plan)
         return policy, {"train_seconds": time.perf_counter() - began}

@@ -1,7 +1,7 @@
 """Networks of stable-baselines3 and sb3-contrib as policies of ours, in plain arrays.
 
-Law: the arrays choose what the library's own `predict` does; that is checked after every training. Once exported, a
-policy needs neither library nor torch.
+Contract: the arrays choose what the library's own `predict` does; that is checked after every training. Once exported,
+a policy needs neither library nor torch.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from arbitrage.agents.policy import Intent, Untrained
-from arbitrage.agents.policy_files import write_whole
+from arbitrage.arrays import Floats, Singles
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.env.episode import rated_power_mw
-from arbitrage.market.tapes import Knowledge
-from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures, encode_battery
-
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
+from arbitrage.features.battery_state import BATTERY_FEATURES, encode_battery
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.point_in_time import KnownMarket
+from arbitrage.policies.checkpoint.files import write_whole
+from arbitrage.policies.protocol import Intent, Untrained
 
 FEATURES = MarketFeatures(FeatureSet.QUARTER_HOUR)
 QUANTILES = 32
@@ -105,10 +104,10 @@ class LibraryPolicy(Untrained):
     continuous: bool = False
     """Whether the network's one output is, squashed, the share of rated power."""
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> NetworkView:
+    def bind(self, known: KnownMarket, battery: Battery) -> NetworkView:
         """Encode the market, and carry it through the first layer."""
-        nothing = np.zeros((len(knowledge.times), len(_BATTERY_NAMES)), dtype=np.float32)
-        observed = self.scaling(np.concatenate([FEATURES.encode(knowledge), nothing], axis=1))
+        nothing = np.zeros((len(known.times), len(_BATTERY_NAMES)), dtype=np.float32)
+        observed = self.scaling(np.concatenate([FEATURES.encode(known), nothing], axis=1))
         (first, bias), count = self.layers[0], len(self.scaling.mean)
         # Row by row, for a product's last bits depend on the number of rows.
         market = np.array([row @ first[:count] for row in observed[:, :count]]) + bias

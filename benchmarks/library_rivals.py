@@ -1,6 +1,6 @@
 """Agents of two libraries on our environment: stable-baselines3's DQN, SAC and TD3, sb3-contrib's QR-DQN (`compare`).
 
-Law
+Contract
 - They see what our policies by the quarter-hour see: the same encoder's features and the battery's, standardised on
   training days and clipped as ours are. Rewards are in units of 100 EUR. A day's end is terminal where energy left at
   midnight is worth nothing in the test's protocol; where it is carried over, values reach beyond it.
@@ -47,17 +47,16 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from arbitrage.arrays import Singles
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur
 from arbitrage.battery import Battery
 from arbitrage.env.single import BelgianImbalanceEnv
+from arbitrage.features.names import FeatureSet
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
-from arbitrage.observation import FeatureSet
 from arbitrage.quarter_hour import calendar_day
 
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
 Info = dict[str, Any]
 
 REWARD_UNIT_EUR = 100.0
@@ -103,7 +102,7 @@ CANDIDATES = {
     "regularised": Settings(weight_decay=0.1),
     "n-step": Settings(n_steps=8, gamma=0.98),
 }
-"""Tried for a short time each; the one that earns most on the validation days gets the long time."""
+"""StrategyRun for a short time each; the one that earns most on the validation days gets the long time."""
 
 
 class ScaledDays(gymnasium.Wrapper[Singles, Any, Singles, Any]):

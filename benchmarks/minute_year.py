@@ -22,16 +22,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from arbitrage.agents.checkpoint import load_policy
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import summary
 from arbitrage.battery import Battery
+from arbitrage.features.names import FeatureSet
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.simulator import simulate
+from arbitrage.market.simulation.simulator import simulate
 from arbitrage.market.splits import DaysOfMonth, select
-from arbitrage.observation import FeatureSet
+from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training import TrainingPlan, train
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
 
 CAPS = (None, 1.1)
 KIB_PER_MIB = 1024

@@ -30,20 +30,21 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from arbitrage.agents.checkpoint import load_policy
-from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.backtest.engine import backtest_perfect_foresight, run_backtest
 from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur, summary
 from arbitrage.battery import Battery
-from arbitrage.market.elia import read_market
-from arbitrage.market.reconstructed_market import with_reconstructed_minutes
+from arbitrage.code_revision import code_revision
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.files.read import read_market
+from arbitrage.market.reconstruction.with_minutes import with_reconstructed_minutes
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.simulator import simulate
+from arbitrage.market.simulation.simulator import simulate
 from arbitrage.market.splits import DaysOfMonth, SocReset, select, select_rows, spans
-from arbitrage.observation import FeatureSet
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.source_revision import code_revision
-from arbitrage.training import TrainingPlan, train
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)

@@ -37,23 +37,21 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
-from arbitrage.agents.closed_form_config import ClosedFormConfig, Preset
-from arbitrage.agents.mpc.forecast_fit import ForecastConfig, fit_price_forecast
-from arbitrage.agents.mpc.mpc_policy import MpcPolicy
+from arbitrage.arrays import Singles
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.elia import read_market
+from arbitrage.features.encoder import Encoded, MarketFeatures
+from arbitrage.learners.closed_form.config import ClosedFormConfig, Preset
+from arbitrage.learners.closed_form.fit import fit_closed_form, prepare_training_data
+from arbitrage.learners.mpc.forecast_fit import ForecastConfig, fit_price_forecast
+from arbitrage.market.files.read import read_market
+from arbitrage.market.point_in_time import KnownMarket
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
-from arbitrage.market.tapes import Knowledge
-from arbitrage.observation import Encoded, MarketFeatures
-from arbitrage.training import code_revision
-
-Floats = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.policies.mpc.policy import MpcPolicy
+from arbitrage.training.closed_form import code_revision
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 BLOCKS = tuple(DaysOfMonth(first, first + 4) for first in (21, 1, 6, 11, 16))
@@ -78,7 +76,7 @@ class GuidedFeatures(MarketFeatures):
     def quarter_names(self) -> tuple[str, ...]:
         return (*MarketFeatures(self.feature_set).quarter_names, *GUIDANCE)
 
-    def encode_quarters(self, knowledge: Knowledge) -> Encoded:
+    def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
         plain = MarketFeatures(self.feature_set).encode_quarters(knowledge)
         row = np.minimum(np.searchsorted(self.starts, knowledge.times), len(self.starts) - 1)
         now = (self.starts[row] == knowledge.times) & (knowledge.about == knowledge.times)
@@ -102,9 +100,9 @@ class Experiment:
     def guide(self, learned: Sequence[DaysOfMonth], guided: DaysOfMonth) -> tuple[npt.NDArray[np.int64], Singles]:
         """Guidance for a block from a forecast of others: times [n] and numbers [n, len(GUIDANCE)]."""
         forecast = fit_price_forecast(self.market, self.days(learned), 0, MEAN_ALONE)
-        policy = MpcPolicy(self.battery, tuple(self.market.tapes), forecast)
+        policy = MpcPolicy(self.battery, tuple(self.market.known_series), forecast)
         times = self.market.quarter_hours[rows_of(self.days([guided]))]
-        view = policy.read(self.market.known_at(times), self.battery)
+        view = policy.bind(self.market.known_at(times), self.battery)
         encoded = MarketFeatures().encode_quarters(self.market.known_at(times))
         capacity, cap = self.battery.capacity_mwh, self.battery.max_cycles_per_day
         half = capacity / 2.0
@@ -127,9 +125,11 @@ class Experiment:
     def earned(self, tested: DaysOfMonth, features: MarketFeatures, seed: int) -> pd.Series:
         """Profit of each tested day of a closed form with these features."""
         learned = self.days([block for block in BLOCKS if block != tested])
-        lesson = prepare_lesson(self.market, self.battery, learned, SocReset.DAILY, self.config.size, features)
-        member = fit_closed_form(lesson, self.config, seed).stages[-1]
-        policy = ArbitragePolicy(self.battery, self.config.size, (member,), tuple(self.market.tapes), features)
+        training_data = prepare_training_data(
+            self.market, self.battery, learned, SocReset.DAILY, self.config.size, features
+        )
+        member = fit_closed_form(training_data, self.config, seed).stages[-1]
+        policy = ClosedFormPolicy(self.battery, self.config.size, (member,), tuple(self.market.known_series), features)
         return daily_profit_eur(run_backtest(self.market, self.battery, policy, self.days([tested])).ledger)
 
 

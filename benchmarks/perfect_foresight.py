@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from arbitrage.backtest.perfect_foresight import foresight_value_eur, perfect_foresight
+from arbitrage.backtest.hindsight.perfect_foresight import foresight_value_eur, perfect_foresight
 from arbitrage.battery import Battery
-from arbitrage.market.elia import read_market
+from arbitrage.market.files.read import read_market
 from arbitrage.market.splits import SocReset, Span, select
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -28,17 +28,17 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from arbitrage.agents.closed_form_config import Preset
 from arbitrage.battery import Battery
-from arbitrage.market.elia import read_market
-from arbitrage.market.embedded import sample_market
+from arbitrage.code_revision import code_revision
+from arbitrage.experiments.sweep.plan import SweepPlan, SweepWindow, TrainingSettings
+from arbitrage.experiments.sweep.ray_workers import RayWorkers
+from arbitrage.experiments.sweep.run import SweepResults, SweepState, run_sweep
+from arbitrage.experiments.sweep.workers import ProcessWorkers, Workers
+from arbitrage.learners.closed_form.config import Preset
+from arbitrage.market.files.read import read_market
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth
-from arbitrage.source_revision import code_revision
-from arbitrage.sweep import SweepResults, SweepState, run_sweep
-from arbitrage.sweep_plan import SweepPlan, SweepWindow, TrainingSettings
-from arbitrage.sweep_ray import RayWorkers
-from arbitrage.sweep_workers import ProcessWorkers, Workers
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 OBJECT_STORE_BYTES = 80_000_000

@@ -31,8 +31,8 @@ from rich.table import Table
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from arbitrage.market.reconstruction import GRADES  # noqa: E402 (runs from a checkout, without an installed package)
-from benchmarks.reconstruction_figures import (  # noqa: E402
+from arbitrage.market.reconstruction.minutes import GRADES
+from benchmarks.reconstruction_figures import (
     PROFILES,
     Row,
     imbalance_rows,

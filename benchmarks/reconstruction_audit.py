@@ -13,9 +13,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from arbitrage.market.reconstruction import GRADES, reconstruct_minutes
-from arbitrage.market.simulator import simulate
-from arbitrage.market.tapes import DAY_AHEAD, DECREMENTAL, INCREMENTAL, PRICE
+from arbitrage.market.point_in_time import DAY_AHEAD, DECREMENTAL, INCREMENTAL, PRICE
+from arbitrage.market.reconstruction.minutes import GRADES, reconstruct_minutes
+from arbitrage.market.simulation.simulator import simulate
 from arbitrage.quarter_hour import epoch_minute
 from benchmarks.reconstruction_figures import IMBALANCE, Floats, Row, by_quarter_hour
 

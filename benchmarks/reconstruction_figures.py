@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.market.reconstructed_sides import draw_sides, read_finals
-from arbitrage.market.reconstruction import GRADES, reconstruct_minutes
-from arbitrage.market.tapes import DAY_AHEAD, PRICE
+from arbitrage.arrays import Floats
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE
+from arbitrage.market.reconstruction.minutes import GRADES, reconstruct_minutes
+from arbitrage.market.reconstruction.system_sides import draw_sides, read_finals
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from benchmarks.calibration_figures import autocorrelation
-
-Floats = npt.NDArray[np.float64]
 
 IMBALANCE = "system_imbalance_mw"
 STAND_IN_EUR_MWH = 80.0

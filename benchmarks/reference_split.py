@@ -21,17 +21,18 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from arbitrage.agents.checkpoint import load_policy
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest, run_backtest
 from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur, summary
 from arbitrage.battery import Battery
-from arbitrage.market.elia import read_market
+from arbitrage.code_revision import code_revision
+from arbitrage.experiments.strategies import EvaluationSpec, try_strategy
+from arbitrage.market.files.read import read_market
+from arbitrage.market.point_in_time import DAY_AHEAD
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
-from arbitrage.market.tapes import DAY_AHEAD
-from arbitrage.source_revision import code_revision
-from arbitrage.strategies import Trial, try_strategy
-from arbitrage.training import TrainingPlan, train
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)
@@ -91,8 +92,8 @@ def rows_for(
     results, cards = learned(market, battery, arguments, folder)
     mean_daily = pd.concat([daily_profit_eur(result.ledger) for result in results], axis=1).mean(axis=1)
     rows = [learned_row(results, cards)]
-    trial = Trial(market, battery, select(market, days_of_month=TEST), SocReset.DAILY, VALIDATION)
-    names = ["idle", "threshold", *(["spread"] if DAY_AHEAD in market.tapes else []), PERFECT_FORESIGHT]
+    trial = EvaluationSpec(market, battery, select(market, days_of_month=TEST), SocReset.DAILY, VALIDATION)
+    names = ["idle", "threshold", *(["spread"] if DAY_AHEAD in market.known_series else []), PERFECT_FORESIGHT]
     for name in names:
         rival = try_strategy(name, trial, warn=console.print)
         figures = summary(rival)

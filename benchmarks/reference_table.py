@@ -33,25 +33,27 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from arbitrage.agents.checkpoint import load_policy
-from arbitrage.agents.network_checkpoint import save_network_policy
 from arbitrage.backtest.engine import Backtest, run_backtest
 from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur, summary
 from arbitrage.battery import Battery
-from arbitrage.learner_training import LearnerPlan, LearnerTraining, lay_paths
-from arbitrage.learners.algorithms import Algorithm
-from arbitrage.learners.counterfactual_source import CounterfactualConfig
-from arbitrage.learners.critics import QuantileForm
-from arbitrage.learners.market_path import MarketPath
-from arbitrage.market.elia import read_market
-from arbitrage.market.reconstructed_market import with_reconstructed_minutes
+from arbitrage.code_revision import code_revision
+from arbitrage.experiments.strategies import EvaluationSpec, try_strategy
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.learners.experience.counterfactual_source import CounterfactualConfig
+from arbitrage.learners.experience.market_path import MarketPath
+from arbitrage.learners.neural.critics import QuantileForm
+from arbitrage.learners.neural.registry import Algorithm
+from arbitrage.market.files.read import read_market
+from arbitrage.market.reconstruction.with_minutes import with_reconstructed_minutes
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
-from arbitrage.observation import FeatureSet, MarketFeatures
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.checkpoint.network import save_network_policy
 from arbitrage.risk import RiskMeasure, RiskPreference, value_at_risk_eur
-from arbitrage.source_revision import code_revision
-from arbitrage.strategies import Trial, try_strategy
-from arbitrage.training import TrainingPlan, train
+from arbitrage.training.closed_form import train
+from arbitrage.training.neural import LearnerPlan, LearnerTraining, lay_paths
+from arbitrage.training.plan import TrainingPlan
 
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)
@@ -179,7 +181,7 @@ def run_own(case: Case) -> tuple[Backtest, dict[str, Any]]:
 
 def run_strategy(case: Case) -> tuple[Backtest, dict[str, Any]]:
     market, battery = market_of(case.information, case.seed), Battery(max_cycles_per_day=case.cap)
-    trial = Trial(market, battery, select(market, days_of_month=TEST), SocReset.DAILY, VALIDATION)
+    trial = EvaluationSpec(market, battery, select(market, days_of_month=TEST), SocReset.DAILY, VALIDATION)
     return try_strategy(case.agent, trial, warn=console.print), {}
 
 

@@ -39,26 +39,28 @@ from rich.table import Table
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy  # noqa: E402 (runs from a checkout)
-from arbitrage.agents.checkpoint import load_policy  # noqa: E402
-from arbitrage.agents.policy import Intent, Untrained  # noqa: E402
-from arbitrage.agents.policy_view import Dialled, PolicyView  # noqa: E402
-from arbitrage.agents.risk_head import HeadParameters  # noqa: E402
-from arbitrage.backtest.accounts import daily_accounts  # noqa: E402
-from arbitrage.backtest.engine import Backtest, run_backtest  # noqa: E402
-from arbitrage.battery import Battery, BatteryState  # noqa: E402
-from arbitrage.market.elia import read_market  # noqa: E402
-from arbitrage.market.reconstructed_market import with_reconstructed_minutes  # noqa: E402
-from arbitrage.market.series import MarketSeries  # noqa: E402
-from arbitrage.market.simulator import simulate  # noqa: E402
-from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select  # noqa: E402
-from arbitrage.market.tapes import DAY_AHEAD, Knowledge  # noqa: E402
-from arbitrage.observation import FeatureSet  # noqa: E402
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute  # noqa: E402
-from arbitrage.risk import RiskMeasure, RiskPreference  # noqa: E402
-from arbitrage.source_revision import code_revision  # noqa: E402
-from arbitrage.training import TrainingPlan, train  # noqa: E402
-from benchmarks.risk_dial_figures import draw, figures_of, write_picture  # noqa: E402
+from arbitrage.arrays import Floats
+from arbitrage.backtest.engine import Backtest, run_backtest
+from arbitrage.backtest.valuation import daily_accounts
+from arbitrage.battery import Battery, BatteryState
+from arbitrage.code_revision import code_revision
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.files.read import read_market
+from arbitrage.market.point_in_time import DAY_AHEAD, KnownMarket
+from arbitrage.market.reconstruction.with_minutes import with_reconstructed_minutes
+from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.simulator import simulate
+from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.policies.closed_form.risk_head import HeadParameters
+from arbitrage.policies.closed_form.view import ClosedFormView, RiskAdjustment
+from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute
+from arbitrage.risk import RiskMeasure, RiskPreference
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
+from benchmarks.risk_dial_figures import draw, figures_of, write_picture
 
 DATA = PROJECT.parent / "shared" / "data"
 BEGIN, TEST, END = "2021-05-01T00:00+02:00", "2022-07-01T00:00+02:00", "2023-01-01T00:00+01:00"
@@ -68,7 +70,6 @@ POWERS = (0.98, 0.95, 0.9, 0.8)
 PER_STEP = (0.1, 0.3, 1.0, 3.0)
 CAPS = (None, 1.1)
 console = Console(stderr=True)
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +102,12 @@ def market_of(case: Case) -> MarketSeries:
 class Watched(Untrained):
     """A reading that has been made, as a policy; it counts the energy of each minute of the quarter-hour."""
 
-    def __init__(self, name: str, view: PolicyView, times: npt.NDArray[np.int64], battery: Battery, step_min: int):
+    def __init__(self, name: str, view: ClosedFormView, times: npt.NDArray[np.int64], battery: Battery, step_min: int):
         self.name, self._view, self._times, self._battery, self._step_min = name, view, times, battery, step_min
         self.moved_mwh = np.zeros(MINUTES_PER_QUARTER_HOUR)
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> Watched:
-        if battery != self._battery or not np.array_equal(knowledge.times, self._times):
+    def bind(self, known: KnownMarket, battery: Battery) -> Watched:
+        if battery != self._battery or not np.array_equal(known.times, self._times):
             raise ValueError("read for other times or another battery")
         return self
 
@@ -120,7 +121,7 @@ class Watched(Untrained):
         return self._view.outcomes_eur(at, state)
 
 
-def variants(policy: ArbitragePolicy, view: PolicyView) -> Iterator[tuple[str, PolicyView]]:
+def variants(policy: ClosedFormPolicy, view: ClosedFormView) -> Iterator[tuple[str, ClosedFormView]]:
     """Everything that is tried with one reading of the market."""
     if policy.head is None or view.dialled is None:
         raise ValueError("the policy has no head")
@@ -128,12 +129,15 @@ def variants(policy: ArbitragePolicy, view: PolicyView) -> Iterator[tuple[str, P
     bare = replace(view, dialled=None)
     yield "bare", bare
     for position in DIAL:
-        yield f"dial {position}", replace(view, dialled=Dialled(policy.head.parameters(position), context))
+        yield f"dial {position}", replace(view, dialled=RiskAdjustment(policy.head.parameters(position), context))
     for margin in MARGINS:
         own = HeadParameters(charge_margin=margin, discharge_margin=margin)
-        yield f"margin {margin}", replace(view, dialled=Dialled(own, context))
+        yield f"margin {margin}", replace(view, dialled=RiskAdjustment(own, context))
     for fraction in POWERS:
-        yield f"power {fraction}", replace(view, dialled=Dialled(HeadParameters(power_change=fraction - 1.0), context))
+        yield (
+            f"power {fraction}",
+            replace(view, dialled=RiskAdjustment(HeadParameters(power_change=fraction - 1.0), context)),
+        )
     for weight in PER_STEP:
         yield f"per-step {weight}", replace(bare, preference=RiskPreference(RiskMeasure.VAR, 0.1, weight))
 
@@ -157,12 +161,12 @@ def run_case(case: Case) -> dict[str, Any]:
         )
         train(plan, Path(folder))
         policy = load_policy(folder)
-    if not isinstance(policy, ArbitragePolicy) or policy.head is None:
+    if not isinstance(policy, ClosedFormPolicy) or policy.head is None:
         raise TypeError("not a policy with a risk head")
     seconds = time.perf_counter() - began
     selection = select(market, start=TEST, end=END, soc_reset=SocReset.NEVER)
     times = _times_of(market, selection, policy.step_min)
-    view = policy.with_risk_aversion(DIAL[-1]).read(market.known_at(times), battery)
+    view = policy.with_risk_aversion(DIAL[-1]).bind(market.known_at(times), battery)
     tried = {}
     for name, turned in variants(policy, view):
         watched = Watched(name, turned, times, battery, policy.step_min)
@@ -181,8 +185,8 @@ def _times_of(market: MarketSeries, selection: tuple[Span, ...], step_min: int) 
 
 def _told(market: MarketSeries, result: Backtest, watched: Watched) -> dict[str, Any]:
     ledger = result.ledger
-    tape = market.tapes[DAY_AHEAD].series().reindex(ledger.index)
-    accounts = daily_accounts(ledger, result.battery, tape.groupby(ledger["brussels_day"]).mean())
+    recorded = market.known_series[DAY_AHEAD].series().reindex(ledger.index)
+    accounts = daily_accounts(ledger, result.battery, recorded.groupby(ledger["brussels_day"]).mean())
     drawn = float(ledger["discharge_mwh"].sum()) / result.battery.discharge_efficiency
     return {
         "cash_eur": accounts["profit_eur"].tolist(),

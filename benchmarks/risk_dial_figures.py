@@ -10,13 +10,13 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from arbitrage.backtest.sheet.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, style
+from arbitrage.arrays import Floats
+from arbitrage.backtest.report.figures.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, style
 from arbitrage.risk import mean_tail_eur
 from benchmarks.impact_figures import write_picture
 
 __all__ = ["draw", "figures_of", "write_picture"]
 
-Floats = npt.NDArray[np.float64]
 Row = dict[str, Any]
 
 NEUTRAL = "dial 0.0"

@@ -1,6 +1,6 @@
-"""Every rival as one function: from a plan of days to what can be backtested; and as a teacher for walk-forward.
+"""Every rival as one function: from a plan of days to what can be backtested; and as a trainer_named for walk-forward.
 
-Law
+Contract
 - A plan is a `TrainingPlan`: market, battery, days, range, SoC reset and seed count; closed-form settings do not.
 - Training days are fitted, validation days choose among weights where a rival has any to choose, test days are nobody's
   business here.
@@ -16,16 +16,16 @@ from typing import Any
 
 from library_policies import LibraryPolicy
 
-from arbitrage.agents.mpc.mpc_policy import Form, MpcPolicy
-from arbitrage.agents.mpc.price_forecast import PriceForecast
-from arbitrage.agents.policy import Policy
-from arbitrage.backtest.known_quarter_hour import KnownQuarterHour, fit_known_quarter_hour
+from arbitrage.experiments.known_quarter_hour import KnownQuarterHour, fit_known_quarter_hour
+from arbitrage.experiments.walk_forward import TRAIN_DAYS, VALIDATION_DAYS, TrainingWindow
+from arbitrage.features.names import FeatureSet
 from arbitrage.market.splits import SocReset
-from arbitrage.mpc_training import MpcPlan, fit_forecast, mpc_policy
-from arbitrage.observation import FeatureSet
+from arbitrage.policies.mpc.policy import Form, MpcPolicy
+from arbitrage.policies.mpc.price_forecast import PriceForecast
+from arbitrage.policies.protocol import Policy
 from arbitrage.risk import RiskPreference
-from arbitrage.training import TrainingPlan
-from arbitrage.walk_forward import TRAIN_DAYS, VALIDATION_DAYS, Classroom
+from arbitrage.training.mpc import MpcPlan, fit_forecast, mpc_policy
+from arbitrage.training.plan import TrainingPlan
 
 LIBRARY_AGENTS = ("dqn", "qr-dqn", "sac", "td3")
 
@@ -66,7 +66,7 @@ def library_agent(
     return kept_rival(kind, contest, chosen, plan.seed, seconds, kept)
 
 
-def plan_of_room(room: Classroom, seed: int = 0, *, refit: bool = False) -> TrainingPlan:
+def plan_of_room(room: TrainingWindow, seed: int = 0, *, refit: bool = False) -> TrainingPlan:
     """What a walk's window may learn from, as a plan; `refit` as in `TrainingPlan`."""
     return TrainingPlan.of(
         FeatureSet.QUARTER_HOUR,
@@ -91,7 +91,7 @@ class TeachRollingControl:
     form: Form
     preference: RiskPreference | None = None
 
-    def __call__(self, room: Classroom) -> Policy:
+    def __call__(self, room: TrainingWindow) -> Policy:
         return rolling_control(plan_of_room(room), self.form, self.preference)
 
 
@@ -104,6 +104,6 @@ class TeachLibraryAgent:
     seed: int = 0
     settings: Any = None
 
-    def __call__(self, room: Classroom) -> Policy:
+    def __call__(self, room: TrainingWindow) -> Policy:
         policy, _ = library_agent(self.kind, plan_of_room(room, self.seed), self.seconds, room.folder, self.settings)
         return replace(policy, name=self.kind)

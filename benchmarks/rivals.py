@@ -59,14 +59,6 @@ from rival_strategies import (
     rolling_control,
 )
 
-from arbitrage.agents.checkpoint import CARD_FILE, load_policy
-from arbitrage.agents.mpc.mpc_checkpoint import save_mpc_policy
-from arbitrage.agents.mpc.mpc_policy import (
-    Form,
-    MpcPolicy,
-)
-from arbitrage.agents.mpc.price_forecast import PriceForecast
-from arbitrage.agents.policy import Policy
 from arbitrage.backtest.engine import (
     KNOWN_QUARTER_HOUR,
     PERFECT_FORESIGHT,
@@ -74,19 +66,25 @@ from arbitrage.backtest.engine import (
     backtest_perfect_foresight,
     run_backtest,
 )
-from arbitrage.backtest.known_quarter_hour import KnownQuarterHour
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.backtest.statistics import compare_daily, estimate, tail_estimates
 from arbitrage.battery import Battery
-from arbitrage.market.elia import read_market
+from arbitrage.experiments.known_quarter_hour import KnownQuarterHour
+from arbitrage.experiments.strategies import RULES, EvaluationSpec, try_strategy
+from arbitrage.experiments.walk_forward import TrainingWindow, Walk, rule_trainer, walk_forward
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.files.read import read_market
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.market.windows import Window, WindowPlan
-from arbitrage.observation import FeatureSet
+from arbitrage.policies.checkpoint.load import CARD_FILE, load_policy
+from arbitrage.policies.checkpoint.mpc import save_mpc_policy
+from arbitrage.policies.mpc.policy import Form, MpcPolicy
+from arbitrage.policies.mpc.price_forecast import PriceForecast
+from arbitrage.policies.protocol import Policy
 from arbitrage.risk import RiskMeasure, RiskPreference
-from arbitrage.strategies import RULES, Trial, try_strategy
-from arbitrage.training import TrainingPlan, code_revision, provenance, train
-from arbitrage.walk_forward import Classroom, Walk, teach_rule, walk_forward
+from arbitrage.training.closed_form import code_revision, train
+from arbitrage.training.plan import TrainingPlan, provenance
 
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 REFERENCE, WALK = "reference", "walk-forward"
@@ -150,7 +148,7 @@ def on_reference(case: Case, folder: Path) -> Backtest:
     market, battery = the_market(REFERENCE), Battery(max_cycles_per_day=CAPS[case.cap])
     selection = select(market, days_of_month="26-31")
     if case.name in FIXED:
-        trial = Trial(market, battery, selection, SocReset.DAILY, DaysOfMonth(21, 25))
+        trial = EvaluationSpec(market, battery, selection, SocReset.DAILY, DaysOfMonth(21, 25))
         return try_strategy(case.name, trial, warn=console.print)
     plan = TrainingPlan.of(
         FeatureSet.QUARTER_HOUR,
@@ -177,16 +175,16 @@ def walking(case: Case, folder: Path) -> Backtest:
     if case.name == KNOWN_QUARTER_HOUR:
         turns: list[tuple[int, KnownQuarterHour]] = []
 
-        def tell_price(room: Classroom) -> Policy:
+        def tell_price(room: TrainingWindow) -> Policy:
             turns.append((room.window.test_start, known_quarter_hour(plan_of_room(room, case.seed))))
-            return teach_rule("idle")(room)
+            return rule_trainer("idle")(room)
 
         walk_forward(walk, tell_price, folder, name=case.name)
         return KnownQuarterHour.backtest_in_turn(market, battery, selection, turns)
 
-    def teach(room: Classroom) -> Policy:
+    def teach(room: TrainingWindow) -> Policy:
         if case.name in RULES:
-            return teach_rule(case.name)(room)
+            return rule_trainer(case.name)(room)
         return taught(case, plan_of_room(room, case.seed, refit=case.name == REFIT), room.folder)
 
     policies = walk_forward(walk, teach, folder, name=case.name, tell=lambda text, _: console.print(text))

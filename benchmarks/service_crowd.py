@@ -33,8 +33,8 @@ import httpx
 
 from api.schemas.assets import AssetIn
 from api.schemas.examples import ASSET, DECISION_REQUEST
-from api.storage.columns import microseconds
-from api.storage.database import Database
+from api.storage.database.columns import microseconds
+from api.storage.database.database import Database
 from tests.api.conftest import NOW
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.served import served

@@ -28,10 +28,10 @@ from rich.table import Table
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from api.storage.database import Database  # noqa: E402 (runs from a checkout, without an installed package)
-from tests.api.killed_service import Kill, Service, Trial  # noqa: E402
-from tests.api.storage import postgresql  # noqa: E402
-from tests.api.storage.decisions import all_records  # noqa: E402
+from api.storage.database.database import Database
+from tests.api.commands.killed_service import Kill, Service, Trial
+from tests.api.storage import postgresql
+from tests.api.storage.decisions import all_records
 
 READY_WITHIN_S = 5.0
 MOST_ANSWERS = 400

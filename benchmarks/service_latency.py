@@ -35,9 +35,9 @@ from rich.table import Table
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from api.schemas.decisions import DecisionRequest  # noqa: E402 (runs from a checkout, without an installed package)
-from api.security import ApiKey, digest_of, new_key  # noqa: E402
-from api.settings import Settings  # noqa: E402
+from api.http.security import ApiKey, digest_of, new_key
+from api.schemas.decisions import DecisionRequest
+from api.settings import Settings
 
 ASSET = "be-1"
 CONNECTIONS = 16
@@ -189,12 +189,13 @@ async def ready(port: int, path: str, key: str, process: psutil.Process) -> None
 
 def small_policy(folder: Path) -> Path:
     """Trained on the embedded sample, in seconds."""
-    from arbitrage.agents.closed_form_config import Preset
     from arbitrage.battery import Battery
-    from arbitrage.market.embedded import sample_market
+    from arbitrage.features.names import FeatureSet
+    from arbitrage.learners.closed_form.config import Preset
+    from arbitrage.market.simulation.embedded_sample import sample_market
     from arbitrage.market.splits import DaysOfMonth
-    from arbitrage.observation import FeatureSet
-    from arbitrage.training import TrainingPlan, train
+    from arbitrage.training.closed_form import train
+    from arbitrage.training.plan import TrainingPlan
 
     days = {"train_days": DaysOfMonth(1, 20), "validation_days": DaysOfMonth(21, 25)}
     battery = Battery(max_cycles_per_day=1.1)

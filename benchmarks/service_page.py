@@ -30,12 +30,12 @@ from api.app import create_app
 from api.logs import configure_logs
 from api.service import Service
 from api.settings import Settings
-from arbitrage.agents.checkpoint import read_card
 from arbitrage.live.feed import Clocks, Feed
 from arbitrage.live.simulated_source import SimulatedSource
 from arbitrage.live.window import DAYS, Window
 from arbitrage.market.series import MinuteSource
-from arbitrage.market.simulator import simulate
+from arbitrage.market.simulation.simulator import simulate
+from arbitrage.policies.checkpoint.load import read_card
 from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight, epoch_minute
 
 PICTURES = Path(__file__).parent / "pictures"

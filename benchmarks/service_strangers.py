@@ -28,9 +28,9 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from api.schemas.examples import DECISION_REQUEST  # noqa: E402 (runs from a checkout, without an installed package)
-from api.security import ApiKey, digest_of, new_key  # noqa: E402
-from tests.api.served import served  # noqa: E402
+from api.http.security import ApiKey, digest_of, new_key
+from api.schemas.examples import DECISION_REQUEST
+from tests.api.served import served
 
 HALF = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n"
 LARGE = b"GET /openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"

@@ -26,12 +26,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from arbitrage.learners.algorithms import Algorithm, make_learner
-from arbitrage.learners.collection import CollectionConfig
-from arbitrage.learners.critics import CategoricalForm, QuantileForm
-from arbitrage.learners.lived import LivedConfig, LivedTraining, mean_return
-from arbitrage.learners.replay import ReplayConfig
-from arbitrage.source_revision import code_revision
+from arbitrage.code_revision import code_revision
+from arbitrage.learners.experience.collector import CollectionConfig
+from arbitrage.learners.experience.replay_buffer import ReplayConfig
+from arbitrage.learners.experience.replay_training import OnlineConfig, OnlineTrainer, mean_return
+from arbitrage.learners.neural.critics import CategoricalForm, QuantileForm
+from arbitrage.learners.neural.registry import Algorithm, make_learner
 
 EPISODES = 100
 COPIES = 20
@@ -80,7 +80,7 @@ def live(name: str, seed: int, judge: Judge) -> None:
     """Train one of ours."""
     goal, settings = LEARNERS[name]
     cartpole = goal is CARTPOLE
-    config = LivedConfig(
+    config = OnlineConfig(
         steps=goal.steps,
         updates_per_step=0.5 if cartpole else 1.0,
         replay=ReplayConfig(batch=256),
@@ -89,7 +89,7 @@ def live(name: str, seed: int, judge: Judge) -> None:
     env = gymnasium.make_vec(goal.environment, num_envs=8 if cartpole else 1, vectorization_mode="sync")
     trial = gymnasium.make_vec(goal.environment, num_envs=COPIES, vectorization_mode="sync")
     algorithm = Algorithm(name)
-    training = LivedTraining(env, lambda problem: make_learner(algorithm, problem, settings, seed), config, seed)
+    training = OnlineTrainer(env, lambda problem: make_learner(algorithm, problem, settings, seed), config, seed)
     for steps in range(goal.judge_every, goal.steps + 1, goal.judge_every):
         training.run(steps)
         judge(steps, lambda: mean_return(training.learner, trial, EPISODES, 10_000 + seed))

@@ -30,10 +30,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from arbitrage.learners.algorithms import Algorithm, make_learner
-from arbitrage.learners.critics import QuantileForm
-from arbitrage.learners.learner import Problem
-from arbitrage.learners.replay import Replay, ReplayConfig
+from arbitrage.learners.experience.replay_buffer import Replay, ReplayConfig
+from arbitrage.learners.neural.critics import QuantileForm
+from arbitrage.learners.neural.learner import LearningProblem
+from arbitrage.learners.neural.registry import Algorithm, make_learner
 
 INPUTS, ACTIONS, BATCH, STORED = 8, 3, 256, 10_000
 Update = Callable[[], object]
@@ -76,7 +76,7 @@ def library(name: str, width: int, quantiles: int) -> Update:
 
 def ours(algorithm: Algorithm, settings: dict[str, Any], device: str = "cpu", batch: int = BATCH) -> Update:
     """One update of ours, the first ones made, for they compile."""
-    problem = Problem(inputs=INPUTS, actions=ACTIONS if algorithm.discrete else 1, discrete=algorithm.discrete)
+    problem = LearningProblem(inputs=INPUTS, actions=ACTIONS if algorithm.discrete else 1, discrete=algorithm.discrete)
     learner = make_learner(algorithm, problem, settings, 0, device=device)
     replay = Replay(problem, ReplayConfig(size=STORED, batch=batch), device)
     for part in (replay.storage.observation, replay.storage.next_observation, replay.storage.reward):

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from arbitrage.agents.checkpoint import load_policy
 from arbitrage.backtest.engine import run_backtest
-from arbitrage.market.elia import read_market
+from arbitrage.market.files.read import read_market
+from arbitrage.market.point_in_time import DAY_AHEAD
 from arbitrage.market.splits import SocReset, select
-from arbitrage.market.tapes import DAY_AHEAD
+from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.quarter_hour import BRUSSELS
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

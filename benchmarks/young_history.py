@@ -34,25 +34,25 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from arbitrage.agents.closed_form_config import ClosedFormConfig
-from arbitrage.agents.policy import Policy
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur
 from arbitrage.backtest.statistics import compare_daily
 from arbitrage.battery import Battery
-from arbitrage.market.elia import read_market
+from arbitrage.code_revision import code_revision
+from arbitrage.experiments.walk_forward import ClosedForm, TrainingWindow, Walk, walk_forward
+from arbitrage.features.names import FeatureSet
+from arbitrage.learners.closed_form.config import ClosedFormConfig
+from arbitrage.market.files.read import read_market
 from arbitrage.market.windows import WindowPlan
-from arbitrage.observation import FeatureSet
-from arbitrage.source_revision import code_revision
-from arbitrage.training import fit_policy
-from arbitrage.walk_forward import Classroom, ClosedForm, Walk, walk_forward
+from arbitrage.policies.protocol import Policy
+from arbitrage.training.closed_form import fit_policy
 
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CAPS = {"none": None, "1.1": 1.1}
 MONTHS = WindowPlan(
     train_from=dt.date(2021, 4, 25), test_from=dt.date(2021, 7, 1), test_until=dt.date(2022, 1, 1)
 ).windows()
-FULL = replace(ClosedFormConfig(), lean=True)
+FULL = replace(ClosedFormConfig(), final_stage_only=True)
 CONFIGS = {"fast": ClosedFormConfig.fast(), "full": FULL, "full without network": replace(FULL, network=None)}
 BEST = "full without network, refit"
 console = Console(stderr=True)
@@ -88,7 +88,7 @@ def run_case(case: Case, folder: Path) -> dict[str, Any]:
     bare = {"with_critic": False, "with_risk_head": False}
     learned = ClosedForm(feature_set=FeatureSet.QUARTER_HOUR, seed=case.seed, refit=case.refit, settings=bare)
 
-    def teach(room: Classroom) -> Policy:
+    def teach(room: TrainingWindow) -> Policy:
         return fit_policy(replace(learned.plan(room), config=CONFIGS[case.config]))
 
     with tempfile.TemporaryDirectory() as unused:

@@ -26,22 +26,23 @@ from pathlib import Path
 
 import numpy as np
 
-from arbitrage.agents.checkpoint import load_policy
-from arbitrage.agents.closed_form_config import ClosedFormConfig
-from arbitrage.agents.lattice import LatticeSize
-from arbitrage.agents.network_training import NetworkConfig
-from arbitrage.agents.risk_head import NAMES
-from arbitrage.agents.risk_search import RiskSearchConfig
-from arbitrage.agents.risk_setting import write_setting
-from arbitrage.backtest.dial import frontier, run_dial
-from arbitrage.backtest.dial_figures import draw_daily_change, draw_day, draw_frontier, draw_outcomes
+from arbitrage.backtest.report.figures.risk_frontier import draw_daily_change, draw_day, draw_frontier, draw_outcomes
+from arbitrage.backtest.report.risk_frontier import frontier, run_dial
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher
-from arbitrage.market.embedded import sample_market
+from arbitrage.learners.closed_form.config import ClosedFormConfig
+from arbitrage.learners.closed_form.network_training import NetworkConfig
+from arbitrage.learners.closed_form.risk_search import RiskSearchConfig
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.checkpoint.risk_setting import write_setting
+from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.closed_form.risk_head import NAMES
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.risk import RiskMeasure, RiskPreference
-from arbitrage.training import TrainingPlan, train
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
 
 # %% [markdown]
 # ## Settings
@@ -52,8 +53,8 @@ small = os.environ.get("ARBITRAGE_NOTEBOOK") == "small"
 where = Path(os.environ.get("ARBITRAGE_NOTEBOOK_RUNS", "runs/notebook")) / "policy"
 positions = (0.0, 0.5, 0.95) if small else (0.0, 0.25, 0.5, 0.75, 0.9, 0.95)
 battery = Battery(power_mw=1.0, capacity_mwh=2.0, max_cycles_per_day=1.1)
-lean = ClosedFormConfig(cosines=32, passes=1, network=NetworkConfig(width=8, steps=60), size=LatticeSize(5, 4))
-config = lean if small else ClosedFormConfig()
+small_config = ClosedFormConfig(cosines=32, passes=1, network=NetworkConfig(width=8, steps=60), size=LatticeSize(5, 4))
+config = small_config if small else ClosedFormConfig()
 search = RiskSearchConfig(points=(0.5, 0.95), samples=10, elite=4, rounds=2) if small else RiskSearchConfig()
 
 # %% [markdown]

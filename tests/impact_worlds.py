@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from arbitrage.market.merit_order import GRADUAL_FROM, MeritOrder
-from arbitrage.market.simulator import Scenario, draw_scenario
+from arbitrage.market.simulation.merit_order import GRADUAL_FROM, MeritOrder
+from arbitrage.market.simulation.simulator import Scenario, draw_scenario
 from arbitrage.quarter_hour import epoch_minute
 
 FEBRUARY = epoch_minute("2024-02-01T00:00+01:00")

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.market.elia import read_table
+from arbitrage.market.files.read import read_table
+from arbitrage.market.point_in_time import PRICE, RESIDUAL, PointInTimeSeries
 from arbitrage.market.series import MarketSeries, build_market
-from arbitrage.market.simulator import SimulatedMarket, simulate
-from arbitrage.market.tapes import PRICE, RESIDUAL, Tape
+from arbitrage.market.simulation.simulator import SimulatedMarket, simulate
 from arbitrage.quarter_hour import brussels_midnight, day_number, utc_timestamps
 from tests.shared_data import shared_file
 from tests.worlds import SUMMER_MIDNIGHT
@@ -60,15 +60,15 @@ def minute_table(start: int = SUMMER_MIDNIGHT, **columns: npt.ArrayLike) -> pd.D
     return pd.DataFrame(values, index=utc_timestamps(start + np.arange(count)))
 
 
-def published_at(name: str, tape: Tape, delay_min: int) -> npt.NDArray[np.int64]:
-    """When each value may be known, worked out here and not read from the tape; the day before's from the tape.
+def published_at(name: str, series: PointInTimeSeries, delay_min: int) -> npt.NDArray[np.int64]:
+    """When each value may be known, worked out here and not read from the series; the day before's from the series.
 
     A minute's record ends with its minute, a final price with its quarter-hour; each takes the delay more.
     """
-    if tape.step_min == 1 or name in (PRICE, RESIDUAL):
-        starts = tape.first_minute + tape.step_min * np.arange(len(tape.values))
-        return np.asarray(starts + tape.step_min + delay_min)
-    return tape.available_at
+    if series.step_min == 1 or name in (PRICE, RESIDUAL):
+        starts = series.first_minute + series.step_min * np.arange(len(series.values))
+        return np.asarray(starts + series.step_min + delay_min)
+    return series.available_at
 
 
 def scramble_later(market: MarketSeries, now: int, delay_min: int, seed: int, only: str | None = None) -> MarketSeries:
@@ -78,11 +78,11 @@ def scramble_later(market: MarketSeries, now: int, delay_min: int, seed: int, on
     quarter-hour without one the environment holds the battery, and says so.
     """
     random = np.random.default_rng(seed)
-    tapes = {}
-    for name, tape in market.tapes.items():
-        noise = random.normal(50.0, 300.0, len(tape.values))
+    known_series = {}
+    for name, series in market.known_series.items():
+        noise = random.normal(50.0, 300.0, len(series.values))
         missing = random.random(len(noise)) < (0.0 if name in (PRICE, RESIDUAL) else 0.2)
         noise[missing] = np.nan
-        later = (published_at(name, tape, delay_min) > now) & (only in (None, name))
-        tapes[name] = dataclasses.replace(tape, values=np.where(later, noise, tape.values))
-    return dataclasses.replace(market, price_eur_mwh=tapes[PRICE].values, tapes=tapes)
+        later = (published_at(name, series, delay_min) > now) & (only in (None, name))
+        known_series[name] = dataclasses.replace(series, values=np.where(later, noise, series.values))
+    return dataclasses.replace(market, price_eur_mwh=known_series[PRICE].values, known_series=known_series)

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.backtest.engine import Backtest, backtest_perfect_foresight, run_backtest
-from arbitrage.backtest.report import context_of
-from arbitrage.backtest.run_folder import Run, span_times
+from arbitrage.backtest.report.tear_sheet import context_of
+from arbitrage.backtest.runs.folder import Run, span_times
 from arbitrage.battery import Battery
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE
 from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import SocReset, Span, select_rows, spans
-from arbitrage.market.tapes import DAY_AHEAD, PRICE
+from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.quarter_hour import utc_timestamps
 from tests.minute_worlds import market_of_minutes, minute_table
 from tests.worlds import SUMMER_MIDNIGHT, market_of, noisy_market
@@ -45,7 +45,7 @@ class Poor:
 
     def backtests(self) -> list[Backtest]:
         """A rule, a second one where there are day-ahead prices, the floor and the ceiling."""
-        rules = [ThresholdRule(), *([SpreadRule()] if DAY_AHEAD in self.market.tapes else []), Idle()]
+        rules = [ThresholdRule(), *([SpreadRule()] if DAY_AHEAD in self.market.known_series else []), Idle()]
         runs = [run_backtest(self.market, self.battery, rule, self.selection) for rule in rules]
         return [*runs, backtest_perfect_foresight(self.market, self.battery, self.selection)]
 

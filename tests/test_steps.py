@@ -9,23 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arbitrage.agents.lattice import LatticeSize, make_lattice
-from arbitrage.agents.minute_rule import MinuteSpreadRule, tune_by_minute
-from arbitrage.agents.network_policy import NetworkPolicy
-from arbitrage.agents.rules import ThresholdRule
 from arbitrage.backtest.engine import run_backtest, selection_coverage
-from arbitrage.backtest.impact import run_price_maker
+from arbitrage.backtest.impact.price_maker import run_price_maker
 from arbitrage.battery import Battery
 from arbitrage.dispatch import Dispatcher, decide
 from arbitrage.env.batched import BatchedImbalanceEnv
 from arbitrage.env.episode import EpisodeConfig
 from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.errors import BadInput
-from arbitrage.learners.market_path import lay_market_path
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.learners.experience.market_path import lay_market_path
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.simulation import Simulation
 from arbitrage.market.splits import SocReset
-from arbitrage.observation import FeatureSet, MarketFeatures
+from arbitrage.policies.closed_form.lattice import LatticeSize, make_lattice
+from arbitrage.policies.minute_rule import MinuteSpreadRule, tune_by_minute
+from arbitrage.policies.network_policy import NetworkPolicy
+from arbitrage.policies.rules import ThresholdRule
 from tests.impact_worlds import FEBRUARY, by_hand
 from tests.worlds import Scripted, noisy_market, scripted, whole
 

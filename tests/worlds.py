@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 from hypothesis import strategies as st
 
-from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.battery import Battery, BatteryState
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST, KnownMarket
 from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import SocReset, Span, spans
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST, Knowledge
+from arbitrage.policies.protocol import Intent, Untrained
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 
 SUMMER_MIDNIGHT = epoch_minute("2024-07-01T00:00+02:00")
@@ -66,8 +66,8 @@ class Scripted(Untrained):
     script: dict[int, float]
     name: str = "scripted"
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> _Reading:
-        return _Reading([self.script[int(time)] for time in knowledge.times])
+    def bind(self, known: KnownMarket, battery: Battery) -> _Reading:
+        return _Reading([self.script[int(time)] for time in known.times])
 
 
 @dataclass(frozen=True)

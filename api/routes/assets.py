@@ -10,21 +10,21 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.bodies import described, read_body
 from api.clock import utc_text
 from api.dependencies import CallerDep, ReadingDep, ServiceDep
-from api.kept_assets import kept_asset, look_up, specification, state_at
-from api.problems import FaultItem, domain_faults, fault, unusable
-from api.responses import JSON, json_response
+from api.http.bodies import described, read_body
+from api.http.problems import FaultItem, domain_faults, fault, unusable
+from api.http.responses import JSON, json_response
 from api.schemas.assets import AssetIn, AssetList, AssetOut, AssetQuery, OverrideIn
 from api.schemas.wire import NAME_PATTERN
 from api.service import Service
+from api.state.asset import kept_asset, look_up, specification, state_at
+from api.state.subject import state_faults
 from api.storage.asset_lists import AssetLists
-from api.storage.asset_store import Override, OverrideKind
-from api.subjects import state_faults
-from arbitrage.agents.suitability import mismatches
+from api.storage.asset_store import OverrideKind, StoredOverride
 from arbitrage.errors import BadInput
 from arbitrage.live.decision import AssetState
+from arbitrage.policies.compatibility import mismatches
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"])
 LONGEST_OVERRIDE = dt.timedelta(days=31)
@@ -83,7 +83,7 @@ async def put_override(asset_id: AssetId, request: Request, service: ServiceDep,
     if asked.until is not None and not now < asked.until <= now + LONGEST_OVERRIDE:
         message = f"must lie after the service's time, {utc_text(now)}, and within {LONGEST_OVERRIDE.days} days of it"
         raise unusable([fault("until", "out_of_range", message)])
-    order = Override(
+    order = StoredOverride(
         kind=OverrideKind(asked.kind),
         set_at=now,
         until=asked.until or now,

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from api.bodies import described, read_body
 from api.clock import utc_text
 from api.dependencies import CallerDep, ServiceDep
-from api.problems import Problem, fault, unusable
-from api.responses import json_response
+from api.http.bodies import described, read_body
+from api.http.problems import Problem, fault, unusable
+from api.http.responses import json_response
 from api.schemas.backtests import SAMPLE, BacktestIn, BacktestList, BacktestOut
 from api.service import Service
 from api.storage.job_store import Job

@@ -13,19 +13,19 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.bodies import described, parse, read_bytes
-from api.deciding import Answered, decide
+from api.decisions.decide import Answered, decide
+from api.decisions.log_record import record_of
 from api.dependencies import CallerDep, ReadingDep, ServiceDep
-from api.gate import MAY_BE_WRITTEN
-from api.problems import Problem, fault, unusable
-from api.recording import record_of
-from api.responses import JSON
+from api.http.bodies import described, parse, read_bytes
+from api.http.middleware import MAY_BE_WRITTEN
+from api.http.problems import Problem, fault, unusable
+from api.http.responses import JSON
 from api.schemas.decisions import DecisionOut, DecisionRequest
 from api.schemas.log import DecisionPage, LogQuery
 from api.service import Service
+from api.storage.database.refusals import IdempotencyKeyReused, VersionConflict
 from api.storage.decision_record import DecisionRecord
 from api.storage.log_reader import DecisionFilter, LogReader
-from api.storage.refusals import IdempotencyKeyReused, VersionConflict
 from arbitrage.live.decision import LiveDecision
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"])

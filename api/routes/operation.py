@@ -10,14 +10,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from api.decisions.readiness import unreadiness
 from api.dependencies import Sees, SeesDep, ServiceDep
+from api.http.responses import json_response
 from api.metrics import CONTENT_TYPE
-from api.readiness import unreadiness
-from api.responses import json_response
 from api.schemas.decisions import SCHEMA_VERSION
 from api.schemas.operation import Alive, Readiness, ReadinessQuery, VersionOut
 from api.service import Service
-from arbitrage.source_revision import code_revision
+from arbitrage.code_revision import code_revision
 
 router = APIRouter(tags=["operation"])
 
@@ -50,7 +50,7 @@ def _told(found: dict[str, str], sees: Sees) -> list[dict[str, str]]:
 
 def _warnings(service: Service, sees: Sees) -> list[dict[str, str]]:
     """What is amiss and keeps nothing from being decided, for operators."""
-    retention = service.retainer.warning if service.retainer is not None and sees.detail else None
+    retention = service.retention_task.warning if service.retention_task is not None and sees.detail else None
     found = {"keys": sees.keys_fault, "retention": retention}
     return [{"about": about, "message": message} for about, message in found.items() if message is not None]
 

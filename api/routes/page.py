@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from api import page_files
 from api.dependencies import ServiceDep
+from api.http.problems import Problem
 from api.page_files import PageFile
-from api.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 _FOR_GOOD = "public, max-age=31536000, immutable"

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.dependencies import ServiceDep
+from api.http.responses import json_response
 from api.policies import ServedPolicy
-from api.responses import json_response
 from api.schemas.policies import PolicyList
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])

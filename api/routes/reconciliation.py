@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from api.clock import utc_text
 from api.dependencies import ReadingDep, ServiceDep
-from api.problems import fault, unusable
-from api.responses import JSON
+from api.http.problems import fault, unusable
+from api.http.responses import JSON
 from api.schemas.reconciliation import ReconciliationOut, ReconciliationQuery
-from api.storage.deadline import check_deadline
+from api.storage.database.deadline import check_deadline
 from api.storage.decision_record import Role
 from api.storage.price_ledger import PriceLedger
 from api.storage.reconciliation import Reconciled, reconcile

@@ -11,7 +11,7 @@ from api.schemas.batteries import BatteryIn, StateIn
 from api.schemas.examples import ASSET_REQUEST, DECISION, DECISION_REQUEST
 from api.schemas.market import MarketIn
 from api.schemas.wire import Name, WholeMinute, Wire
-from arbitrage.agents.risk_head import MOST_RISK_AVERSE
+from arbitrage.policies.closed_form.risk_head import MOST_RISK_AVERSE
 from arbitrage.risk import LEGAL_LEVELS, RiskMeasure, RiskPreference
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"

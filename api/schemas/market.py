@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from api.problems import MORE_FAULTS, MOST_FAULTS
+from api.http.problems import MORE_FAULTS, MOST_FAULTS
 from api.schemas.wire import QuarterHour, WholeMinute, Wire
 
 MOST_VALUES = 200_000

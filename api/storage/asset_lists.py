@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
-from api.storage.asset_store import Asset, Override, OverrideKind, asset_of, override_of, unknown_asset
-from api.storage.database import Database
-from api.storage.refusals import StorageUnavailable
-from api.storage.tables import AssetRow, OverrideRow
+from api.storage.asset_store import Asset, OverrideKind, StoredOverride, asset_of, override_of, unknown_asset
+from api.storage.database.database import Database
+from api.storage.database.refusals import StorageUnavailable
+from api.storage.database.tables import AssetRow, OverrideRow
 
 _ORDER = "order_"
 _ORDER_NAMES = ("kind", "power_mw", "set_at", "until", "principal", "reason")
@@ -23,7 +23,7 @@ class OrderedAsset:
     """An asset with the order that is in force; None where the policy decides."""
 
     asset: Asset
-    override: Override | None
+    override: StoredOverride | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Assets: their batteries, the state that each was last known in, and what people ordered about them.
 
-Law
+Contract
 - Every change of an asset and every order about it raises its version by one. Who changes what was read before gives
   the version that was read, and is refused if it is no longer that: nobody overwrites what he has not seen.
 - A decision is committed against the version that it was made on, also one that changes nothing: an order that was
@@ -19,16 +19,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, select, update
 
-from api.storage.database import Database
-from api.storage.refusals import AssetUnknown, VersionConflict
-from api.storage.tables import AssetRow, OverrideRow
+from api.storage.database.database import Database
+from api.storage.database.refusals import AssetUnknown, VersionConflict
+from api.storage.database.tables import AssetRow, OverrideRow
 
 ABSENT = 0
 """The version of an asset that is not there yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetState:
+class StoredAssetState:
     """What a battery was last known to be like."""
 
     soc_mwh: float
@@ -49,7 +49,7 @@ class Asset:
     battery: Mapping[str, Any]
     """Its specification, as JSON has it."""
     policy_id: str | None
-    state: AssetState
+    state: StoredAssetState
     changed_at: dt.datetime
 
 
@@ -65,7 +65,7 @@ class OverrideKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
+class StoredOverride:
     """An order about an asset: what, until when, by whom and why."""
 
     kind: OverrideKind
@@ -86,7 +86,7 @@ class StateChange:
     """What an asset is like after a decision, provided that it is still what it was when read."""
 
     asset_id: str
-    state: AssetState | None
+    state: StoredAssetState | None
     """None: as it was."""
     expected_version: int
 
@@ -107,7 +107,7 @@ class AssetStore:
         asset_id: str,
         battery: Mapping[str, Any],
         policy_id: str | None,
-        state: AssetState,
+        state: StoredAssetState,
         expected_version: int | None = None,
         challenger_policy_id: str | None = None,
     ) -> Asset:
@@ -141,7 +141,7 @@ class AssetStore:
         new = self._database.insert(AssetRow).on_conflict_do_nothing()
         return bool(connection.execute(new.values(asset_id=asset_id, version=1, **values)).rowcount)
 
-    def set_state(self, asset_id: str, state: AssetState, expected_version: int | None = None) -> Asset:
+    def set_state(self, asset_id: str, state: StoredAssetState, expected_version: int | None = None) -> Asset:
         """Say what an asset is like now. Raises AssetUnknown, VersionConflict."""
         with self._database.writing() as connection:
             found = _version(connection, asset_id)
@@ -151,7 +151,7 @@ class AssetStore:
             _change(connection, asset_id, found, _state_values(state))
             return asset_of(_row(connection, asset_id))
 
-    def override(self, asset_id: str, override: Override) -> None:
+    def override(self, asset_id: str, override: StoredOverride) -> None:
         """Order something about an asset; it takes the place of the order before. Raises AssetUnknown."""
         with self._database.writing() as connection:
             found = _version(connection, asset_id)
@@ -170,7 +170,7 @@ class AssetStore:
                 )
             )
 
-    def overrides(self, asset_id: str, limit: int = 100) -> tuple[Override, ...]:
+    def overrides(self, asset_id: str, limit: int = 100) -> tuple[StoredOverride, ...]:
         """The orders about an asset, newest first."""
         query = select(OverrideRow.__table__).where(OverrideRow.asset_id == asset_id)
         with self._database.reading() as connection:
@@ -220,7 +220,7 @@ def _change(connection: Connection, asset_id: str, found: int, values: Mapping[s
     connection.execute(same.values(version=found + 1, **values))
 
 
-def _state_values(state: AssetState) -> dict[str, Any]:
+def _state_values(state: StoredAssetState) -> dict[str, Any]:
     return {
         "soc_mwh": state.soc_mwh,
         "cycles_used": state.cycles_used,
@@ -233,7 +233,7 @@ def _state_values(state: AssetState) -> dict[str, Any]:
 
 def asset_of(row: Row[Any]) -> Asset:
     """From a row that has the columns of `AssetRow`. Raises ValueError if it is damaged."""
-    state = AssetState(
+    state = StoredAssetState(
         soc_mwh=row.soc_mwh,
         cycles_used=row.cycles_used,
         cycle_day=dt.date.fromisoformat(row.cycle_day),
@@ -250,9 +250,9 @@ def asset_of(row: Row[Any]) -> Asset:
     )
 
 
-def override_of(values: Mapping[str, Any]) -> Override:
+def override_of(values: Mapping[str, Any]) -> StoredOverride:
     """From the columns of `OverrideRow`. Raises ValueError if they are damaged."""
-    return Override(
+    return StoredOverride(
         kind=OverrideKind(values["kind"]),
         set_at=values["set_at"],
         until=values["until"],

@@ -8,8 +8,8 @@ from functools import lru_cache
 from sqlalchemy import bindparam, or_, select
 
 from api.storage.asset_store import StateChange
-from api.storage.database import Database, DriverCheck, DriverStatement
-from api.storage.tables import AssetRow
+from api.storage.database.database import Database, DriverCheck, DriverStatement
+from api.storage.database.tables import AssetRow
 
 
 class VersionCheck:

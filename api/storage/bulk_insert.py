@@ -1,6 +1,6 @@
 """Rows of one table inserted all at once or not at all, by one statement that is compiled once for each number of rows.
 
-Law
+Contract
 - What the database gets is what SQLAlchemy would send: its own text of the statement, its own conversion of values.
 - It is the quick way for the usual case and decides nothing: where any row is refused, nothing is stored and the caller
   goes the careful way.
@@ -18,8 +18,8 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Table, bindparam
 
-from api.storage.database import Database, DriverCheck, DriverStatement
-from api.storage.tables import Tables
+from api.storage.database.database import Database, DriverCheck, DriverStatement
+from api.storage.database.tables import Tables
 
 _REFUSED_BY_DRIVER = (ValueError, TypeError, OverflowError)
 """Values that no statement can hold."""

@@ -1,6 +1,6 @@
 """The log of decisions: written before the answer leaves, never changed, each decision exactly once.
 
-Law
+Contract
 - `append` returns after the commit. Of requests with the same principal and idempotency key, however many at once and
   in however many processes, the first to be committed is stored; all get that one's record.
 - An append that the database cannot hold fails alone.
@@ -20,12 +20,12 @@ from sqlalchemy.exc import StatementError
 from api.storage.asset_store import StateChange, change_state
 from api.storage.asset_versions import VersionCheck
 from api.storage.bulk_insert import BulkInsert
-from api.storage.database import Database, is_outage, reason
+from api.storage.database.database import Database, is_outage, reason
+from api.storage.database.refusals import AssetUnknown, IdempotencyKeyReused, RecordRefused, VersionConflict
+from api.storage.database.tables import DecisionRow
 from api.storage.decision_record import COLUMNS, NAMES, DecisionRecord
 from api.storage.group_commit import LONGEST_QUEUE, GroupCommit
 from api.storage.log_reader import LogReader, stored
-from api.storage.refusals import AssetUnknown, IdempotencyKeyReused, RecordRefused, VersionConflict
-from api.storage.tables import DecisionRow
 
 _FAULTS_OF_A_RECORD = (StatementError, ValueError, TypeError, OverflowError)
 

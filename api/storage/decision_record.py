@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
-from api.storage.tables import DecisionRow
+from api.storage.database.tables import DecisionRow
 
 LONGEST_VALIDITY = dt.timedelta(days=1)
 

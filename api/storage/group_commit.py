@@ -1,6 +1,6 @@
 """Writes of many waiters put into one transaction.
 
-Law
+Contract
 - An answer leaves after the commit: `write` returns once its item is committed.
 - While one transaction is under way all that comes waits and goes into the next one together, so that throughput does
   not fall to one flush of the disk a request. Items keep their order.
@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from api.storage.refusals import StorageBusy, StorageClosed
+from api.storage.database.refusals import StorageBusy, StorageClosed
 
 Item = TypeVar("Item")
 Written = TypeVar("Written")

@@ -1,6 +1,6 @@
 """Backtests that were asked for: queued, run by whichever worker takes them, and found again when it dies.
 
-Law
+Contract
 - A job is taken by one worker. Only that worker says how far it is and how it ended.
 - A worker says that it is alive. A job whose worker has been silent for too long is lost, and stays so: what its worker
   still says is refused. A queued job outlives everybody.
@@ -19,9 +19,9 @@ from typing import Any
 
 from sqlalchemy import Row, and_, func, insert, select, update
 
-from api.storage.database import Database
-from api.storage.refusals import JobLost, JobsTooMany, JobUnknown
-from api.storage.tables import JobRow
+from api.storage.database.database import Database
+from api.storage.database.refusals import JobLost, JobsTooMany, JobUnknown
+from api.storage.database.tables import JobRow
 
 
 class JobStatus(StrEnum):

@@ -1,6 +1,6 @@
 """The log of decisions as it is read: by filter and page, or one by one.
 
-Law
+Contract
 - A page is newest first, by the time of the decision and then by its number in the log. It goes on where the one before
   it ended, whatever was appended or deleted meanwhile.
 - Each filter by itself has an index, so that a page costs what is on it and not what is in the log.
@@ -18,11 +18,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, literal, literal_column, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from api.storage.columns import LARGEST_SEQUENCE, microseconds, utc_time
-from api.storage.database import Database
+from api.storage.database.columns import LARGEST_SEQUENCE, microseconds, utc_time
+from api.storage.database.database import Database
+from api.storage.database.refusals import StorageUnavailable
+from api.storage.database.tables import FALLBACK_LEVELS, DecisionRow
 from api.storage.decision_record import COLUMNS, DecisionRecord
-from api.storage.refusals import StorageUnavailable
-from api.storage.tables import FALLBACK_LEVELS, DecisionRow
 from arbitrage.errors import BadInput, Fault
 
 LARGEST_PAGE = 1000

@@ -1,8 +1,8 @@
 """Imbalance prices as they become known, and the decisions that they settle.
 
-Law: of each quarter-hour the newest price of each stage is kept, with the time from which it was known. Of two that
-differ the one known later counts, in whatever order they come, and of two known at one time the one that came last. A
-price that is only repeated changes nothing, and writes nothing.
+Contract: of each quarter-hour the newest price of each stage is kept, with the time from which it was known. Of two
+that differ the one known later counts, in whatever order they come, and of two known at one time the one that came
+last. A price that is only repeated changes nothing, and writes nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, ColumnElement, and_, func, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute
 
-from api.storage.columns import EPOCH, MICROSECOND, utc_time
-from api.storage.database import Database
+from api.storage.database.columns import EPOCH, MICROSECOND, utc_time
+from api.storage.database.database import Database
+from api.storage.database.tables import DecisionRow, PriceRow
 from api.storage.decision_record import LINK_COLUMNS, LONGEST_VALIDITY, ChainLink, Role
-from api.storage.tables import DecisionRow, PriceRow
 
 QUARTER_HOUR = dt.timedelta(minutes=15)
 _QUARTER_HOUR_US = QUARTER_HOUR // MICROSECOND

@@ -1,6 +1,6 @@
 """What decisions earned: at the price they saw, at the near-real-time one and at the validated one.
 
-Law
+Contract
 - A decision holds from its `valid_from` until it ends or the next one of its chain begins, whichever is first. A chain
   is an asset's served decisions, or those of one challenger. Of two that begin together the later one counts.
 - Energy is cut at quarter-hours and settled at the price of each: discharging E MWh earns E x price. Wear is not in it.

@@ -1,6 +1,6 @@
 """Old decisions are deleted, in pieces so small that nobody waits for long.
 
-Law
+Contract
 - A decision that is not settled at validated prices is kept, however old, unless its deletion is asked for.
 - What may go is looked for without the lock of writers.
 """
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, func, literal, select, tuple_
 
-from api.storage.database import Database
+from api.storage.database.database import Database
+from api.storage.database.tables import DecisionRow
 from api.storage.price_ledger import is_settled
-from api.storage.tables import DecisionRow
 
 BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class UnsettledDecisions:
     """Decisions that are older than they have to be kept and were kept all the same."""
 
     count: int
@@ -54,9 +54,9 @@ def delete_decisions(
         yield len(gone)
 
 
-def kept_decisions(database: Database, before: dt.datetime) -> Kept:
+def kept_decisions(database: Database, before: dt.datetime) -> UnsettledDecisions:
     """What is left of the decisions generated before a time."""
     query = select(func.count(), func.min(DecisionRow.generated_at)).where(DecisionRow.generated_at < before)
     with database.reading() as connection:
         count, oldest = connection.execute(query).one()
-    return Kept(count, oldest)
+    return UnsettledDecisions(count, oldest)

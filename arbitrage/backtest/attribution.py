@@ -1,6 +1,6 @@
 """Where the money between a strategy and perfect foresight went.
 
-Law: every EUR of the gap is charged to one decision and one cause, and the causes add up to the gap exactly. Each
+Contract: every EUR of the gap is charged to one decision and one cause, and the causes add up to the gap exactly. Each
 decision is compared with the best one from the same state, in hindsight (see `regret`). The causes:
 
 - `wrong_direction_eur`: it bought where hindsight, from the same state, sells; or sold where hindsight buys.
@@ -21,12 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from arbitrage.arrays import Flags, Floats
 from arbitrage.backtest.engine import Backtest
-from arbitrage.backtest.foresight_lattice import LatticeShape, lattice_shape
-from arbitrage.backtest.regret import Lived, Regrets, span_regrets
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from arbitrage.backtest.hindsight.foresight_lattice import LatticeShape, lattice_shape
+from arbitrage.backtest.hindsight.regret import Regrets, Trajectory, span_regrets
 
 CAUSES = (
     "wrong_direction_eur",
@@ -89,12 +87,12 @@ def _span_causes(backtest: Backtest, shape: LatticeShape, rows: npt.NDArray[np.i
     return causes
 
 
-def _lived(ledger: pd.DataFrame) -> Lived:
+def _lived(ledger: pd.DataFrame) -> Trajectory:
     """The rows of one span."""
     days = ledger["brussels_day"].to_numpy()
     new_day = np.concatenate(([True], days[1:] != days[:-1]))
     used_end = ledger["cycles_used"].to_numpy(np.float64)
-    return Lived(
+    return Trajectory(
         price_eur_mwh=np.where(ledger["settled"], ledger["imbalance_price_eur_mwh"], np.nan).astype(np.float64),
         new_day=new_day,
         net_mwh=ledger["net_energy_mwh"].to_numpy(np.float64),
@@ -106,7 +104,7 @@ def _lived(ledger: pd.DataFrame) -> Lived:
     )
 
 
-def _sort_by_cause(lived: Lived, regrets: Regrets, moved_mwh: float) -> Floats:
+def _sort_by_cause(lived: Trajectory, regrets: Regrets, moved_mwh: float) -> Floats:
     """Regrets [n] as EUR [n, CAUSES]; up to `moved_mwh` is rounding."""
     net, best, regret = lived.net_mwh, regrets.best_net_mwh, regrets.regret_eur
     against = net * best < 0.0

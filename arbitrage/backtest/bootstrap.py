@@ -1,6 +1,6 @@
 """Days and training seeds drawn anew: the block bootstrap behind every interval.
 
-Law
+Contract
 - Whole Brussels days are drawn, in blocks of neighbouring days that keep the runs of good and bad ones together
   (circular block bootstrap, Politis and Romano 1992). The length of a block is stated beside every interval.
 - All strategies see the same drawn days. Training seeds are a second level, drawn anew for each strategy.
@@ -20,9 +20,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from arbitrage.arrays import Floats
 from arbitrage.errors import Fault, refuse
-
-Floats = npt.NDArray[np.float64]
 
 USUAL_BLOCK_DAYS = 7
 _FEWEST_BLOCKS = 5

@@ -1,8 +1,8 @@
 """Strategies side by side, on the same days.
 
-Law: strategies are compared day by day, never by their means alone. The first one is the reference, and a difference
-is the row's profit less the reference's on the same Brussels day. Backtests that do not cover the same quarter-hours at
-the same prices with the same battery are refused.
+Contract: strategies are compared day by day, never by their means alone. The first one is the reference, and a
+difference is the row's profit less the reference's on the same Brussels day. Backtests that do not cover the same
+quarter-hours at the same prices with the same battery are refused.
 """
 
 from __future__ import annotations

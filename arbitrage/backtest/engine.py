@@ -1,6 +1,6 @@
 """The backtest: decide, let the battery law act, settle, and write it down.
 
-Law: every decision goes through `dispatch`. The engine keeps the clock and the books; it has no opinion on power.
+Contract: every decision goes through `dispatch`. The engine keeps the clock and the books; it has no opinion on power.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.agents.policy import Policy
-from arbitrage.backtest.account import Account
+from arbitrage.arrays import Floats
+from arbitrage.backtest.hindsight.perfect_foresight import Foresight, perfect_foresight
+from arbitrage.backtest.known_profit import Account
 from arbitrage.backtest.ledger import make_ledger, violations
-from arbitrage.backtest.perfect_foresight import Foresight, perfect_foresight
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.market.coverage import Need, SourceCoverage, source_coverage
+from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.settlement import settle_eur
 from arbitrage.market.splits import Span, new_day_flags, rows_of
-from arbitrage.market.tapes import PRICE
+from arbitrage.policies.protocol import Policy
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh, refuse_step
 
-Floats = npt.NDArray[np.float64]
 Progress = Callable[[int], None]
 """Told the number of quarter-hours just done."""
 
@@ -147,7 +146,7 @@ def _run_span(market: MarketSeries, battery: Battery, policy: Policy, span: Span
     times = (starts[:, None] + step_min * np.arange(steps)).ravel()
     dispatcher = Dispatcher(policy, battery, market, times, step_min)
     prices = market.price_eur_mwh[span.first : span.last]
-    published_at = market.tapes[PRICE].available_at[span.first : span.last]
+    published_at = market.known_series[PRICE].available_at[span.first : span.last]
     state, account = battery.empty, Account()
     for row, new_day in enumerate(new_day_flags(market, span)):
         if new_day:

@@ -1,7 +1,7 @@
 """The ledger: one row per quarter-hour, and the check that it keeps the rules.
 
-Law: the books are checked by other arithmetic than made them. `violations` recomputes energy, state of charge, cycles
-and cash from the flows alone, with plain array sums, and says which rows break which rule.
+Contract: the books are checked by other arithmetic than made them. `violations` recomputes energy, state of charge,
+cycles and cash from the flows alone, with plain array sums, and says which rows break which rule.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from arbitrage.arrays import Floats
 from arbitrage.battery import Battery, BatteryLaw
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.settlement import settle_eur
@@ -19,7 +20,6 @@ from arbitrage.quarter_hour import QUARTER_HOUR_H, calendar_day, utc_timestamps
 TOLERANCE = 1e-9
 """Rounding allowed in MWh and EUR for each MWh that the battery can hold or move; see `rounding`."""
 
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = (
     "span",

@@ -1,6 +1,6 @@
 """The figures of a backtest.
 
-Law: figures are money and energy over whole Brussels days, computed from the ledger alone; an interval is a block
+Contract: figures are money and energy over whole Brussels days, computed from the ledger alone; an interval is a block
 bootstrap over days, see `bootstrap`. No Sharpe ratio on quarter-hours, no growth rate without a capital base.
 """
 
@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.backtest.accounts import daily_accounts, rainflow_cycles
 from arbitrage.backtest.attribution import gap_by_cause
 from arbitrage.backtest.bootstrap import USUAL
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.plain import plain
 from arbitrage.backtest.statistics import TAIL_LEVEL, estimate, tail_estimates
+from arbitrage.backtest.valuation import daily_accounts, rainflow_cycles
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from arbitrage.risk import conditional_value_at_risk_eur, value_at_risk_eur
 

@@ -1,6 +1,6 @@
 """What the days tell of a strategy, and of the differences between strategies.
 
-Law
+Contract
 - A figure comes with its interval, and the interval with the length of its blocks; see `bootstrap`.
 - Strategies are compared day by day. A lead is the reference's figure less the rival's on the same drawn days.
 - Who looks at many rivals finds some difference by chance. p-values are two-sided, adjusted by Holm's (1979) step-down
@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from arbitrage.arrays import Floats
 from arbitrage.backtest.bootstrap import (
     USUAL,
     Estimate,
-    Floats,
     Resampling,
     Statistic,
     corrected_draws,

@@ -19,12 +19,7 @@ from arbitrage.backtest.in_sample import days_seen
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, default_reset, rows_of, select_rows, spans
-from arbitrage.quarter_hour import (
-    MINUTES_PER_QUARTER_HOUR,
-    DayNumbers,
-    brussels_local,
-    epoch_minute,
-)
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, DayNumbers, brussels_local, epoch_minute
 
 Cards = Sequence[Mapping[str, Any]]
 _QUARTER_HOURS_PER_DAY = 96

@@ -1,6 +1,6 @@
 """Thousands of batteries on one price path: the batched twin of the environment.
 
-Law: battery i of the twin does, to the last bit of its reward and state, what the single environment does with the
+Contract: battery i of the twin does, to the last bit of its reward and state, what the single environment does with the
 same actions on the same days. All batteries share the clock, so all are truncated together.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector.utils import batch_space
 
+from arbitrage.arrays import Flags, Floats
 from arbitrage.battery import Battery, step_fleet
 from arbitrage.env.choices import ActionKind, action_space, discrete_actions, shares_of_rated
 from arbitrage.env.episode import Episode, EpisodeMaker, rated_power_mw, start_soc_mwh
@@ -21,14 +22,14 @@ from arbitrage.env.known_profit import KnownProfit
 from arbitrage.env.picture import DaySoFar, Picture
 from arbitrage.env.settings import RENDER_MODES, checked_settings, chosen_start
 from arbitrage.env.single import observation_space
-from arbitrage.market.embedded import sample_market
+from arbitrage.features.battery_state import encode_battery
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
 from arbitrage.market.series import MarketSeries
-from arbitrage.observation import FeatureSet, MarketFeatures, encode_battery
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.quarter_hour import MINUTES_PER_HOUR
 
 Observations = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Info = dict[str, Any]
 
 

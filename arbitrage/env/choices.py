@@ -13,10 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from arbitrage.arrays import Floats, Numbers
 from arbitrage.numeric import is_whole
-
-Floats = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.int64]
 
 
 class Action(IntEnum):

@@ -1,6 +1,6 @@
 """What the environment and its batched twin share: the laid-out episode and the meaning of an action.
 
-Law: an episode is a number of Brussels days of one price path, whole ones unless parts are allowed. It is laid out
+Contract: an episode is a number of Brussels days of one price path, whole ones unless parts are allowed. It is laid out
 once, step by step, before it begins: market features as known at each step, the price each step settles at and when
 that price is published, and where quarter-hours and days end.
 """
@@ -15,11 +15,13 @@ import numpy.typing as npt
 from arbitrage.battery import Battery
 from arbitrage.env.settings import EpisodeConfig
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.features.battery_state import BATTERY_FEATURES
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import covered_days, days_outside, falls_on
-from arbitrage.market.tapes import PRICE
 from arbitrage.numeric import is_named
-from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_midnight
 
 STEPS_MIN = (1, 3, 5, 15)
@@ -108,7 +110,7 @@ class EpisodeMaker:
             features=self.features.encode(self.market.known_at(with_end)),
             minute_fraction=(minute / MINUTES_PER_QUARTER_HOUR).astype(np.float32),
             price_eur_mwh=self.market.price_eur_mwh[row_of_step],
-            price_shows_at=np.searchsorted(with_end, self.market.tapes[PRICE].available_at[row_of_step]),
+            price_shows_at=np.searchsorted(with_end, self.market.known_series[PRICE].available_at[row_of_step]),
             settles=minute[1:] == 0,
             ends_day=np.isin(with_end[1:], midnights),
         )

@@ -1,6 +1,6 @@
 """Profit so far today, as far as it is known.
 
-Law: money settled at a final price counts from when that price is published, wear from when it is caused. Brussels
+Contract: money settled at a final price counts from when that price is published, wear from when it is caused. Brussels
 midnight begins anew: what is published later of the day before counts no more.
 """
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from arbitrage.arrays import Floats
 from arbitrage.battery import Battery
 from arbitrage.env.episode import Episode
 
 Picture = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
 
 WIDTH, HEIGHT = 400, 240
 _MARGIN, _PANEL, _HEADING = 8, 58, 16

@@ -1,6 +1,6 @@
 """The Gymnasium environment of one battery in the Belgian imbalance settlement.
 
-Law
+Contract
 - The reward is money settled, in EUR. Energy of the steps of a quarter-hour is settled together, at its end, at its
   final price; wear is charged when energy is drawn. The end of an episode is truncation, never termination.
 - An observation holds only what has been published: the newest minute record at minute k is that of k - 1 - delay.
@@ -23,9 +23,11 @@ from arbitrage.env.episode import Episode, EpisodeMaker, rated_power_mw, start_s
 from arbitrage.env.known_profit import KnownProfit
 from arbitrage.env.picture import DaySoFar, Picture
 from arbitrage.env.settings import RENDER_MODES, checked_settings, chosen_start
-from arbitrage.market.embedded import sample_market
+from arbitrage.features.battery_state import encode_battery
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
 from arbitrage.market.series import MarketSeries
-from arbitrage.observation import FeatureSet, MarketFeatures, encode_battery
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh
 
 Observation = npt.NDArray[np.float32]
@@ -56,7 +58,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
     | committed_fraction | quarter_hour, full | net energy moved in it, as a share of what rated power moves in 15 min |
     | profit_today | full | since Brussels midnight, 100 EUR per MWh of capacity; a settlement counts once published |
 
-    Names in capitals are groups of `arbitrage.observation`. By the minute (`full`), all but `RUNNING` and the
+    Names in capitals are groups of `arbitrage.features.encoder`. By the minute (`full`), all but `RUNNING` and the
     battery's stand as they were known when the quarter-hour began.
 
     Action, discrete (default): 0 charge, 1 idle, 2 discharge, at rated power.

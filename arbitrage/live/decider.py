@@ -1,6 +1,6 @@
 """From what is known now to a decision for a live battery: what is judged, which level decides, and what shields.
 
-Law
+Contract
 - Deciding stays in `dispatch`: at level 0, with no ramp limit, no override and data as the policy was trained for, the
   power is that of a backtest of the same policy on the same market, to the last bit.
 - Levels, each one labelled with its reason: 0 the policy; 1 the policy on the last good data, where something is late,
@@ -21,13 +21,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from arbitrage.agents.policy import NEUTRAL, Policy, RiskChoice, judged_series
-from arbitrage.agents.quantile_critic import ACTIONS
-from arbitrage.agents.risk_head import MOST_RISK_AVERSE
-from arbitrage.agents.rules import Idle
-from arbitrage.agents.suitability import mismatches, missing_sources
 from arbitrage.battery import Battery
 from arbitrage.dispatch import Decision, Dispatcher, NotANumber
 from arbitrage.errors import BadInput, Fault, refuse
@@ -46,10 +40,11 @@ from arbitrage.live.decision import (
     Shield,
     action_of,
 )
+from arbitrage.live.explanation import newest_price, prices_seen, risk_in_words, summary_weights
 from arbitrage.live.fallback_rule import DayAheadRule, knows_curve
-from arbitrage.live.familiarity import Familiarity, familiarity_of
 from arbitrage.live.feed import Snapshot
 from arbitrage.live.missing import missing_records
+from arbitrage.live.novelty import Familiarity, familiarity_of
 from arbitrage.live.quality import (
     SECONDS_PER_MINUTE,
     Bounds,
@@ -61,13 +56,15 @@ from arbitrage.live.quality import (
     judge,
     without_faulty,
 )
-from arbitrage.live.shield import Wish, careful_mw, flowing, ordered, ramped
-from arbitrage.live.telling import newest_price, prices_seen, risk_in_words, summary_weights
+from arbitrage.live.shield import PowerRequest, careful_mw, flowing, ordered, ramped
 from arbitrage.market.coverage import Need
 from arbitrage.market.series import MarketSeries
+from arbitrage.policies.closed_form.quantile_critic import ACTIONS
+from arbitrage.policies.closed_form.risk_head import MOST_RISK_AVERSE
+from arbitrage.policies.compatibility import mismatches, missing_sources
+from arbitrage.policies.protocol import NEUTRAL, Policy, RiskChoice, judged_series
+from arbitrage.policies.rules import Idle
 from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight, step_faults
-
-Floats = npt.NDArray[np.float64]
 
 POLICY_NOT_FINITE = "policy_not_finite"
 """Why a rule decides where the policy comes to no finite numbers."""
@@ -319,7 +316,7 @@ class Prepared:
         return params
 
     def _outcomes(
-        self, state: AssetState, wish: Wish
+        self, state: AssetState, wish: PowerRequest
     ) -> tuple[Distribution | None, tuple[Alternative, ...], tuple[Finding, ...]]:
         """How the day may turn out after the action that is set, and after the others, with what is to be said of it.
 

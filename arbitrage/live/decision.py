@@ -1,6 +1,6 @@
 """What the service says of one interval: everything that a client needs to act safely, and where it comes from.
 
-Law
+Contract
 - Power is positive when discharging. Times are epoch minutes here and ISO 8601 UTC in the contract.
 - A number that nobody can know is None, never a guess: a rule has no distribution, an override expects none.
 - After `valid_until` the decision is void and the battery holds.

@@ -1,6 +1,6 @@
 """Elia's near-real-time sets as a live source: polls go into the store, and the window is read from it.
 
-Law
+Contract
 - Every record that was seen is stored before it counts.
 - Before the first poll, and until it has succeeded once, the window's past is fetched: what a policy looks back on.
 - Day-ahead prices are not among Elia's sets; they come from whatever has been fetched into the same store.
@@ -15,13 +15,13 @@ import pandas as pd
 
 from arbitrage.errors import BadInput
 from arbitrage.live.window import AHEAD_DAYS, DAYS, MINUTE_DAYS, Brought
-from arbitrage.market.elia_datasets import Topic
-from arbitrage.market.fetching import EliaSource, fetch
-from arbitrage.market.store import Store
-from arbitrage.market.stored_market import stored_tables
-from arbitrage.market.watching import Poll, live_datasets, watch
+from arbitrage.market.fetch.fetch import EliaSource, fetch
+from arbitrage.market.fetch.poll import Poll, live_datasets, watch
+from arbitrage.market.store.datasets import Source
+from arbitrage.market.store.store import Store
+from arbitrage.market.store.stored_market import stored_tables
 
-TOPICS = (Topic.PRICES, Topic.MINUTES, Topic.WIND_SOLAR)
+TOPICS = (Source.PRICES, Source.MINUTES, Source.WIND_SOLAR)
 
 
 class EliaFeed:
@@ -31,7 +31,7 @@ class EliaFeed:
         self,
         store: Store,
         source: EliaSource,
-        topics: tuple[Topic, ...] = TOPICS,
+        topics: tuple[Source, ...] = TOPICS,
         *,
         now_s: Callable[[], float] = time.time,
     ) -> None:
@@ -56,7 +56,7 @@ class EliaFeed:
         """Bring the days of the window into the store; what cannot be used of them is returned, and asked again."""
         failures: list[str] = []
         for topic in () if self._past_is_there else sorted({dataset.shelf.topic for dataset in self._datasets}):
-            days = MINUTE_DAYS if topic is Topic.MINUTES else DAYS
+            days = MINUTE_DAYS if topic is Source.MINUTES else DAYS
             start = now.floor("D") - pd.Timedelta(days=days)
             report = fetch(self._store, {topic: self._source}, start, now, now=lambda: now)
             failures += [str(failure) for failure in report.failures]

@@ -1,7 +1,8 @@
 """The rule that needs no imbalance price at all: the day-ahead curve, which is known since the day before.
 
-Law: charge in the cheapest quarter-hours of the Brussels day, discharge in its dearest, as many as fill and empty the
-battery once, and only where the curve's spread pays for the losses and the wear. What it does not know makes it idle.
+Contract: charge in the cheapest quarter-hours of the Brussels day, discharge in its dearest, as many as fill and empty
+the battery once, and only where the curve's spread pays for the losses and the wear. What it does not know makes it
+idle.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from arbitrage.agents.policy import Intent, Untrained
+from arbitrage.arrays import Floats
 from arbitrage.battery import Battery, BatteryLaw, BatteryState
 from arbitrage.market.coverage import Need
-from arbitrage.market.tapes import DAY_AHEAD, Knowledge
+from arbitrage.market.point_in_time import DAY_AHEAD, KnownMarket
+from arbitrage.policies.protocol import Intent, Untrained
 from arbitrage.quarter_hour import (
     MINUTES_PER_QUARTER_HOUR,
     QUARTER_HOUR_H,
@@ -26,8 +27,6 @@ from arbitrage.quarter_hour import (
     quarter_hour_starts,
 )
 
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class DayAheadRule(Untrained):
@@ -36,9 +35,9 @@ class DayAheadRule(Untrained):
     name: str = "day-ahead"
     needs: ClassVar[tuple[Need, ...]] = (Need(DAY_AHEAD, rest_of_day=True),)
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> PlannedPowers:
+    def bind(self, known: KnownMarket, battery: Battery) -> PlannedPowers:
         """What is asked for at each time; nothing of it depends on the battery's state."""
-        powers = [_power_mw(knowledge, battery.law, int(time)) for time in knowledge.times]
+        powers = [_power_mw(known, battery.law, int(time)) for time in known.times]
         return PlannedPowers(np.array(powers))
 
 
@@ -60,16 +59,16 @@ class PlannedPowers:
         return None
 
 
-def knows_curve(knowledge: Knowledge) -> bool:
+def knows_curve(knowledge: KnownMarket) -> bool:
     """Whether the day-ahead price of each time asked about is known."""
     return not bool(np.isnan(knowledge.gather(DAY_AHEAD, [0])).any())
 
 
-def _power_mw(knowledge: Knowledge, law: BatteryLaw, time: int) -> float:
+def _power_mw(knowledge: KnownMarket, law: BatteryLaw, time: int) -> float:
     day = int(brussels_day_numbers([time])[0])
     grid = quarter_hour_grid(brussels_midnight(day), brussels_midnight(day + 1))
     at = int(quarter_hour_starts(time)) - int(grid[0])
-    curve = knowledge.looking_back([time], [int(grid[0])]).gather(DAY_AHEAD, grid - grid[0])[0]
+    curve = knowledge.as_of([time], [int(grid[0])]).gather(DAY_AHEAD, grid - grid[0])[0]
     now = curve[at // MINUTES_PER_QUARTER_HOUR]
     if np.isnan(now) or min(law.charge_power_mw, law.discharge_power_mw) == 0.0:
         return 0.0

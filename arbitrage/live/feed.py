@@ -1,6 +1,6 @@
 """The live market, kept by polls in the background and handed out as snapshots.
 
-Law
+Contract
 - A snapshot is whole and never changes; taking one costs nothing. Its number grows when there is something new to know.
 - A poll that fails is told, with since when, and the next one comes as planned: recovery needs no hand. What the
   failure means for deciding is said by the age of the data, not by the failure.
@@ -19,7 +19,7 @@ from typing import Protocol
 from arbitrage.errors import BadInput
 from arbitrage.live.quality import Finding, Found, Quality
 from arbitrage.live.window import Brought, Window, empty_market
-from arbitrage.market.elia_client import FetchFailed
+from arbitrage.market.fetch.elia_client import FetchFailed
 from arbitrage.market.series import MarketSeries
 
 INTERVAL_S = 60.0

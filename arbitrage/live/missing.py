@@ -13,8 +13,8 @@ import numpy as np
 
 from arbitrage.live.quality import Finding, Found, Quality
 from arbitrage.market.coverage import Need, due_records, record_state, unknown_rest_of_day
+from arbitrage.market.point_in_time import DAY_AHEAD, INDICATIVE, PRICE
 from arbitrage.market.series import MINUTE_COLUMNS, MarketSeries
-from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE, PRICE
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, EpochMinutes, utc_timestamps
 
 

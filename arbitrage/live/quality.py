@@ -1,6 +1,6 @@
 """Whether what is known of the imbalance price is fit to decide on: a judgement of the feed, never of the price.
 
-Law
+Contract
 - A level is no fault. Thousands of EUR/MWh, of either sign, are legitimate prices, and so is the same price twice.
   What is judged is age, absence, records that stand still, that contradict each other or themselves, and clocks.
 - A record contradicts itself where its price is not what the price rule makes of its own marginal price and alpha
@@ -17,22 +17,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
-from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import (
+from arbitrage.arrays import Floats, Numbers
+from arbitrage.market.point_in_time import (
     ALPHA_COMPONENT,
     CUMULATIVE_IMBALANCE,
     DECREMENTAL,
     INCREMENTAL,
     INDICATIVE,
     PRICE,
-    Tape,
+    PointInTimeSeries,
 )
+from arbitrage.market.series import MarketSeries
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
-
-Floats = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.int64]
 
 MINUTE_TAPES = (INDICATIVE, CUMULATIVE_IMBALANCE, INCREMENTAL, DECREMENTAL, ALPHA_COMPONENT)
 SECONDS_PER_MINUTE = 60
@@ -96,7 +93,7 @@ class Bounds:
     """Share of that window missing from which it is no gap but an outage."""
     jump_eur_mwh: float = 25.0
     """Least difference between a price and its own record's parts; leaves room for the incentive component that is
-    not on the tapes."""
+    not on the known_series."""
     implausible_imbalance_mw: float = 10_000.0
     """Imbalance of one minute, undone from the running means, that no Belgian system can have."""
     disagreement_eur_mwh: float = 300.0
@@ -119,7 +116,7 @@ class Judgement:
     """Epoch minute at which that interval ends."""
     findings: tuple[Finding, ...] = ()
     faulty: Mapping[str, Numbers] | None = None
-    """Starts of records that are left out, by tape."""
+    """Starts of records that are left out, by series."""
 
     def with_findings(self, reported: Iterable[tuple[Quality, Finding]]) -> Judgement:
         """The same with what the feed itself noticed; the worst counts."""
@@ -131,28 +128,28 @@ class Judgement:
 def judge(
     market: MarketSeries, time: int, now_s: float, tape_name: str, bounds: Bounds, due_s: float | None = None
 ) -> Judgement:
-    """Judge what the market had made known by `time`, an epoch minute, of the tape that the policy lives on.
+    """Judge what the market had made known by `time`, an epoch minute, of the series that the policy lives on.
 
     now_s: seconds since the epoch, from which age counts.
     due_s: what was published by then must be here; `time` unless given.
     tape_name: INDICATIVE or PRICE; where the market does not carry it, nothing is known.
     """
-    tape = market.tapes.get(tape_name)
-    if tape is None:
-        return Judgement(Quality.ABSENT, None, None, (Finding("absent", {"tape": tape_name}),))
+    series = market.known_series.get(tape_name)
+    if series is None:
+        return Judgement(Quality.ABSENT, None, None, (Finding("absent", {"series": tape_name}),))
     faulty, found = _faulty_minutes(market, time, bounds) if tape_name == INDICATIVE else (_NONE, [])
-    newest = _newest_known(tape, time, faulty)
+    newest = _newest_known(series, time, faulty)
     if newest is None:
-        return Judgement(Quality.ABSENT, None, None, (*(f for _, f in found), Finding("absent", {"tape": tape_name})))
-    data_as_of = newest + tape.step_min
+        return Judgement(Quality.ABSENT, None, None, (*(f for _, f in found), Finding("absent", {"series": tape_name})))
+    data_as_of = newest + series.step_min
     due = time if due_s is None else math.floor(due_s / SECONDS_PER_MINUTE)
-    found += _age(tape, due, data_as_of, market.publication_delay_min, bounds)
-    found += _gaps(tape, newest, faulty, bounds)
+    found += _age(series, due, data_as_of, market.publication_delay_min, bounds)
+    found += _gaps(series, newest, faulty, bounds)
     if tape_name == INDICATIVE:
         found += _frozen(market, newest, bounds)
         found += _disagreement(market, time, bounds)
     judgement = Judgement(Quality.OK, now_s - data_as_of * SECONDS_PER_MINUTE, data_as_of)
-    left_out = {name: faulty for name in MINUTE_TAPES if name in market.tapes} if len(faulty) else None
+    left_out = {name: faulty for name in MINUTE_TAPES if name in market.known_series} if len(faulty) else None
     return replace(judgement.with_findings(found), faulty=left_out)
 
 
@@ -160,70 +157,70 @@ def without_faulty(market: MarketSeries, judgement: Judgement) -> MarketSeries:
     """The market without the records that are left out; the same object where there are none."""
     if not judgement.faulty:
         return market
-    tapes = dict(market.tapes)
+    known_series = dict(market.known_series)
     for name, starts in judgement.faulty.items():
-        tape = tapes[name]
-        values = tape.values.copy()
-        values[(starts - tape.first_minute) // tape.step_min] = np.nan
-        tapes[name] = replace(tape, values=values)
-    return replace(market, tapes=tapes)
+        series = known_series[name]
+        values = series.values.copy()
+        values[(starts - series.first_minute) // series.step_min] = np.nan
+        known_series[name] = replace(series, values=values)
+    return replace(market, known_series=known_series)
 
 
 _NONE: Numbers = np.zeros(0, dtype=np.int64)
 
 
-def _rows_until(tape: Tape, time: int, count: int) -> slice:
-    """The last `count` rows of a tape that begin before `time`."""
-    last = min(len(tape.values), max(0, -(-(time - tape.first_minute) // tape.step_min)))
+def _rows_until(series: PointInTimeSeries, time: int, count: int) -> slice:
+    """The last `count` rows of a series that begin before `time`."""
+    last = min(len(series.values), max(0, -(-(time - series.first_minute) // series.step_min)))
     return slice(max(0, last - count), last)
 
 
-def _known(tape: Tape, rows: slice, time: int) -> Floats:
+def _known(series: PointInTimeSeries, rows: slice, time: int) -> Floats:
     """Values of these rows; NaN where they are not known at `time`."""
-    return np.where(tape.available_at[rows] <= time, tape.values[rows], np.nan)
+    return np.where(series.available_at[rows] <= time, series.values[rows], np.nan)
 
 
-def _newest_known(tape: Tape, time: int, faulty: Numbers) -> int | None:
+def _newest_known(series: PointInTimeSeries, time: int, faulty: Numbers) -> int | None:
     """Start of the newest record that is known and not left out."""
-    for count in (128, len(tape.values)):
-        rows = _rows_until(tape, time, count)
-        starts = tape.first_minute + tape.step_min * np.arange(rows.start, rows.stop)
-        known = np.flatnonzero(~np.isnan(_known(tape, rows, time)) & ~np.isin(starts, faulty))
+    for count in (128, len(series.values)):
+        rows = _rows_until(series, time, count)
+        starts = series.first_minute + series.step_min * np.arange(rows.start, rows.stop)
+        known = np.flatnonzero(~np.isnan(_known(series, rows, time)) & ~np.isin(starts, faulty))
         if len(known):
             return int(starts[known[-1]])
     return None
 
 
-def _age(tape: Tape, due: int, data_as_of: int, delay_min: int, bounds: Bounds) -> Found:
+def _age(series: PointInTimeSeries, due: int, data_as_of: int, delay_min: int, bounds: Bounds) -> Found:
     """Late or stale, against what is due by an epoch minute."""
-    expected = (due - delay_min) // tape.step_min * tape.step_min
-    behind = (expected - data_as_of) // tape.step_min
+    expected = (due - delay_min) // series.step_min * series.step_min
+    behind = (expected - data_as_of) // series.step_min
     if behind <= 0:
         return []
-    limit = bounds.stale_minutes if tape.step_min == 1 else bounds.stale_quarter_hours
+    limit = bounds.stale_minutes if series.step_min == 1 else bounds.stale_quarter_hours
     quality = Quality.LATE if behind <= limit else Quality.STALE
-    return [(quality, Finding(quality.value, {"records_behind": behind, "step_min": tape.step_min}))]
+    return [(quality, Finding(quality.value, {"records_behind": behind, "step_min": series.step_min}))]
 
 
-def _gaps(tape: Tape, newest: int, faulty: Numbers, bounds: Bounds) -> Found:
+def _gaps(series: PointInTimeSeries, newest: int, faulty: Numbers, bounds: Bounds) -> Found:
     """Records missing before the newest one."""
-    count = bounds.gap_window_min if tape.step_min == 1 else bounds.gap_window_quarter_hours
-    rows = _rows_until(tape, newest + tape.step_min, count)
-    starts = tape.first_minute + tape.step_min * np.arange(rows.start, rows.stop)
-    missing = int((np.isnan(tape.values[rows]) & ~np.isin(starts, faulty)).sum())
+    count = bounds.gap_window_min if series.step_min == 1 else bounds.gap_window_quarter_hours
+    rows = _rows_until(series, newest + series.step_min, count)
+    starts = series.first_minute + series.step_min * np.arange(rows.start, rows.stop)
+    missing = int((np.isnan(series.values[rows]) & ~np.isin(starts, faulty)).sum())
     if not missing:
         return []
     share = missing / max(1, rows.stop - rows.start)
     quality = Quality.STALE if share > bounds.gap_stale_share else Quality.GAP
-    return [(quality, Finding("gap", {"missing": missing, "of": rows.stop - rows.start, "step_min": tape.step_min}))]
+    return [(quality, Finding("gap", {"missing": missing, "of": rows.stop - rows.start, "step_min": series.step_min}))]
 
 
 def _frozen(market: MarketSeries, newest: int, bounds: Bounds) -> Found:
     """The system imbalance repeats itself to the last digit: what comes is old, whatever its stamp says."""
-    tape = market.tapes.get(CUMULATIVE_IMBALANCE)
-    if tape is None:
+    series = market.known_series.get(CUMULATIVE_IMBALANCE)
+    if series is None:
         return []
-    values = tape.values[_rows_until(tape, newest + 1, bounds.frozen_minutes)]
+    values = series.values[_rows_until(series, newest + 1, bounds.frozen_minutes)]
     still = len(values) == bounds.frozen_minutes and values[0] != 0.0 and bool((values == values[0]).all())
     return [(Quality.STALE, Finding("frozen", {"minutes": bounds.frozen_minutes}))] if still else []
 
@@ -231,15 +228,15 @@ def _frozen(market: MarketSeries, newest: int, bounds: Bounds) -> Found:
 def _faulty_minutes(market: MarketSeries, time: int, bounds: Bounds) -> tuple[Numbers, Found]:
     """Minute records of this quarter-hour and the one before that contradict themselves."""
     names = (INDICATIVE, CUMULATIVE_IMBALANCE, INCREMENTAL, DECREMENTAL)
-    if not all(name in market.tapes for name in names):
+    if not all(name in market.known_series for name in names):
         return _NONE, []
-    tape = market.tapes[INDICATIVE]
-    rows = _rows_until(tape, time, 2 * MINUTES_PER_QUARTER_HOUR + market.publication_delay_min + 1)
-    starts = tape.first_minute + np.arange(rows.start, rows.stop, dtype=np.int64)
-    price, imbalance, incremental, decremental = (_known(market.tapes[name], rows, time) for name in names)
+    series = market.known_series[INDICATIVE]
+    rows = _rows_until(series, time, 2 * MINUTES_PER_QUARTER_HOUR + market.publication_delay_min + 1)
+    starts = series.first_minute + np.arange(rows.start, rows.stop, dtype=np.int64)
+    price, imbalance, incremental, decremental = (_known(market.known_series[name], rows, time) for name in names)
     component = np.zeros(len(starts))
-    if ALPHA_COMPONENT in market.tapes:
-        component = np.nan_to_num(_known(market.tapes[ALPHA_COMPONENT], rows, time))
+    if ALPHA_COMPONENT in market.known_series:
+        component = np.nan_to_num(_known(market.known_series[ALPHA_COMPONENT], rows, time))
     by_rule = np.where(imbalance < 0.0, incremental + component, decremental - component)
     far = np.abs(price - by_rule) > bounds.jump_eur_mwh
     number = starts % MINUTES_PER_QUARTER_HOUR
@@ -256,7 +253,7 @@ def _faulty_minutes(market: MarketSeries, time: int, bounds: Bounds) -> tuple[Nu
 
 def _disagreement(market: MarketSeries, time: int, bounds: Bounds) -> Found:
     """The last minutes of finished quarter-hours against their prices."""
-    final, minutes = market.tapes[PRICE], market.tapes[INDICATIVE]
+    final, minutes = market.known_series[PRICE], market.known_series[INDICATIVE]
     rows = _rows_until(final, time, bounds.disagreement_quarter_hours)
     last = final.first_minute + MINUTES_PER_QUARTER_HOUR * np.arange(rows.start, rows.stop) + 14 - minutes.first_minute
     inside = (last >= 0) & (last < len(minutes.values))

@@ -1,7 +1,7 @@
 """What decisions made at the price that they saw, at the near-real-time one and at the validated one.
 
-Law: energy is settled net by the quarter-hour; a price that is not known yet makes nothing, and is counted. Wear is
-kept apart: it is caused by the energy, whatever its price.
+Contract: energy is settled net by the quarter-hour; a price that is not known yet makes nothing, and is counted. Wear
+is kept apart: it is caused by the energy, whatever its price.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class QuarterHourAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ReconciliationStage:
     """One stage of the price over a number of quarter-hours."""
 
     cash_eur: float = 0.0
@@ -46,20 +46,20 @@ class Stage:
     """Quarter-hours that had a price."""
     unknown: int = 0
 
-    def plus(self, cash_eur: float | None) -> Stage:
+    def plus(self, cash_eur: float | None) -> ReconciliationStage:
         """With one quarter-hour more."""
         if cash_eur is None:
-            return Stage(self.cash_eur, self.known, self.unknown + 1)
-        return Stage(self.cash_eur + cash_eur, self.known + 1, self.unknown)
+            return ReconciliationStage(self.cash_eur, self.known, self.unknown + 1)
+        return ReconciliationStage(self.cash_eur + cash_eur, self.known + 1, self.unknown)
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
     """All of it."""
 
-    seen: Stage = Stage()
-    near_real_time: Stage = Stage()
-    validated: Stage = Stage()
+    seen: ReconciliationStage = ReconciliationStage()
+    near_real_time: ReconciliationStage = ReconciliationStage()
+    validated: ReconciliationStage = ReconciliationStage()
     wear_eur: float = 0.0
 
 

@@ -1,6 +1,6 @@
 """What stands between a policy's wish and a battery: orders, unfamiliarity, the ramp limit, then the battery law.
 
-Law
+Contract
 - The rule that is named is the last one that changed the power.
 - A hold that is ordered (watch-only, expiry) is 0 MW at once; the ramp limit bounds what moves energy.
 - The battery law comes last and is never overruled, not by a ramp limit and not by a person.
@@ -16,7 +16,7 @@ from arbitrage.live.decision import LiveRule, Mode, Orders
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PowerRequest:
     """A power on its way to the battery."""
 
     requested_mw: float
@@ -33,7 +33,7 @@ class Wish:
         return self.rule in (LiveRule.WATCH_ONLY, LiveRule.EXPIRED)
 
 
-def ordered(asked_mw: float, careful_mw: float, orders: Orders, begins: int, expired: bool) -> Wish:
+def ordered(asked_mw: float, careful_mw: float, orders: Orders, begins: int, expired: bool) -> PowerRequest:
     """The wish after people's orders, for an interval that begins at an epoch minute.
 
     asked_mw: the policy's wish; careful_mw: what is left of it where the market is unfamiliar, else the same.
@@ -46,12 +46,12 @@ def ordered(asked_mw: float, careful_mw: float, orders: Orders, begins: int, exp
     if orders.watch_only:
         mode = Mode.WATCH_ONLY
     if expired:
-        return Wish(requested_mw, 0.0, mode, LiveRule.EXPIRED)
+        return PowerRequest(requested_mw, 0.0, mode, LiveRule.EXPIRED)
     if orders.watch_only:
-        return Wish(requested_mw, 0.0, mode, LiveRule.WATCH_ONLY)
+        return PowerRequest(requested_mw, 0.0, mode, LiveRule.WATCH_ONLY)
     if override is None and careful_mw != asked_mw:
-        return Wish(requested_mw, careful_mw, mode, LiveRule.UNFAMILIAR)
-    return Wish(requested_mw, requested_mw, mode)
+        return PowerRequest(requested_mw, careful_mw, mode, LiveRule.UNFAMILIAR)
+    return PowerRequest(requested_mw, requested_mw, mode)
 
 
 def careful_mw(asked_mw: float, averse_mw: float) -> float:
@@ -61,7 +61,7 @@ def careful_mw(asked_mw: float, averse_mw: float) -> float:
     return min(asked_mw, averse_mw, key=abs)
 
 
-def ramped(wish: Wish, power_mw: float, ramp_mw_per_min: float | None, duration_min: int) -> Wish:
+def ramped(wish: PowerRequest, power_mw: float, ramp_mw_per_min: float | None, duration_min: int) -> PowerRequest:
     """The wish within what the power may change by during the interval, from what flows now."""
     if ramp_mw_per_min is None or wish.holds_at_once:
         return wish
@@ -69,10 +69,10 @@ def ramped(wish: Wish, power_mw: float, ramp_mw_per_min: float | None, duration_
     limited_mw = min(max(wish.power_mw, power_mw - most_mw), power_mw + most_mw)
     if limited_mw == wish.power_mw:
         return wish
-    return Wish(wish.requested_mw, limited_mw, wish.mode, LiveRule.RAMP)
+    return PowerRequest(wish.requested_mw, limited_mw, wish.mode, LiveRule.RAMP)
 
 
-def flowing(wish: Wish, decision: Decision, battery: Battery, duration_min: int) -> tuple[Step, Wish]:
+def flowing(wish: PowerRequest, decision: Decision, battery: Battery, duration_min: int) -> tuple[Step, PowerRequest]:
     """What the battery law makes of the wish; where nothing has changed the policy's, that is its own decision's."""
     if wish.power_mw == decision.intent.power_mw:
         flow, rule = decision.flow, decision.shield
@@ -80,4 +80,4 @@ def flowing(wish: Wish, decision: Decision, battery: Battery, duration_min: int)
         flow = battery.step(decision.state, wish.power_mw, duration_min)
         cut = flow.power_mw != wish.power_mw
         rule = shield_rule(battery, decision.state, wish.power_mw, flow.power_mw) if cut else None
-    return flow, Wish(wish.requested_mw, flow.power_mw, wish.mode, rule or wish.rule)
+    return flow, PowerRequest(wish.requested_mw, flow.power_mw, wish.mode, rule or wish.rule)

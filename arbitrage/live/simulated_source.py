@@ -1,6 +1,6 @@
 """A simulated world that plays itself as a live feed, with faults on demand.
 
-Law
+Contract
 - Records appear when they would be published: a minute or quarter-hour after its end and the publication delay,
   day-ahead prices at 13:00 and forecasts at 18:00 Brussels time of the day before.
 - As a real client does, a poll asks for the last two hours again, and for what was missed.
@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from arbitrage.arrays import Numbers
 from arbitrage.live.window import Brought
-from arbitrage.market.elia_client import Unreachable
+from arbitrage.market.fetch.elia_client import Unreachable
+from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import DAY_AHEAD_PUBLISHED_H, FORECAST_PUBLISHED_H
-from arbitrage.market.simulator import SimulatedMarket
-from arbitrage.market.tapes import PRICE
+from arbitrage.market.simulation.simulator import SimulatedMarket
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,
@@ -31,7 +31,6 @@ from arbitrage.quarter_hour import (
 )
 
 _OVERLAP_MIN = 2 * MINUTES_PER_HOUR
-Numbers = npt.NDArray[np.int64]
 
 
 class FaultKind(StrEnum):

@@ -1,6 +1,6 @@
 """The whole loop against a simulated world: feed, decisions, battery, settlement, at any speed.
 
-Law
+Contract
 - Time is the simulation's. The feed is polled whenever something is decided and whenever a price is published; who
   decides sees what the feed has brought, and nothing of the world beside it.
 - A quarter-hour is settled when the feed brings its price. Without faults the profit is that of a backtest of the same
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.live.challenger import Contender, Setpoint
 from arbitrage.live.feed import Clocks, Feed, Snapshot
 from arbitrage.live.quality import SECONDS_PER_MINUTE
-from arbitrage.live.shadow import Contender, Told
 from arbitrage.live.simulated_source import FeedFault, SimulatedSource
 from arbitrage.live.window import Window
+from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MinuteSource
-from arbitrage.market.simulator import SimulatedMarket
-from arbitrage.market.tapes import PRICE
+from arbitrage.market.simulation.simulator import SimulatedMarket
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, refuse_step
 
 _LONGEST_WAIT_MIN = 6 * MINUTES_PER_HOUR
@@ -58,7 +58,7 @@ class Moment:
 
     time: int
     snapshot: Snapshot
-    told: tuple[Told | None, ...]
+    told: tuple[Setpoint | None, ...]
     """What each contender was told; None where nothing was decided."""
 
 
@@ -122,8 +122,8 @@ class Simulation:
 
 def known_prices(snapshot: Snapshot, now: int) -> dict[int, float]:
     """Final prices of the last day that are known at an epoch minute, by start of the quarter-hour."""
-    tape = snapshot.market.tapes.get(PRICE)
-    if tape is None:
+    series = snapshot.market.known_series.get(PRICE)
+    if series is None:
         return {}
-    rows = np.flatnonzero(~np.isnan(tape.values) & (tape.available_at <= now))[-96:]
-    return {int(tape.first_minute + tape.step_min * row): float(tape.values[row]) for row in rows}
+    rows = np.flatnonzero(~np.isnan(series.values) & (series.available_at <= now))[-96:]
+    return {int(series.first_minute + series.step_min * row): float(series.values[row]) for row in rows}

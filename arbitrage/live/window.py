@@ -1,6 +1,6 @@
 """The last days of the market as a feed brings them: what a policy can look back on, and nothing older.
 
-Law
+Contract
 - A policy decides on the window as it would on the whole record, to the last bit; `DAYS` reaches back as far as any
   feature does.
 - A record that is brought again replaces what was known: figures are revised. Two different values of one interval in
@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from arbitrage.arrays import Flags
 from arbitrage.errors import BadInput
 from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Found, Params, Quality
+from arbitrage.market.point_in_time import MOST_SIZE
 from arbitrage.market.series import MarketSeries, MinuteSource, build_market
-from arbitrage.market.tapes import MOST_SIZE
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, utc_timestamps
 
 DAYS = 16
@@ -32,7 +32,6 @@ AHEAD_DAYS = 3
 _FRESH_STEPS = {1: 8, MINUTES_PER_QUARTER_HOUR: 3}
 """Steps from the beginning of the newest record, by their length, within which it is fresh."""
 
-Flags = npt.NDArray[np.bool_]
 _MINUTE_NS = 60_000_000_000
 
 

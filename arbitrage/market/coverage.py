@@ -16,10 +16,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from arbitrage.market.series import MINUTE_COLUMNS, MarketSeries
-from arbitrage.market.tapes import (
+from arbitrage.arrays import Flags
+from arbitrage.market.point_in_time import (
     ALPHA_COMPONENT,
     CUMULATIVE_IMBALANCE,
     DAY_AHEAD,
@@ -30,6 +29,7 @@ from arbitrage.market.tapes import (
     SOLAR_FORECAST,
     WIND_FORECAST,
 )
+from arbitrage.market.series import MINUTE_COLUMNS, MarketSeries
 from arbitrage.quarter_hour import (
     MINUTES_PER_QUARTER_HOUR,
     EpochMinutes,
@@ -37,8 +37,6 @@ from arbitrage.quarter_hour import (
     brussels_midnight,
     quarter_hour_starts,
 )
-
-Flags = npt.NDArray[np.bool_]
 
 DAY_AHEAD_SERIES = (DAY_AHEAD, WIND_FORECAST, SOLAR_FORECAST)
 """Published on the day before delivery."""
@@ -131,15 +129,15 @@ def due_records(market: MarketSeries, series: str, times: EpochMinutes) -> Epoch
 
 def record_state(market: MarketSeries, series: str, times: EpochMinutes) -> tuple[Flags, Flags]:
     """Whether the due record of each time [T] exists, and whether it is known by then."""
-    tape = market.tapes.get(series)
-    if tape is None or not len(tape.values):
+    recorded = market.known_series.get(series)
+    if recorded is None or not len(recorded.values):
         nothing = np.zeros(len(times), dtype=np.bool_)
         return nothing, nothing
-    rows = (due_records(market, series, times) - tape.first_minute) // tape.step_min
-    inside = (rows >= 0) & (rows < len(tape.values))
+    rows = (due_records(market, series, times) - recorded.first_minute) // recorded.step_min
+    inside = (rows >= 0) & (rows < len(recorded.values))
     at = np.where(inside, rows, 0)
-    exists = inside & ~np.isnan(tape.values[at])
-    return exists, exists & (tape.available_at[at] <= times)
+    exists = inside & ~np.isnan(recorded.values[at])
+    return exists, exists & (recorded.available_at[at] <= times)
 
 
 def unknown_rest_of_day(market: MarketSeries, series: str, times: EpochMinutes) -> EpochMinutes:

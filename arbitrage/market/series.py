@@ -1,7 +1,7 @@
 """The market as a table of quarter-hours, and as what is known of it at a given time.
 
-Law
-- A record carries the time from which it may be known. Whoever decides asks `known_at` and gets a `Knowledge`.
+Contract
+- A record carries the time from which it may be known. Whoever decides asks `known_at` and gets a `KnownMarket`.
 - Settlement is not deciding: ledger, environment and hindsight read the final prices themselves.
 - The minute record stamped k:00 aggregates its quarter-hour up to k:59, so it cannot be known before k+1; publication
   takes the publication delay more. So does the final price after its quarter-hour.
@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from arbitrage.arrays import Floats
 from arbitrage.errors import BadInput, Fault, refuse
-from arbitrage.market.durations import durations_min
-from arbitrage.market.tapes import (
+from arbitrage.market.files.values.durations import durations_min
+from arbitrage.market.point_in_time import (
     ALPHA_COMPONENT,
     CUMULATIVE_IMBALANCE,
     DAY_AHEAD,
@@ -33,8 +34,8 @@ from arbitrage.market.tapes import (
     RESIDUAL,
     SOLAR_FORECAST,
     WIND_FORECAST,
-    Knowledge,
-    Tape,
+    KnownMarket,
+    PointInTimeSeries,
 )
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
@@ -72,9 +73,7 @@ MINUTE_COLUMNS = {
 }
 """Tapes by minute, and the columns of a table of minute records that they come from."""
 _COLUMNS = frozenset((PRICE, DAY_AHEAD, WIND_FORECAST, SOLAR_FORECAST, *MINUTE_COLUMNS.values()))
-"""Of all tables, those that become tapes."""
-
-Floats = npt.NDArray[np.float64]
+"""Of all tables, those that become known_series."""
 
 
 class MinuteSource(StrEnum):
@@ -107,7 +106,7 @@ class MarketSeries:
     """Shape [n]; final price, NaN at a gap. For settlement and hindsight, never for deciding."""
     day_numbers: DayNumbers
     """Shape [n]; the Brussels day of each quarter-hour."""
-    tapes: Mapping[str, Tape] = field(repr=False)
+    known_series: Mapping[str, PointInTimeSeries] = field(repr=False)
     publication_delay_min: int = PUBLICATION_DELAY_MIN
     decision_latency_min: int = 0
     """How much later than published every record is known to whoever decides; see `timing`."""
@@ -116,11 +115,11 @@ class MarketSeries:
     minute_seed: int | None = None
     """Of minute records that were drawn."""
 
-    def known_at(self, times: npt.ArrayLike, about: npt.ArrayLike | None = None) -> Knowledge:
+    def known_at(self, times: npt.ArrayLike, about: npt.ArrayLike | None = None) -> KnownMarket:
         """What is known at these epoch minutes (one or an array); `about` later ones of the same shape, if given."""
         moments = np.atleast_1d(np.asarray(times, dtype=np.int64))
         subject = moments if about is None else np.atleast_1d(np.asarray(about, dtype=np.int64))
-        return Knowledge(moments, subject, self.tapes)
+        return KnownMarket(moments, subject, self.known_series)
 
     def __len__(self) -> int:
         return len(self.quarter_hours)
@@ -129,11 +128,11 @@ class MarketSeries:
     def data_hash(self) -> str:
         """SHA-256 over every value and availability time, to name the data in cards and reports."""
         digest = hashlib.sha256()
-        for name in sorted(self.tapes):
-            tape = self.tapes[name]
-            digest.update(f"{name} {tape.first_minute} {tape.step_min};".encode())
-            digest.update(np.ascontiguousarray(tape.values).tobytes())
-            digest.update(np.ascontiguousarray(tape.available_at).tobytes())
+        for name in sorted(self.known_series):
+            recorded = self.known_series[name]
+            digest.update(f"{name} {recorded.first_minute} {recorded.step_min};".encode())
+            digest.update(np.ascontiguousarray(recorded.values).tobytes())
+            digest.update(np.ascontiguousarray(recorded.available_at).tobytes())
         return digest.hexdigest()
 
     def gaps(self) -> pd.DatetimeIndex:
@@ -174,20 +173,20 @@ def build_market(
         raise BadInput([Fault("publication_delay_min", f"must be 0 or more, not {delay_min}")])
     frame = _on_grid(prices)
     quarter_hours = epoch_minutes(pd.DatetimeIndex(frame.index))
-    settled = Tape(
+    settled = PointInTimeSeries(
         int(quarter_hours[0]),
         frame[PRICE].to_numpy(np.float64),
         quarter_hours + MINUTES_PER_QUARTER_HOUR + delay_min,
     )
-    tapes = {PRICE: settled, **_published_before(settled, day_ahead, forecasts)}
+    known_series = {PRICE: settled, **_published_before(settled, day_ahead, forecasts)}
     if minutes is not None:
-        tapes |= _by_minute(minutes, delay_min)
+        known_series |= _by_minute(minutes, delay_min)
     return MarketSeries(
         frame=frame,
         quarter_hours=quarter_hours,
         price_eur_mwh=settled.values,
         day_numbers=brussels_day_numbers(quarter_hours),
-        tapes=tapes,
+        known_series=known_series,
         publication_delay_min=delay_min,
         minute_source=None if minutes is None else minute_source,
     )
@@ -213,31 +212,33 @@ def _value_faults(name: str, table: pd.DataFrame) -> Iterator[Fault]:
                 )
 
 
-def _published_before(settled: Tape, day_ahead: pd.DataFrame | None, forecasts: pd.DataFrame | None) -> dict[str, Tape]:
+def _published_before(
+    settled: PointInTimeSeries, day_ahead: pd.DataFrame | None, forecasts: pd.DataFrame | None
+) -> dict[str, PointInTimeSeries]:
     """What the day before publishes, and the residual that its prices make of the final ones."""
-    tapes = {}
+    known_series = {}
     if day_ahead is not None:
-        tapes[DAY_AHEAD] = _published_the_day_before(day_ahead, DAY_AHEAD, DAY_AHEAD_PUBLISHED_H)
-        tapes[RESIDUAL] = residual(settled, tapes[DAY_AHEAD])
-        if np.isnan(tapes[RESIDUAL].values).all():
+        known_series[DAY_AHEAD] = _published_the_day_before(day_ahead, DAY_AHEAD, DAY_AHEAD_PUBLISHED_H)
+        known_series[RESIDUAL] = residual(settled, known_series[DAY_AHEAD])
+        if np.isnan(known_series[RESIDUAL].values).all():
             raise BadInput([Fault(DAY_AHEAD, "covers none of the quarter-hours that have an imbalance price")])
     for name in (WIND_FORECAST, SOLAR_FORECAST):
         if forecasts is not None and name in forecasts:
-            tapes[name] = _published_the_day_before(forecasts, name, FORECAST_PUBLISHED_H)
-    return tapes
+            known_series[name] = _published_the_day_before(forecasts, name, FORECAST_PUBLISHED_H)
+    return known_series
 
 
 def with_minutes(market: MarketSeries, minutes: pd.DataFrame, source: MinuteSource, seed: int) -> MarketSeries:
     """The same market with drawn minute records, published as late as its prices are; see `build_market`."""
-    tapes = {**market.tapes, **_by_minute(minutes, market.publication_delay_min)}
-    return replace(market, tapes=tapes, minute_source=source, minute_seed=seed)
+    known_series = {**market.known_series, **_by_minute(minutes, market.publication_delay_min)}
+    return replace(market, known_series=known_series, minute_source=source, minute_seed=seed)
 
 
 def _default_delay_min(minutes: pd.DataFrame | None) -> int:
     return PUBLICATION_DELAY_MIN if minutes is None else MINUTE_PUBLICATION_DELAY_MIN
 
 
-def _by_minute(minutes: pd.DataFrame, delay_min: int) -> dict[str, Tape]:
+def _by_minute(minutes: pd.DataFrame, delay_min: int) -> dict[str, PointInTimeSeries]:
     """Tapes of minute records, complete from the first to the last."""
     starts = epoch_minutes(pd.DatetimeIndex(minutes.index))
     if len(starts) == 0 or PRICE not in minutes or not minutes[PRICE].notna().any():
@@ -245,13 +246,13 @@ def _by_minute(minutes: pd.DataFrame, delay_min: int) -> dict[str, Tape]:
     refuse(_repeated(starts, "minutes"))
     first = int(starts.min())
     available_at = first + np.arange(int(starts.max()) + 1 - first, dtype=np.int64) + 1 + delay_min
-    tapes = {}
+    known_series = {}
     for name, column in MINUTE_COLUMNS.items():
         if column in minutes and minutes[column].notna().any():
             values = np.full(len(available_at), np.nan)
             values[starts - first] = minutes[column].to_numpy(np.float64)
-            tapes[name] = Tape(first, values, available_at, step_min=1)
-    return tapes
+            known_series[name] = PointInTimeSeries(first, values, available_at, step_min=1)
+    return known_series
 
 
 def _on_grid(table: pd.DataFrame) -> pd.DataFrame:
@@ -282,8 +283,8 @@ def _named(starts: EpochMinutes, where: str, wrong: str) -> list[Fault]:
     return [Fault(where, f"{len(starts)} starts {wrong}, the first being {utc_timestamps(starts[:1])[0].isoformat()}")]
 
 
-def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> Tape:
-    """A tape whose values for Brussels day D become known at `hour` o'clock Brussels time on D-1."""
+def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> PointInTimeSeries:
+    """A recorded whose values for Brussels day D become known at `hour` o'clock Brussels time on D-1."""
     if not len(table):
         raise BadInput([Fault(name, "holds no rows")])
     order = np.argsort(_unique_starts(table, name), kind="stable")
@@ -300,15 +301,15 @@ def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> Tape
     on_grid[np.searchsorted(grid, fine_starts)] = np.repeat(rows[name].to_numpy(np.float64), quarters)
     days, inverse = np.unique(brussels_day_numbers(grid), return_inverse=True)
     published = np.array([_brussels_hour(int(day) - 1, hour) for day in days], dtype=np.int64)
-    return Tape(int(grid[0]), on_grid, published[inverse])
+    return PointInTimeSeries(int(grid[0]), on_grid, published[inverse])
 
 
-def residual(settled: Tape, day_ahead: Tape) -> Tape:
+def residual(settled: PointInTimeSeries, day_ahead: PointInTimeSeries) -> PointInTimeSeries:
     """Price less day-ahead price on the grid of the former, known when the former is; NaN where either is absent."""
     rows = (settled.first_minute - day_ahead.first_minute) // MINUTES_PER_QUARTER_HOUR + np.arange(len(settled.values))
     inside = (rows >= 0) & (rows < len(day_ahead.values))
     base = np.where(inside, day_ahead.values[np.where(inside, rows, 0)], np.nan)
-    return Tape(settled.first_minute, settled.values - base, settled.available_at)
+    return PointInTimeSeries(settled.first_minute, settled.values - base, settled.available_at)
 
 
 def _brussels_hour(day: int, hour: int) -> int:

@@ -1,6 +1,6 @@
 """The price rule of the Belgian imbalance settlement, and the euros it comes to.
 
-Law
+Contract
 - price = marginal incremental price + alpha + alpha' in shortage (system imbalance < 0),
           marginal decremental price - alpha - alpha' in surplus (system imbalance > 0).
 - x = (|SI_q| + |SI_(q-1)|) / 2;  alpha = 0 where |SI_q| <= 150 MW, else 200 / (1 + exp((450 - x) / 65)) * cp.
@@ -23,10 +23,9 @@ import datetime as dt
 import numpy as np
 import numpy.typing as npt
 
+from arbitrage.arrays import Floats
 from arbitrage.errors import BadInput, Fault
 from arbitrage.quarter_hour import EpochMinutes, brussels_midnight, day_number, utc_timestamps
-
-Floats = npt.NDArray[np.float64]
 
 SINGLE_PRICE_SINCE = brussels_midnight(day_number(dt.date(2020, 1, 1)))
 """Epoch minute from which the rule holds at all."""

@@ -1,6 +1,6 @@
 """Which quarter-hours a training, a validation or a backtest covers.
 
-Law: a selection is a set of whole Brussels days or a time range, cut into spans. Inside a span the battery carries
+Contract: a selection is a set of whole Brussels days or a time range, cut into spans. Inside a span the battery carries
 its energy on; each span begins anew. The cycle count starts anew at every Brussels midnight in any case.
 """
 

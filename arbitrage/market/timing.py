@@ -1,6 +1,6 @@
 """What is known later, or was said otherwise at first: markets as a slower or more honest decider sees them.
 
-Law
+Contract
 - Settlement does not change: it stays at the final prices. Only what may be known, and when, does.
 - Deciding takes time. With a decision latency of L minutes, an interval is decided on what was known L minutes before
   it begins; that is the same as every record coming L minutes later.
@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from arbitrage.errors import BadInput, Fault
-from arbitrage.market.elia_datasets import PRICES
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, RESIDUAL, PointInTimeSeries
 from arbitrage.market.series import MarketSeries, residual
-from arbitrage.market.store import FIRST_SEEN, Store
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, RESIDUAL, Tape
+from arbitrage.market.store.datasets import PRICES
+from arbitrage.market.store.store import FIRST_SEEN, Store
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, epoch_minutes, utc_timestamps
 
 
@@ -43,8 +43,11 @@ def with_decision_latency(market: MarketSeries, latency_min: int) -> MarketSerie
         raise BadInput([Fault("decision_latency_min", f"must be 0 or more, not {latency_min}")])
     if latency_min == 0:
         return market
-    tapes = {name: replace(tape, available_at=tape.available_at + latency_min) for name, tape in market.tapes.items()}
-    return replace(market, tapes=tapes, decision_latency_min=market.decision_latency_min + latency_min)
+    known_series = {
+        name: replace(series, available_at=series.available_at + latency_min)
+        for name, series in market.known_series.items()
+    }
+    return replace(market, known_series=known_series, decision_latency_min=market.decision_latency_min + latency_min)
 
 
 def until(market: MarketSeries, time: int) -> MarketSeries:
@@ -52,8 +55,8 @@ def until(market: MarketSeries, time: int) -> MarketSeries:
 
     Whoever learns from it cannot see further, whatever it does. Raises BadInput if no price is known by then.
     """
-    tapes = {name: _until(tape, time) for name, tape in market.tapes.items()}
-    price = tapes[PRICE].values
+    known_series = {name: _until(series, time) for name, series in market.known_series.items()}
+    price = known_series[PRICE].values
     rows = len(price)
     if not np.isfinite(price).any():
         raise BadInput([Fault("time", f"no price is known at {utc_timestamps([time])[0].isoformat()}")])
@@ -63,16 +66,16 @@ def until(market: MarketSeries, time: int) -> MarketSeries:
         quarter_hours=market.quarter_hours[:rows],
         price_eur_mwh=price,
         day_numbers=market.day_numbers[:rows],
-        tapes=tapes,
+        known_series=known_series,
     )
 
 
-def _until(tape: Tape, time: int) -> Tape:
-    """The tape to its last record that is known by then, with what is not known among them left out."""
-    known = tape.available_at <= time
+def _until(series: PointInTimeSeries, time: int) -> PointInTimeSeries:
+    """The series to its last record that is known by then, with what is not known among them left out."""
+    known = series.available_at <= time
     count = int(np.flatnonzero(known)[-1]) + 1 if known.any() else 0
-    values = np.where(known[:count], tape.values[:count], np.nan)
-    return replace(tape, values=values, available_at=tape.available_at[:count])
+    values = np.where(known[:count], series.values[:count], np.nan)
+    return replace(series, values=values, available_at=series.available_at[:count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +96,25 @@ def with_first_published(market: MarketSeries, store: Store) -> FirstPublished:
 
     Raises BadInput if a file of the store is damaged.
     """
-    tape = market.tapes[PRICE]
+    series = market.known_series[PRICE]
     first = _first_seen(store, market)
     seen_at = np.ceil(first[FIRST_SEEN].to_numpy(np.float64) / _SECONDS_PER_MINUTE)
     values = first[PRICE].to_numpy(np.float64)
     ends = market.quarter_hours + MINUTES_PER_QUARTER_HOUR
     live = np.isfinite(values) & (seen_at <= ends + _LIVE_MIN)
     known_at = np.maximum(np.where(live, seen_at, 0), ends).astype(np.int64)
-    known = Tape(
-        tape.first_minute,
-        np.where(live, values, tape.values),
-        np.where(live, known_at, tape.available_at),
-        tape.step_min,
+    known = PointInTimeSeries(
+        series.first_minute,
+        np.where(live, values, series.values),
+        np.where(live, known_at, series.available_at),
+        series.step_min,
     )
-    tapes = {**market.tapes, PRICE: known}
-    if DAY_AHEAD in tapes:
-        tapes[RESIDUAL] = residual(known, tapes[DAY_AHEAD])
+    known_series = {**market.known_series, PRICE: known}
+    if DAY_AHEAD in known_series:
+        known_series[RESIDUAL] = residual(known, known_series[DAY_AHEAD])
     settled = np.isfinite(market.price_eur_mwh)
     return FirstPublished(
-        replace(market, tapes=tapes),
+        replace(market, known_series=known_series),
         int(live.sum()),
         int((settled & ~live).sum()),
         int((live & settled & (values != market.price_eur_mwh)).sum()),

@@ -1,6 +1,6 @@
 """Walk-forward windows: what is learned from, and what is then tested, one after the other.
 
-Law
+Contract
 - A window is tested on quarter-hours that all lie after the last one that it was learned from, with an embargo of whole
   days between them. Tested windows follow each other without a break, so that one battery lives through them all.
 - Windows begin at Brussels midnights: tested ones on the first of a month.

@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 
 from api.app import after_poll, create_app
-from api.feed import Feed
+from api.background.market_keeper import Feed
 from api.settings import Settings
 
 

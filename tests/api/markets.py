@@ -9,8 +9,7 @@ import numpy as np
 
 from arbitrage.live.feed import Snapshot
 from arbitrage.live.quality import Finding, Quality
-from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import (
+from arbitrage.market.point_in_time import (
     ALPHA_COMPONENT,
     CUMULATIVE_IMBALANCE,
     DAY_AHEAD,
@@ -20,8 +19,9 @@ from arbitrage.market.tapes import (
     PRICE,
     SOLAR_FORECAST,
     WIND_FORECAST,
-    Tape,
+    PointInTimeSeries,
 )
+from arbitrage.market.series import MarketSeries
 from arbitrage.quarter_hour import utc_timestamps
 from tests.api.local_client import StandingClock
 
@@ -30,37 +30,37 @@ _BY_MINUTE = (INDICATIVE, CUMULATIVE_IMBALANCE, INCREMENTAL, DECREMENTAL, ALPHA_
 
 def market_in(market: MarketSeries, start: int = 0, end: int = 2**40) -> dict[str, Any]:
     """What a market has in [start, end) epoch minutes, as the body of a request has it; of minutes the last hours."""
-    tapes = market.tapes
+    known_series = market.known_series
     records: dict[str, Any] = {
-        PRICE: _series(tapes[PRICE], start, end),
+        PRICE: _series(known_series[PRICE], start, end),
         "publication_delay_min": market.publication_delay_min,
     }
     for name in (DAY_AHEAD, WIND_FORECAST, SOLAR_FORECAST):
-        if name in tapes:
-            records[name] = _series(tapes[name], start, end + 3 * 24 * 60) | {"step_min": 15}
-    if INDICATIVE in tapes:
-        rows = _rows(tapes[INDICATIVE], max(start, end - 5 * 60), end)
-        records["minutes"] = {"start": _start(tapes[INDICATIVE], rows)}
-        records["minutes"] |= {name: _values(tapes[name], rows) for name in _BY_MINUTE if name in tapes}
+        if name in known_series:
+            records[name] = _series(known_series[name], start, end + 3 * 24 * 60) | {"step_min": 15}
+    if INDICATIVE in known_series:
+        rows = _rows(known_series[INDICATIVE], max(start, end - 5 * 60), end)
+        records["minutes"] = {"start": _start(known_series[INDICATIVE], rows)}
+        records["minutes"] |= {name: _values(known_series[name], rows) for name in _BY_MINUTE if name in known_series}
     return records
 
 
-def _series(tape: Tape, start: int, end: int) -> dict[str, Any]:
-    rows = _rows(tape, start, end)
-    return {"start": _start(tape, rows), "values": _values(tape, rows)}
+def _series(series: PointInTimeSeries, start: int, end: int) -> dict[str, Any]:
+    rows = _rows(series, start, end)
+    return {"start": _start(series, rows), "values": _values(series, rows)}
 
 
-def _rows(tape: Tape, start: int, end: int) -> slice:
-    first = max(0, -(-(start - tape.first_minute) // tape.step_min))
-    return slice(first, min(len(tape.values), (end - tape.first_minute) // tape.step_min))
+def _rows(series: PointInTimeSeries, start: int, end: int) -> slice:
+    first = max(0, -(-(start - series.first_minute) // series.step_min))
+    return slice(first, min(len(series.values), (end - series.first_minute) // series.step_min))
 
 
-def _start(tape: Tape, rows: slice) -> str:
-    return utc_timestamps([tape.first_minute + tape.step_min * rows.start])[0].isoformat()
+def _start(series: PointInTimeSeries, rows: slice) -> str:
+    return utc_timestamps([series.first_minute + series.step_min * rows.start])[0].isoformat()
 
 
-def _values(tape: Tape, rows: slice) -> list[float | None]:
-    return [None if np.isnan(value) else value for value in tape.values[rows].tolist()]
+def _values(series: PointInTimeSeries, rows: slice) -> list[float | None]:
+    return [None if np.isnan(value) else value for value in series.values[rows].tolist()]
 
 
 @dataclass

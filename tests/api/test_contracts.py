@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from api.openapi import CONTRACTS
+from api.commands.write_contracts import generated
+from api.http.openapi import CONTRACTS
 from api.schemas import examples
-from api.write_contracts import generated
 from tests.api.local_client import LocalClient
 
 PROMISED = (
@@ -30,7 +30,7 @@ def schema(name: str) -> dict[str, Any]:
 
 def test_the_documents_that_are_kept_are_those_that_are_generated() -> None:
     kept = {path.name: path.read_text() for path in CONTRACTS.glob("*.json")}
-    assert kept == generated(), "write them anew: python -m api.write_contracts"
+    assert kept == generated(), "write them anew: python -m api.commands.write_contracts"
 
 
 @pytest.mark.parametrize(

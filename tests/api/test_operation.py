@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from api.admission import OPEN_PATHS
+from api.http.admission import OPEN_PATHS
+from api.http.security import ApiKey, Role, digest_of, new_key
 from api.schemas.examples import ASSET, DECISION_REQUEST
-from api.security import ApiKey, Role, digest_of, new_key
 from arbitrage.live.quality import Finding, Quality
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.quarter_hour import epoch_minute
 from tests.api.conftest import NOW
 from tests.api.local_client import LocalClient, StandingClock, open_settings
@@ -38,14 +38,15 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClient]:
 
 
 def test_the_service_starts_without_torch() -> None:
-    code = "import sys, api.serving, api.commands, api.backtest_job; sys.exit('torch' in sys.modules)"
+    modules = "api.commands.server, api.commands.serve, api.background.backtest_job"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_command_that_serves_is_found_without_torch() -> None:
     code = (
         "import sys; sys.argv = ['arbitrage', 'serve', '--new-key', 'ops']\n"
-        "from arbitrage.launch import main\n"
+        "from arbitrage.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as left:\n    assert left.code in (0, None)\n"
         "sys.exit('torch' in sys.modules)"
     )

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from api.app import create_app
-from api.security import digest_of
+from api.http.security import digest_of
 from api.settings import Settings
 from tests.api.local_client import StandingClock, open_settings
 from tests.api.told_policy import save_told_policy

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given
 from schemathesis import GenerationMode
 from schemathesis.checks import ignored_auth, not_a_server_error, positive_data_acceptance
 
-from api.openapi import CONTRACTS
+from api.http.openapi import CONTRACTS
 from tests.api.local_client import LocalClient
 from tests.examples import examples
 

@@ -11,14 +11,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from api.commands import add_serve
+from api.commands.serve import add_serve
 from api.policies import Policies
 from api.settings import PREFIX, Settings
-from arbitrage.agents.checkpoint import CARD_FILE
-from arbitrage.agents.policy_card import write_test
-from arbitrage.agents.policy_files import card_digest
 from arbitrage.errors import BadInput
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.simulation.embedded_sample import sample_market
+from arbitrage.policies.checkpoint.card import write_test
+from arbitrage.policies.checkpoint.files import card_digest
+from arbitrage.policies.checkpoint.load import CARD_FILE
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed
 from tests.api.told_policy import save_told_policy
@@ -99,7 +99,7 @@ def test_pins_come_from_options_and_slips_are_named(policy: Path, monkeypatch: p
     app, served = typer.Typer(), []
     app.callback()(lambda: None)
     add_serve(app)
-    monkeypatch.setattr("api.commands.serve", served.append)
+    monkeypatch.setattr("api.commands.serve.serve", served.append)
     given = ["serve", "--no-authentication", "--policy", f"be={policy}"]
     assert CliRunner().invoke(app, [*given, "--pin", f"be={OTHER}"]).exit_code == 0
     assert served[0].pinned_policies == {"be": OTHER}
@@ -126,7 +126,7 @@ def test_readiness_tells_of_a_policy_that_comes_to_no_finite_numbers(
     assert client.put("/v1/assets/be-1", asset).status_code == 200
     with monkeypatch.context() as broken:
         broken.setattr(
-            "arbitrage.agents.network_policy.NetworkView._worth_eur", lambda *_: [float("nan"), 0.0, float("nan")]
+            "arbitrage.policies.network_policy.NetworkView._worth_eur", lambda *_: [float("nan"), 0.0, float("nan")]
         )
         answer = client.post("/v1/decisions", {"asset_id": "be-1"}).json()
     assert answer["fallback"] == {"level": 2, "name": "rule", "reason": "policy_not_finite"}

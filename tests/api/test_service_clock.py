@@ -10,7 +10,7 @@ import pytest
 
 from api.clock import DOUBT_S, JUMP_S, JumpWatch, machine_clock, machine_steady_s
 from arbitrage.live.quality import Finding, Quality
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.quarter_hour import epoch_minute
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed

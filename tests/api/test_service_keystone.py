@@ -13,21 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.checkpoint import load_policy, save_policy
-from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
-from arbitrage.agents.closed_form_config import ClosedFormConfig
-from arbitrage.agents.lattice import LatticeSize
-from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.policy import Policy
-from arbitrage.agents.rules import ThresholdRule
-from arbitrage.backtest.account import Account
 from arbitrage.backtest.engine import run_backtest
+from arbitrage.backtest.known_profit import Account
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.embedded import sample_market
+from arbitrage.learners.closed_form.config import ClosedFormConfig
+from arbitrage.learners.closed_form.fit import fit_closed_form, prepare_training_data
+from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import SocReset, Span
-from arbitrage.market.tapes import PRICE
+from arbitrage.policies.checkpoint.closed_form import save_policy
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.policies.minute_rule import MinuteSpreadRule
+from arbitrage.policies.protocol import Policy
+from arbitrage.policies.rules import ThresholdRule
 from arbitrage.quarter_hour import brussels_day_numbers, energy_mwh, epoch_minute
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed, market_in
@@ -70,10 +71,10 @@ class Replay:
         self.net_mwh += energy_mwh(flow.power_mw, step_min)
         self.wear_eur += flow.wear_eur
         if (time + step_min) % 15 == 0:
-            tape = self.market.tapes[PRICE]
-            row = (time - tape.first_minute) // 15
-            settled = float(tape.values[row]) * self.net_mwh
-            self.account.settle(time + step_min, int(tape.available_at[row]), settled)
+            series = self.market.known_series[PRICE]
+            row = (time - series.first_minute) // 15
+            settled = float(series.values[row]) * self.net_mwh
+            self.account.settle(time + step_min, int(series.available_at[row]), settled)
             self.profit_eur += settled - self.wear_eur
             self.net_mwh = self.wear_eur = 0.0
             self.soc_mwh.append(self.state.soc_mwh)
@@ -125,9 +126,9 @@ def brought(books: Replay, policy_id: str, span: tuple[int, int]) -> dict[str, A
 def small_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A learned policy of quarter-hours."""
     market, size = sample_market(), LatticeSize(soc_nodes=5, cycle_nodes=4)
-    lesson = prepare_lesson(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
-    stages = fit_closed_form(lesson, ClosedFormConfig(cosines=12, passes=1, network=None, size=size), seed=0).stages
-    policy = ArbitragePolicy(BATTERY, size, stages[-1:], tuple(sorted(market.tapes)))
+    data = prepare_training_data(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
+    stages = fit_closed_form(data, ClosedFormConfig(cosines=12, passes=1, network=None, size=size), seed=0).stages
+    policy = ClosedFormPolicy(BATTERY, size, stages[-1:], tuple(sorted(market.known_series)))
     where = tmp_path_factory.mktemp("policies") / "small"
     split = {"soc_reset": "never", "train_days_of_month": "1-2", "validation_days_of_month": "3-4"}
     save_policy(where, policy, {"publication_delay_min": 0, "seed": 0, "split": split, "minute_source": None})

@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from api.commands import add_serve
-from api.security import digest_of, new_key
+from api.commands.serve import add_serve
+from api.http.security import digest_of, new_key
 from api.settings import PREFIX, Settings
 from arbitrage.errors import BadInput
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from arbitrage.agents.network_checkpoint import save_network_policy
-from arbitrage.agents.network_policy import Head, NetworkPolicy, PlainNetwork
 from arbitrage.battery import Battery
-from arbitrage.market.tapes import PRICE
-from arbitrage.observation import BATTERY_FEATURES, FeatureSet, MarketFeatures
+from arbitrage.features.battery_state import BATTERY_FEATURES
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.point_in_time import PRICE
+from arbitrage.policies.checkpoint.network import save_network_policy
+from arbitrage.policies.network_policy import Head, NetworkPolicy, PlainNetwork
 
 BATTERY = Battery(max_cycles_per_day=1.1)
 ABOUT = {

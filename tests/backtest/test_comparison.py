@@ -10,8 +10,8 @@ import pytest
 
 from arbitrage.backtest.comparison import compare_table, daily_profits_eur
 from arbitrage.backtest.engine import Backtest
+from arbitrage.backtest.hindsight.perfect_foresight import Foresight
 from arbitrage.backtest.metrics import summary
-from arbitrage.backtest.perfect_foresight import Foresight
 from arbitrage.backtest.statistics import AHEAD, BEHIND, NOT_TOLD_APART
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput

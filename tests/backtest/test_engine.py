@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbitrage.agents.policy import Intent, Untrained
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, backtest_perfect_foresight, run_backtest
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher, ShieldRule, decide
+from arbitrage.market.point_in_time import KnownMarket
 from arbitrage.market.splits import SocReset
-from arbitrage.market.tapes import Knowledge
+from arbitrage.policies.protocol import Intent, Untrained
 from tests.examples import examples
 from tests.worlds import (
     MIDNIGHTS,
@@ -131,8 +131,8 @@ class Remembering(Clueless, Untrained):
     times: list[int] = field(default_factory=list)
     states: list[BatteryState] = field(default_factory=list)
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> Remembering:
-        self.times += knowledge.times.tolist()
+    def bind(self, known: KnownMarket, battery: Battery) -> Remembering:
+        self.times += known.times.tolist()
         return self
 
     def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
-from arbitrage.agents.closed_form_config import ClosedFormConfig
-from arbitrage.agents.lattice import LatticeSize
-from arbitrage.agents.mpc.programme import Aim, best_plan, make_solver
-from arbitrage.agents.rules import ThresholdRule
 from arbitrage.backtest.attribution import gap_by_cause
 from arbitrage.backtest.engine import Backtest, backtest_perfect_foresight, run_backtest
-from arbitrage.backtest.fleet import FleetGroup, run_fleet
+from arbitrage.backtest.fleet.fleet import FleetGroup, run_fleet
+from arbitrage.backtest.hindsight.perfect_foresight import foresight_value_eur, perfect_foresight
+from arbitrage.backtest.impact.shaping import shapes_mw
 from arbitrage.backtest.ledger import violations
-from arbitrage.backtest.perfect_foresight import foresight_value_eur, perfect_foresight
-from arbitrage.backtest.shaping import shapes_mw
 from arbitrage.battery import Battery, BatteryState
-from arbitrage.market.embedded import sample_market
+from arbitrage.learners.closed_form.config import ClosedFormConfig
+from arbitrage.learners.closed_form.fit import fit_closed_form, prepare_training_data
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import SocReset, Span
+from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.policies.mpc.linear_programme import Aim, best_plan, make_solver
+from arbitrage.policies.rules import ThresholdRule
 from tests.examples import examples
 from tests.worlds import batteries, noisy_market, scripted, whole
 
@@ -173,9 +173,9 @@ def test_a_learned_policy_earns_in_proportion(scale: float) -> None:
 def learned_profit_eur(scale: float) -> float:
     market, size, battery = sample_market(), LatticeSize(soc_nodes=5, cycle_nodes=4), times_as_large(CAPPED, scale)
     config = ClosedFormConfig(cosines=12, passes=1, network=None, size=size)
-    lesson = prepare_lesson(market, battery, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
-    member = fit_closed_form(lesson, config, seed=0).stages[-1]
-    policy = ArbitragePolicy(battery, size, (member,), tuple(sorted(market.tapes)))
+    data = prepare_training_data(market, battery, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
+    member = fit_closed_form(data, config, seed=0).stages[-1]
+    policy = ClosedFormPolicy(battery, size, (member,), tuple(sorted(market.known_series)))
     return float(run_backtest(market, battery, policy, (Span(29 * 96, 36 * 96),)).ledger["profit_eur"].sum())
 
 

@@ -15,9 +15,9 @@ from arbitrage.battery import Battery
 from arbitrage.env.batched import BatchedImbalanceEnv
 from arbitrage.env.registration import ENVIRONMENT_ID, register
 from arbitrage.env.single import BelgianImbalanceEnv
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.point_in_time import PRICE, PointInTimeSeries
 from arbitrage.market.series import MarketSeries, build_market
-from arbitrage.market.tapes import PRICE, Tape
-from arbitrage.observation import FeatureSet
 from tests.examples import examples
 from tests.minute_worlds import simulated_days
 from tests.worlds import batteries, market_of, noisy_market
@@ -77,15 +77,15 @@ def test_so_it_does_by_the_minute_with_every_set_of_features_across_midnight_and
 
 def cut(market: MarketSeries, first: int) -> MarketSeries:
     """The market whose series begins at row `first`; what was published before stays known."""
-    price = market.tapes[PRICE]
-    later = Tape(price.first_minute + 15 * first, price.values[first:], price.available_at[first:])
+    price = market.known_series[PRICE]
+    later = PointInTimeSeries(price.first_minute + 15 * first, price.values[first:], price.available_at[first:])
     return dataclasses.replace(
         market,
         frame=market.frame.iloc[first:],
         quarter_hours=market.quarter_hours[first:],
         price_eur_mwh=later.values,
         day_numbers=market.day_numbers[first:],
-        tapes={**market.tapes, PRICE: later},
+        known_series={**market.known_series, PRICE: later},
     )
 
 

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from arbitrage import observation
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery
 from arbitrage.env.batched import BatchedImbalanceEnv
 from arbitrage.env.registration import ENVIRONMENT_ID, register
 from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.errors import BadInput
+from arbitrage.features import encoder as observation
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.point_in_time import INDICATIVE, PRICE
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import INDICATIVE, PRICE
-from arbitrage.observation import FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import utc_timestamps
 from tests.minute_worlds import GENUINE_START, genuine_market, market_of_minutes, minute_table, simulated_market
 from tests.worlds import SUMMER_MIDNIGHT, Scripted, market_of, whole
@@ -63,7 +64,7 @@ def test_the_reference_is_exactly_the_six_features_of_the_paper() -> None:
     row, _ = env.reset(seed=0, options=DAY)
     for minute in range(40):
         now = seen(env, row)
-        newest = simulated_market(1).tapes[INDICATIVE].values[24 * 60 + minute - 2]
+        newest = simulated_market(1).known_series[INDICATIVE].values[24 * 60 + minute - 2]
         assert now["newest_indicative"] == pytest.approx(newest / 100, rel=1e-6)
         assert now["minute_fraction"] == pytest.approx(minute % 15 / 15)
         assert now["quarter_hour_of_day"] == pytest.approx(minute // 15 / 96)
@@ -248,7 +249,7 @@ def test_the_genuine_minutes_are_replayed_and_settle_at_their_own_final_prices(d
     env, twin = BelgianImbalanceEnv(market, **setting), BatchedImbalanceEnv(2, market, **setting)
     row, _ = env.reset(seed=0, options={"day": "2024-09-06", "soc_fraction": 0.0})
     rows, _ = twin.reset(seed=0, options={"day": "2024-09-06", "soc_fraction": 0.0})
-    records = market.tapes[INDICATIVE].values
+    records = market.known_series[INDICATIVE].values
     script, rewards, energies, truncated = {}, [], [], False
     while not truncated:
         minute = len(rewards)

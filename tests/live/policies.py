@@ -10,26 +10,28 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.checkpoint import load_policy
-from arbitrage.agents.closed_form_config import ClosedFormConfig
-from arbitrage.agents.lattice import LatticeSize
-from arbitrage.agents.minute_fit import MinuteConfig
-from arbitrage.agents.network_training import NetworkConfig
-from arbitrage.agents.networks import Network
-from arbitrage.agents.quantile_critic import QUANTILES
-from arbitrage.agents.risk_head import AdvantageSize, RiskHead
 from arbitrage.battery import Battery
-from arbitrage.live.asset import LiveBattery
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.learners.closed_form.config import ClosedFormConfig
+from arbitrage.learners.closed_form.minute_fit import MinuteConfig
+from arbitrage.learners.closed_form.network_training import NetworkConfig
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import LiveDecision, PolicyIdentity
-from arbitrage.market.embedded import sample_market
+from arbitrage.live.live_battery import LiveBattery
+from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth
-from arbitrage.market.tapes import PRICE
-from arbitrage.observation import FeatureSet, MarketFeatures
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.policies.closed_form.quantile_critic import QUANTILES
+from arbitrage.policies.closed_form.risk_head import AdvantageSize, RiskHead
+from arbitrage.policies.networks import Network
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training import TrainingPlan, train
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
 
 BATTERY = Battery(max_cycles_per_day=1.1)
 SIZE = LatticeSize(soc_nodes=5, cycle_nodes=4)
@@ -39,7 +41,7 @@ NIGHT = epoch_minute("2025-03-30T00:00+01:00")
 
 
 @cache
-def learned(feature_set: FeatureSet) -> ArbitragePolicy:
+def learned(feature_set: FeatureSet) -> ClosedFormPolicy:
     """A small policy with a made-up critic and risk head, taught on the sample before `NIGHT`."""
     by_minute = feature_set is FeatureSet.FULL
     minutes = MinuteConfig(network=NetworkConfig(width=8, steps=150)) if by_minute else None
@@ -57,7 +59,7 @@ def learned(feature_set: FeatureSet) -> ArbitragePolicy:
     with TemporaryDirectory() as directory:
         train(plan, Path(directory))
         policy = load_policy(directory)
-    assert isinstance(policy, ArbitragePolicy)
+    assert isinstance(policy, ClosedFormPolicy)
     return dataclasses.replace(policy, critic=critic(policy.features), head=head(policy.features))
 
 
@@ -81,12 +83,12 @@ def critic(features: MarketFeatures) -> Network:
 def replay(decider: LiveDecider, market: MarketSeries, start: int, end: int) -> Iterator[LiveDecision]:
     """Decide every interval of [start, end) as if it were now; prices settle as they are published."""
     asset = LiveBattery(decider.battery)
-    tape = market.tapes[PRICE]
+    series = market.known_series[PRICE]
     for time in range(start, end, decider.step_min):
         for quarter_hour in sorted(asset.unsettled):
-            row = (quarter_hour - tape.first_minute) // tape.step_min
-            if tape.available_at[row] <= time and not np.isnan(tape.values[row]):
-                asset.settle(quarter_hour, float(tape.values[row]), int(tape.available_at[row]))
+            row = (quarter_hour - series.first_minute) // series.step_min
+            if series.available_at[row] <= time and not np.isnan(series.values[row]):
+                asset.settle(quarter_hour, float(series.values[row]), int(series.available_at[row]))
         decision = decider.prepare(market, time).decide(asset.at(time))
         asset.follow(decision.frame.valid_from, decision.frame.valid_until, decision.power_mw)
         yield decision

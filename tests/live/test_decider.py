@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.policy import Policy, RiskChoice
-from arbitrage.agents.quantile_critic import ACTIONS, at_fraction
-from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher, ShieldRule
 from arbitrage.errors import BadInput
+from arbitrage.features.names import FeatureSet
 from arbitrage.live.decider import LiveDecider, Prepared
 from arbitrage.live.decision import AssetState, Level, LiveRule, Mode, Orders, Override
 from arbitrage.live.quality import Finding, Quality
 from arbitrage.live.shield import careful_mw
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.point_in_time import PRICE, SOLAR_FORECAST
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import PRICE, SOLAR_FORECAST
-from arbitrage.observation import FeatureSet
+from arbitrage.market.simulation.embedded_sample import sample_market
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.policies.closed_form.quantile_critic import ACTIONS, at_fraction
+from arbitrage.policies.protocol import Policy, RiskChoice
+from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.risk import RiskPreference
 from tests.examples import examples
@@ -44,14 +44,14 @@ def asked(power_mw: float, battery: Battery = BATTERY, **changes: Any) -> Prepar
 
 
 @pytest.fixture(scope="module")
-def quarter_hours() -> ArbitragePolicy:
+def quarter_hours() -> ClosedFormPolicy:
     return learned(FeatureSet.QUARTER_HOUR)
 
 
 @examples(20)
 @given(minute=st.integers(0, 24 * 60), seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["learned", "threshold"]))
 def test_what_is_published_later_changes_nothing_of_a_decision(
-    quarter_hours: ArbitragePolicy, minute: int, seed: int, name: str
+    quarter_hours: ClosedFormPolicy, minute: int, seed: int, name: str
 ) -> None:
     policy: Policy = quarter_hours if name == "learned" else ThresholdRule()
     decider, market, time = LiveDecider(policy, BATTERY, IDENTITY), sample_market(), NIGHT + minute
@@ -59,20 +59,20 @@ def test_what_is_published_later_changes_nothing_of_a_decision(
     assert told == decider.prepare(scramble(market, time, seed), time).decide(HALF_FULL)
 
 
-def test_a_quarter_hour_that_has_begun_is_decided_to_its_end(quarter_hours: ArbitragePolicy) -> None:
+def test_a_quarter_hour_that_has_begun_is_decided_to_its_end(quarter_hours: ClosedFormPolicy) -> None:
     decider = LiveDecider(quarter_hours, BATTERY, IDENTITY)
     frame = decider.prepare(sample_market(), NIGHT + 7).frame
     assert (frame.valid_from, frame.valid_until) == (NIGHT + 7, NIGHT + 15)
 
 
 def test_cycles_are_reset_at_the_midnight_of_brussels_also_when_the_day_has_23_hours(
-    quarter_hours: ArbitragePolicy,
+    quarter_hours: ClosedFormPolicy,
 ) -> None:
     frame = LiveDecider(quarter_hours, BATTERY, IDENTITY).prepare(sample_market(), NIGHT + 60).frame
     assert frame.resets_at == epoch_minute("2025-03-31T00:00+02:00") == NIGHT + 23 * 60
 
 
-def test_expected_profit_and_alternatives_are_the_critics_quantiles(quarter_hours: ArbitragePolicy) -> None:
+def test_expected_profit_and_alternatives_are_the_critics_quantiles(quarter_hours: ClosedFormPolicy) -> None:
     market = sample_market()
     decision = LiveDecider(quarter_hours, BATTERY, IDENTITY).prepare(market, NIGHT).decide(HALF_FULL)
     outcomes = Dispatcher(quarter_hours, BATTERY, market, NIGHT, 15).outcomes_eur(0, HALF_FULL.battery)
@@ -89,7 +89,7 @@ def test_a_rule_foretells_nothing() -> None:
     assert decision.alternatives == ()
 
 
-def test_risk_is_set_for_one_decision_and_told(quarter_hours: ArbitragePolicy) -> None:
+def test_risk_is_set_for_one_decision_and_told(quarter_hours: ClosedFormPolicy) -> None:
     decider, market = LiveDecider(quarter_hours, BATTERY, IDENTITY), sample_market()
     choice = RiskChoice(0.5, RiskPreference.parse("cvar:0.1:0.3"))
     averse, neutral = decider.prepare(market, NIGHT, risk=choice), decider.prepare(market, NIGHT)
@@ -104,12 +104,14 @@ def test_risk_is_set_for_one_decision_and_told(quarter_hours: ArbitragePolicy) -
 
 
 def test_another_battery_or_a_market_that_lacks_something_is_refused_and_no_fallback(
-    quarter_hours: ArbitragePolicy,
+    quarter_hours: ClosedFormPolicy,
 ) -> None:
     with pytest.raises(BadInput, match="capacity_mwh"):
         LiveDecider(quarter_hours, dataclasses.replace(BATTERY, capacity_mwh=5.0), IDENTITY)
     market = sample_market()
-    blind = dataclasses.replace(market, tapes={n: t for n, t in market.tapes.items() if n != SOLAR_FORECAST})
+    blind = dataclasses.replace(
+        market, known_series={n: t for n, t in market.known_series.items() if n != SOLAR_FORECAST}
+    )
     decider = LiveDecider(quarter_hours, BATTERY, IDENTITY)
     with pytest.raises(BadInput, match=SOLAR_FORECAST):
         decider.prepare(blind, NIGHT)
@@ -237,16 +239,18 @@ def test_no_wish_of_anybody_takes_a_battery_out_of_its_law(
 
 def unheard_of(market: MarketSeries, time: int) -> MarketSeries:
     """The same, but the last day's prices are beyond anything that was ever seen."""
-    tapes = {}
-    for name, tape in market.tapes.items():
-        starts = tape.first_minute + tape.step_min * np.arange(len(tape.values))
+    known_series = {}
+    for name, series in market.known_series.items():
+        starts = series.first_minute + series.step_min * np.arange(len(series.values))
         recent = (starts >= time - 360) & (starts < time) & (name in (PRICE, "imbalance_residual_eur_mwh"))
-        tapes[name] = dataclasses.replace(tape, values=np.where(recent, tape.values - 60_000.0, tape.values))
-    return dataclasses.replace(market, tapes=tapes)
+        known_series[name] = dataclasses.replace(
+            series, values=np.where(recent, series.values - 60_000.0, series.values)
+        )
+    return dataclasses.replace(market, known_series=known_series)
 
 
 def test_an_observation_unlike_any_in_training_is_flagged_and_acted_on_only_as_the_most_averse_reading_would(
-    quarter_hours: ArbitragePolicy,
+    quarter_hours: ClosedFormPolicy,
 ) -> None:
     strange = unheard_of(sample_market(), NIGHT)
     prepared = LiveDecider(quarter_hours, BATTERY, IDENTITY).prepare(strange, NIGHT)
@@ -277,14 +281,14 @@ def test_two_readings_that_agree_on_the_side_leave_the_smaller_power_and_others_
     assert careful_mw(asked_mw, averse_mw) == left_mw
 
 
-def test_nothing_of_the_sample_after_training_is_unfamiliar(quarter_hours: ArbitragePolicy) -> None:
+def test_nothing_of_the_sample_after_training_is_unfamiliar(quarter_hours: ClosedFormPolicy) -> None:
     decider, market = LiveDecider(quarter_hours, BATTERY, IDENTITY), sample_market()
     flagged = [decider.prepare(market, NIGHT + 45 * k).frame.warnings for k in range(30)]
     assert flagged.count(()) == 30
 
 
 def test_the_contract_is_json_with_a_unit_for_every_number_and_no_number_that_is_none(
-    quarter_hours: ArbitragePolicy,
+    quarter_hours: ClosedFormPolicy,
 ) -> None:
     prepared = LiveDecider(quarter_hours, BATTERY, IDENTITY).prepare(sample_market(), NIGHT)
     document = prepared.decide(AssetState(BatteryState(0.0))).contract()

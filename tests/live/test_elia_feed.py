@@ -11,14 +11,14 @@ import pytest
 from arbitrage.live.elia_feed import EliaFeed
 from arbitrage.live.feed import Feed
 from arbitrage.live.window import Window
-from arbitrage.market.elia_client import EliaClient, Patience
-from arbitrage.market.elia_datasets import DATASETS, Topic
-from arbitrage.market.fetching import EliaSource
-from arbitrage.market.store import Store
-from arbitrage.market.tapes import INDICATIVE, PRICE
+from arbitrage.market.fetch.elia_client import EliaClient, Patience
+from arbitrage.market.fetch.fetch import EliaSource
+from arbitrage.market.point_in_time import INDICATIVE, PRICE
+from arbitrage.market.store.datasets import DATASETS, Source
+from arbitrage.market.store.store import Store
 from tests.live.worlds import Turned
-from tests.market import elia_server as double
-from tests.market.elia_server import EliaServer
+from tests.market.fetch import elia_server as double
+from tests.market.fetch.elia_server import EliaServer
 
 NOW_S = pd.Timestamp("2024-12-01T10:01:20Z").timestamp()
 
@@ -41,14 +41,14 @@ def clock() -> Turned:
 def feed(server: EliaServer, clock: Turned, tmp_path: Path) -> Iterator[Feed]:
     patience = Patience(tries=1, read_s=5.0)
     with EliaClient(server.url, patience, sleep=lambda seconds: None) as client:
-        topics = (Topic.PRICES, Topic.MINUTES)
+        topics = (Source.PRICES, Source.MINUTES)
         source = EliaFeed(Store(tmp_path / "store"), EliaSource(client), topics, now_s=lambda: clock.now_s)
         yield Feed(source, Window(1), clocks=clock.clocks)
 
 
 def test_what_is_published_live_is_known_and_stored(feed: Feed, tmp_path: Path) -> None:
     market = feed.poll().market
-    minutes, prices = market.tapes[INDICATIVE], market.tapes[PRICE]
+    minutes, prices = market.known_series[INDICATIVE], market.known_series[PRICE]
     assert len(minutes.values) == 120
     assert minutes.values[-1] == double.price_of(pd.Timestamp("2024-12-01T09:59Z"))
     assert prices.values[-1] == double.price_of(pd.Timestamp("2024-12-01T09:45Z"))
@@ -84,7 +84,7 @@ def test_an_outage_is_told_with_its_reason_and_what_was_missed_is_caught_up(
     restored = feed.poll()
     assert restored.failing_since_s is None
     assert restored.reported == ()
-    assert len(restored.market.tapes[INDICATIVE].values) == 124
+    assert len(restored.market.known_series[INDICATIVE].values) == 124
 
 
 def test_a_damaged_store_is_told_and_the_feed_goes_on_when_it_is_mended(

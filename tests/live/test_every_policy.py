@@ -12,26 +12,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arbitrage.agents.checkpoint import load_policy
-from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.mpc.forecast_fit import ForecastConfig
-from arbitrage.agents.mpc.mpc_policy import Form
-from arbitrage.agents.policy import Policy, RiskChoice
-from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.errors import BadInput
+from arbitrage.features.names import FeatureSet
+from arbitrage.learners.mpc.forecast_fit import ForecastConfig
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import Level
 from arbitrage.live.fallback_rule import DayAheadRule
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.point_in_time import DAY_AHEAD, INDICATIVE
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth, Span
-from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE
-from arbitrage.mpc_training import MpcPlan, fit_mpc
-from arbitrage.observation import FeatureSet
+from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.minute_rule import MinuteSpreadRule
+from arbitrage.policies.mpc.policy import Form
+from arbitrage.policies.protocol import Policy, RiskChoice
+from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.risk import RiskPreference
-from arbitrage.training import TrainingPlan
+from arbitrage.training.mpc import MpcPlan, fit_mpc
+from arbitrage.training.plan import TrainingPlan
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed, market_in
 from tests.api.told_policy import save_told_policy
@@ -91,7 +91,9 @@ def market_for(policy: Policy) -> MarketSeries:
 
 
 def without_day_ahead(market: MarketSeries) -> MarketSeries:
-    return replace(market, tapes={name: tape for name, tape in market.tapes.items() if name != DAY_AHEAD})
+    return replace(
+        market, known_series={name: recorded for name, recorded in market.known_series.items() if name != DAY_AHEAD}
+    )
 
 
 @EVERY_KIND

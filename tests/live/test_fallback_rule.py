@@ -8,8 +8,8 @@ import pytest
 
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.fallback_rule import DayAheadRule
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE
 from arbitrage.market.series import MarketSeries, build_market
-from arbitrage.market.tapes import DAY_AHEAD, PRICE
 from arbitrage.quarter_hour import utc_timestamps
 from tests.worlds import MIDNIGHTS, SUMMER_MIDNIGHT
 
@@ -26,7 +26,7 @@ def priced(curve: np.ndarray, start: int = SUMMER_MIDNIGHT) -> MarketSeries:
 
 def powers(curve: np.ndarray, battery: Battery = BATTERY, start: int = SUMMER_MIDNIGHT) -> list[float]:
     times = start + 15 * np.arange(len(curve))
-    outlook = DayAheadRule().read(priced(curve, start).known_at(times), battery)
+    outlook = DayAheadRule().bind(priced(curve, start).known_at(times), battery)
     return [outlook.intent(at, BatteryState(1.0)).power_mw for at in range(len(curve))]
 
 

@@ -7,19 +7,19 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.policy import Policy
-from arbitrage.agents.rules import SpreadRule
 from arbitrage.battery import BatteryState
+from arbitrage.features.names import FeatureSet
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import AssetState, Level
 from arbitrage.live.feed import Feed
 from arbitrage.live.quality import Quality
 from arbitrage.live.simulated_source import FaultKind, FeedFault, SimulatedSource
 from arbitrage.live.window import Brought, Window
-from arbitrage.market.elia_client import Unreachable
-from arbitrage.market.tapes import PRICE
-from arbitrage.observation import FeatureSet
+from arbitrage.market.fetch.elia_client import Unreachable
+from arbitrage.market.point_in_time import PRICE
+from arbitrage.policies.minute_rule import MinuteSpreadRule
+from arbitrage.policies.protocol import Policy
+from arbitrage.policies.rules import SpreadRule
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 from tests.live.policies import BATTERY, IDENTITY, learned
 from tests.live.worlds import DELAY_MIN, FROM, START, Turned, feed_of, world

@@ -8,17 +8,17 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from arbitrage.agents.minute_rule import MinuteSpreadRule
-from arbitrage.agents.policy import Policy
-from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.backtest.engine import run_backtest
+from arbitrage.features.names import FeatureSet
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import Level, LiveDecision
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import Span
-from arbitrage.market.tapes import PRICE
-from arbitrage.observation import FeatureSet
+from arbitrage.policies.minute_rule import MinuteSpreadRule
+from arbitrage.policies.protocol import Policy
+from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.quarter_hour import energy_mwh
 from tests.live.policies import BATTERY, IDENTITY, NIGHT, learned, replay
 
@@ -48,8 +48,8 @@ def euros(market: MarketSeries, decisions: list[LiveDecision]) -> float:
     for decision in decisions:
         frame = decision.frame
         net[frame.valid_from // 15 * 15] += energy_mwh(decision.power_mw, frame.valid_until - frame.valid_from)
-    tape = market.tapes[PRICE]
-    cash = sum(tape.values[(start - tape.first_minute) // 15] * energy for start, energy in net.items())
+    series = market.known_series[PRICE]
+    cash = sum(series.values[(start - series.first_minute) // 15] * energy for start, energy in net.items())
     return cash - sum(decision.wear_eur for decision in decisions)
 
 

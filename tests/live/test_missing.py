@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from arbitrage.agents.rules import SpreadRule
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import AssetState, Level, PolicyIdentity
 from arbitrage.live.missing import missing_records
 from arbitrage.live.quality import Quality
 from arbitrage.market.coverage import Need
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, WIND_FORECAST
+from arbitrage.policies.rules import SpreadRule
 from tests.worlds import noisy_market
 
 MARKET = noisy_market(3, 3)
@@ -26,9 +26,11 @@ CURVE = Need(DAY_AHEAD, "the weekly mean", rest_of_day=True)
 
 def without(series: str, first: int, last: int) -> MarketSeries:
     """The market with records [first, last) of a series gone."""
-    values = MARKET.tapes[series].values.copy()
+    values = MARKET.known_series[series].values.copy()
     values[first:last] = np.nan
-    return replace(MARKET, tapes={**MARKET.tapes, series: replace(MARKET.tapes[series], values=values)})
+    return replace(
+        MARKET, known_series={**MARKET.known_series, series: replace(MARKET.known_series[series], values=values)}
+    )
 
 
 def test_nothing_is_found_where_nothing_is_missing() -> None:

@@ -11,20 +11,20 @@ import jsonschema
 import numpy as np
 import pytest
 
-from api.openapi import CONTRACTS
-from arbitrage.agents.policy import NEUTRAL, Intent, RiskChoice, Untrained
-from arbitrage.agents.risk_head import AdvantageSize, RiskHead
+from api.http.openapi import CONTRACTS
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher
 from arbitrage.errors import BadInput
+from arbitrage.features.names import FeatureSet
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import FOLLOW, AssetState, Level, LiveDecision, Orders, Override
 from arbitrage.live.fallback_rule import DayAheadRule
 from arbitrage.market.coverage import Need
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, KnownMarket
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, Knowledge
-from arbitrage.observation import FeatureSet
+from arbitrage.market.simulation.embedded_sample import sample_market
+from arbitrage.policies.closed_form.risk_head import AdvantageSize, RiskHead
+from arbitrage.policies.protocol import NEUTRAL, Intent, RiskChoice, Untrained
 from tests.live.policies import BATTERY, IDENTITY, NIGHT, learned
 
 HALF = AssetState(BatteryState(1.0))
@@ -47,7 +47,7 @@ class Saying(Untrained):
     name: str = "saying"
     needs: ClassVar[tuple[Need, ...]] = (Need(PRICE),)
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> Saying:
+    def bind(self, known: KnownMarket, battery: Battery) -> Saying:
         return self
 
     def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
@@ -58,7 +58,9 @@ class Saying(Untrained):
 
 
 def without_day_ahead(market: MarketSeries) -> MarketSeries:
-    return replace(market, tapes={name: tape for name, tape in market.tapes.items() if name != DAY_AHEAD})
+    return replace(
+        market, known_series={name: series for name, series in market.known_series.items() if name != DAY_AHEAD}
+    )
 
 
 def decided(policy: Saying, market: MarketSeries, time: int = NIGHT, orders: Orders = FOLLOW) -> LiveDecision:

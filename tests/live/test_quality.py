@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.live.quality import Bounds, Judgement, Quality, judge, without_faulty
-from arbitrage.market.elia import read_table
+from arbitrage.market.files.read import read_table
+from arbitrage.market.point_in_time import CUMULATIVE_IMBALANCE, INDICATIVE, PRICE, PointInTimeSeries
 from arbitrage.market.series import MarketSeries, build_market
-from arbitrage.market.tapes import CUMULATIVE_IMBALANCE, INDICATIVE, PRICE, Tape
 from arbitrage.quarter_hour import utc_timestamps
 from tests.examples import examples
 from tests.live.worlds import DELAY_MIN, FROM, world
@@ -25,8 +25,8 @@ from tests.worlds import SUMMER_MIDNIGHT, market_of
 NOON = SUMMER_MIDNIGHT + 12 * 60
 
 
-def judged(market: MarketSeries, time: int, tape: str = PRICE, **bounds: Any) -> Judgement:
-    return judge(market, time, time * 60.0, tape, Bounds(**bounds))
+def judged(market: MarketSeries, time: int, series: str = PRICE, **bounds: Any) -> Judgement:
+    return judge(market, time, time * 60.0, series, Bounds(**bounds))
 
 
 def codes(judgement: Judgement) -> set[str]:
@@ -35,12 +35,13 @@ def codes(judgement: Judgement) -> set[str]:
 
 def with_values(market: MarketSeries, name: str, values: np.ndarray) -> MarketSeries:
     return dataclasses.replace(
-        market, tapes={**market.tapes, name: dataclasses.replace(market.tapes[name], values=values)}
+        market,
+        known_series={**market.known_series, name: dataclasses.replace(market.known_series[name], values=values)},
     )
 
 
 def minutes_row(market: MarketSeries, time: int) -> int:
-    return time - market.tapes[INDICATIVE].first_minute
+    return time - market.known_series[INDICATIVE].first_minute
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,8 @@ def test_prices_of_quarter_hours_are_late_for_half_an_hour_and_then_stale(behind
 
 
 def test_what_was_published_too_recently_to_be_here_is_not_late(minutes: MarketSeries) -> None:
-    tape = minutes.tapes[INDICATIVE]
-    behind = with_values(minutes, INDICATIVE, np.where(tape.available_at >= FROM, np.nan, tape.values))
+    series = minutes.known_series[INDICATIVE]
+    behind = with_values(minutes, INDICATIVE, np.where(series.available_at >= FROM, np.nan, series.values))
     assert judge(behind, FROM, FROM * 60.0, INDICATIVE, Bounds()).quality is Quality.LATE
     assert judge(behind, FROM, FROM * 60.0 - 8.0, INDICATIVE, Bounds(), FROM * 60.0 - 8.0).quality is Quality.OK
     assert judge(behind, FROM, FROM * 60.0, INDICATIVE, Bounds(), FROM * 60.0 + 90.0).quality is Quality.LATE
@@ -100,7 +101,7 @@ def test_nothing_known_is_absent() -> None:
 def test_a_system_imbalance_that_repeats_to_the_last_digit_is_stale_though_stamps_are_new(
     minutes: MarketSeries,
 ) -> None:
-    values = minutes.tapes[CUMULATIVE_IMBALANCE].values.copy()
+    values = minutes.known_series[CUMULATIVE_IMBALANCE].values.copy()
     row = minutes_row(minutes, FROM)
     values[row - 6 : row] = values[row - 6]
     judgement = judged(with_values(minutes, CUMULATIVE_IMBALANCE, values), FROM, INDICATIVE, jump_eur_mwh=1e9)
@@ -108,33 +109,33 @@ def test_a_system_imbalance_that_repeats_to_the_last_digit_is_stale_though_stamp
 
 
 def test_a_price_that_its_own_record_does_not_explain_is_left_out(minutes: MarketSeries) -> None:
-    values = minutes.tapes[INDICATIVE].values.copy()
+    values = minutes.known_series[INDICATIVE].values.copy()
     row = minutes_row(minutes, FROM) - 4
     values[row] += 26.0
     broken = with_values(minutes, INDICATIVE, values)
     judgement = judged(broken, FROM, INDICATIVE)
     assert (judgement.quality, codes(judgement)) == (Quality.JUMP, {"jump"})
-    mended = without_faulty(broken, judgement).tapes[INDICATIVE].values
+    mended = without_faulty(broken, judgement).known_series[INDICATIVE].values
     assert np.flatnonzero(np.isnan(mended)).tolist() == [row]
-    assert not np.isnan(broken.tapes[INDICATIVE].values).any()
+    assert not np.isnan(broken.known_series[INDICATIVE].values).any()
 
 
 def test_an_imbalance_that_no_system_can_have_is_left_out(minutes: MarketSeries) -> None:
-    values = minutes.tapes[CUMULATIVE_IMBALANCE].values.copy()
+    values = minutes.known_series[CUMULATIVE_IMBALANCE].values.copy()
     row = minutes_row(minutes, FROM) - 3
     values[row] = np.copysign(8e4, values[row])
     judgement = judged(with_values(minutes, CUMULATIVE_IMBALANCE, values), FROM, INDICATIVE)
     assert judgement.quality is Quality.JUMP
     assert judgement.faulty is not None
-    assert row + minutes.tapes[INDICATIVE].first_minute in judgement.faulty[INDICATIVE]
+    assert row + minutes.known_series[INDICATIVE].first_minute in judgement.faulty[INDICATIVE]
 
 
 def test_final_prices_and_last_minutes_that_differ_again_and_again_disagree(minutes: MarketSeries) -> None:
-    prices = minutes.tapes[PRICE].values
+    prices = minutes.known_series[PRICE].values
     judgement = judged(with_values(minutes, PRICE, prices + 400.0), FROM + 15, INDICATIVE)
     assert (judgement.quality, codes(judgement)) == (Quality.DISAGREEMENT, {"disagreement"})
     once = prices.copy()
-    once[(FROM - minutes.tapes[PRICE].first_minute) // 15 - 2] += 3_000.0
+    once[(FROM - minutes.known_series[PRICE].first_minute) // 15 - 2] += 3_000.0
     assert judged(with_values(minutes, PRICE, once), FROM + 15, INDICATIVE).quality is Quality.OK
 
 
@@ -161,8 +162,8 @@ def test_no_record_of_the_genuine_day_contradicts_itself_or_stands_still() -> No
     quarters = table[table.index.minute % 15 == 14]
     prices = quarters.set_index(quarters.index - pd.Timedelta(minutes=14))[[PRICE]]
     market = build_market(prices, minutes=table)
-    tape: Tape = market.tapes[INDICATIVE]
-    times = tape.first_minute + np.arange(120, len(tape.values), 7)
+    series: PointInTimeSeries = market.known_series[INDICATIVE]
+    times = series.first_minute + np.arange(120, len(series.values), 7)
     found = [judged(market, int(time), INDICATIVE) for time in times]
     assert not {"jump", "frozen", "disagreement"} & set.union(*(codes(each) for each in found))
     assert utc_timestamps(times[-1:])[0].year == 2024

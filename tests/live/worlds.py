@@ -10,7 +10,7 @@ from arbitrage.live.feed import Clocks, Feed
 from arbitrage.live.simulated_source import FeedFault, SimulatedSource
 from arbitrage.live.window import Window
 from arbitrage.market.series import MinuteSource
-from arbitrage.market.simulator import SimulatedMarket, simulate
+from arbitrage.market.simulation.simulator import SimulatedMarket, simulate
 from arbitrage.quarter_hour import epoch_minute
 
 DELAY_MIN = 1

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arbitrage.features.encoder import encoder_needs
+from arbitrage.features.names import FeatureSet
 from arbitrage.market.coverage import Need, SourceCoverage, source_coverage
+from arbitrage.market.point_in_time import DAY_AHEAD, INDICATIVE, PRICE, WIND_FORECAST
 from arbitrage.market.series import MarketSeries, build_market
-from arbitrage.market.tapes import DAY_AHEAD, INDICATIVE, PRICE, WIND_FORECAST
 from arbitrage.market.timing import with_decision_latency
-from arbitrage.observation import FeatureSet, encoder_needs
 from arbitrage.quarter_hour import utc_timestamps
 from tests.minute_worlds import market_of_minutes, minute_table
 from tests.worlds import MIDNIGHTS, SUMMER_MIDNIGHT, market_of, noisy_market
@@ -25,9 +26,11 @@ DAY = 96
 
 def without_day_ahead(market: MarketSeries, first: int, last: int) -> MarketSeries:
     """The same market with the day-ahead prices of rows [first, last) gone."""
-    values = market.tapes[DAY_AHEAD].values.copy()
+    values = market.known_series[DAY_AHEAD].values.copy()
     values[first:last] = np.nan
-    return replace(market, tapes={**market.tapes, DAY_AHEAD: replace(market.tapes[DAY_AHEAD], values=values)})
+    return replace(
+        market, known_series={**market.known_series, DAY_AHEAD: replace(market.known_series[DAY_AHEAD], values=values)}
+    )
 
 
 def covered(market: MarketSeries, *needs: Need) -> dict[str, SourceCoverage]:
@@ -63,7 +66,7 @@ def test_a_whole_day_of_any_length_is_covered(day: str) -> None:
     start, quarter_hours = MIDNIGHTS[day]
     market = noisy_market(1, 3, start=start - 15 * DAY)
     times = start + 15 * np.arange(quarter_hours)
-    needs = encoder_needs(FeatureSet.QUARTER_HOUR, market.tapes)
+    needs = encoder_needs(FeatureSet.QUARTER_HOUR, market.known_series)
     assert [each.complete for each in source_coverage(market, needs, times)] == [True] * 4
 
 
@@ -84,10 +87,10 @@ def test_the_newest_price_that_the_delay_lets_through_is_the_one_that_is_due() -
 
 def test_a_record_that_comes_after_its_decision_is_late() -> None:
     market = noisy_market(1, 2)
-    tape = market.tapes[PRICE]
-    late = tape.available_at.copy()
+    recorded = market.known_series[PRICE]
+    late = recorded.available_at.copy()
     late[10:14] += 15
-    market = replace(market, tapes={**market.tapes, PRICE: replace(tape, available_at=late)})
+    market = replace(market, known_series={**market.known_series, PRICE: replace(recorded, available_at=late)})
     found = covered(market, Need(PRICE, "an older price"))[PRICE]
     assert (found.late, found.absent, found.filled) == (4, 1, 5)
     assert "(4 of them late)" in str(found.warning())
@@ -109,8 +112,8 @@ def test_minutes_that_end_early_are_counted_by_the_decision() -> None:
 
 
 def test_what_the_encoder_does_not_read_is_not_counted() -> None:
-    tapes = (PRICE, DAY_AHEAD, INDICATIVE)
-    assert [need.series for need in encoder_needs(FeatureSet.REFERENCE, tapes)] == [INDICATIVE]
+    known_series = (PRICE, DAY_AHEAD, INDICATIVE)
+    assert [need.series for need in encoder_needs(FeatureSet.REFERENCE, known_series)] == [INDICATIVE]
     assert [need.series for need in encoder_needs(FeatureSet.QUARTER_HOUR, (PRICE,))] == [PRICE]
 
 
@@ -122,6 +125,6 @@ def test_present_late_and_absent_make_all_and_values_do_not_matter(seed: int, ga
     for each in source_coverage(market, ENCODED, market.quarter_hours):
         assert each.present + each.late + each.absent == each.intervals
         assert each.missing <= each.filled <= each.intervals
-    scaled = {name: replace(tape, values=7.0 * tape.values) for name, tape in market.tapes.items()}
-    again = source_coverage(replace(market, tapes=scaled), ENCODED, market.quarter_hours)
+    scaled = {name: replace(recorded, values=7.0 * recorded.values) for name, recorded in market.known_series.items()}
+    again = source_coverage(replace(market, known_series=scaled), ENCODED, market.quarter_hours)
     assert again == source_coverage(market, ENCODED, market.quarter_hours)

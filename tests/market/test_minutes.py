@@ -1,4 +1,4 @@
-"""Minute records as tapes: when each may be known, at every delay, and what is refused."""
+"""Minute records as known_series: when each may be known, at every delay, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from arbitrage.errors import BadInput
-from arbitrage.market.series import MarketSeries, MinuteSource, build_market
-from arbitrage.market.tapes import (
+from arbitrage.market.point_in_time import (
     ALPHA_COMPONENT,
     CUMULATIVE_IMBALANCE,
     DECREMENTAL,
@@ -16,6 +15,7 @@ from arbitrage.market.tapes import (
     INDICATIVE,
     PRICE,
 )
+from arbitrage.market.series import MarketSeries, MinuteSource, build_market
 from arbitrage.quarter_hour import utc_timestamps
 from tests.minute_worlds import (
     GENUINE_MINUTES,
@@ -76,7 +76,7 @@ def test_the_newest_record_at_minute_k_is_that_of_k_less_1_less_the_delay(
 @pytest.mark.parametrize("delay_min", [0, 1, 2, 5])
 def test_a_final_price_is_published_together_with_the_record_of_its_last_minute(delay_min: int) -> None:
     market = numbered_market(delay_min)
-    price, minutes = market.tapes[PRICE], market.tapes[INDICATIVE]
+    price, minutes = market.known_series[PRICE], market.known_series[INDICATIVE]
     np.testing.assert_array_equal(price.available_at, minutes.available_at[14::15])
     assert price.available_at[0] == SUMMER_MIDNIGHT + 15 + delay_min
 
@@ -84,11 +84,11 @@ def test_a_final_price_is_published_together_with_the_record_of_its_last_minute(
 def test_the_delay_is_one_minute_by_default_with_minute_records_and_none_without() -> None:
     market = numbered_market(None)
     assert market.publication_delay_min == 1
-    np.testing.assert_array_equal(market.tapes[INDICATIVE].available_at, SUMMER_MIDNIGHT + np.arange(30) + 2)
+    np.testing.assert_array_equal(market.known_series[INDICATIVE].available_at, SUMMER_MIDNIGHT + np.arange(30) + 2)
     alone = build_market(pd.DataFrame({PRICE: [1.0]}, index=utc_timestamps([SUMMER_MIDNIGHT])))
     assert alone.publication_delay_min == 0
     assert alone.minute_source is None
-    assert not MINUTE_TAPES & set(alone.tapes)
+    assert not MINUTE_TAPES & set(alone.known_series)
 
 
 def test_records_may_come_in_any_order_and_with_holes_and_a_hole_stays_one() -> None:
@@ -96,13 +96,13 @@ def test_records_may_come_in_any_order_and_with_holes_and_a_hole_stays_one() -> 
     market = market_of_minutes(table.sample(frac=1.0, random_state=0), [1.0, 2.0])
     expected = NUMBERED.copy()
     expected[[3, 4, 20]] = np.nan
-    np.testing.assert_array_equal(market.tapes[INDICATIVE].values, expected)
-    assert market.tapes[INDICATIVE].step_min == 1
+    np.testing.assert_array_equal(market.known_series[INDICATIVE].values, expected)
+    assert market.known_series[INDICATIVE].step_min == 1
 
 
 def test_a_column_that_is_absent_or_empty_is_not_carried() -> None:
     table = minute_table(**{PRICE: NUMBERED, INCREMENTAL: np.full(30, np.nan), "system_imbalance_mw": NUMBERED})
-    assert MINUTE_TAPES & set(market_of_minutes(table, [1.0, 2.0]).tapes) == {INDICATIVE, CUMULATIVE_IMBALANCE}
+    assert MINUTE_TAPES & set(market_of_minutes(table, [1.0, 2.0]).known_series) == {INDICATIVE, CUMULATIVE_IMBALANCE}
 
 
 @pytest.mark.parametrize(
@@ -136,22 +136,22 @@ def test_the_source_of_the_minutes_is_said_and_their_values_and_delay_are_part_o
 @pytest.mark.parametrize("delay_min", [0, 1, 2])
 def test_every_tape_of_a_simulated_market_is_published_by_the_law(delay_min: int) -> None:
     market = simulated_market(delay_min)
-    assert set(market.tapes) >= MINUTE_TAPES
-    for name, tape in market.tapes.items():
-        np.testing.assert_array_equal(tape.available_at, published_at(name, tape, delay_min))
+    assert set(market.known_series) >= MINUTE_TAPES
+    for name, series in market.known_series.items():
+        np.testing.assert_array_equal(series.available_at, published_at(name, series, delay_min))
     # Simulated quarter-hours settle at the price of their last minute.
-    np.testing.assert_array_equal(market.price_eur_mwh, market.tapes[INDICATIVE].values[14::15])
-    assert not MINUTE_TAPES & set(simulated_days().market().tapes)
+    np.testing.assert_array_equal(market.price_eur_mwh, market.known_series[INDICATIVE].values[14::15])
+    assert not MINUTE_TAPES & set(simulated_days().market().known_series)
 
 
 def test_the_genuine_minutes_make_a_market_that_settles_at_their_last_records() -> None:
     market = genuine_market()
     assert (market.quarter_hours[0], len(market)) == (GENUINE_START, GENUINE_MINUTES // 15)
     assert (market.publication_delay_min, market.minute_source) == (1, MinuteSource.GIVEN)
-    assert set(market.tapes) == {PRICE, *MINUTE_TAPES}
+    assert set(market.known_series) == {PRICE, *MINUTE_TAPES}
     for name in MINUTE_TAPES:
-        assert len(market.tapes[name].values) == GENUINE_MINUTES
-        assert not np.isnan(market.tapes[name].values).any()
+        assert len(market.known_series[name].values) == GENUINE_MINUTES
+        assert not np.isnan(market.known_series[name].values).any()
     # The first quarter-hour of the file: from 80.000 in its first minute to 289.001 in its last.
     assert market.price_eur_mwh[0] == 289.001
     assert newest_of_genuine(market, GENUINE_START + 1) is None

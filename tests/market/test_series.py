@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.market.series import DURATION, MarketSeries, build_market
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.quarter_hour import BRUSSELS, brussels_midnight, epoch_minute, epoch_minutes, utc_timestamps
 from tests.examples import examples
 
@@ -234,7 +234,7 @@ def test_nothing_that_is_published_later_changes_what_is_known_now(now: int, del
         for about in (time - 1440, time, time + 720):
             day = np.array([about]), np.array([about + 1440])
             np.testing.assert_array_equal(is_known.mean_between(name, *day), was_known.mean_between(name, *day))
-            is_seen, was_seen = (known.looking_back([time], [about]) for known in (is_known, was_known))
+            is_seen, was_seen = (known.as_of([time], [about]) for known in (is_known, was_known))
             for count in (50, 400):
                 seen = is_seen.trailing_moments(name, count)
                 np.testing.assert_array_equal(seen, was_seen.trailing_moments(name, count))
@@ -281,6 +281,6 @@ def test_long_windows_hold_every_known_record_once_and_do_not_depend_on_what_els
 
 def test_nobody_may_look_back_to_a_time_that_is_still_to_come() -> None:
     known = build_market(prices([10.0, 20.0])).known_at([START, START + 15])
-    known.looking_back([START + 15], [START + 90])
+    known.as_of([START + 15], [START + 90])
     with pytest.raises(ValueError, match="will be known later"):
-        known.looking_back([START + 16], [START + 90])
+        known.as_of([START + 16], [START + 90])

@@ -5,19 +5,17 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arbitrage.arrays import Floats
 from arbitrage.errors import BadInput
-from arbitrage.market.elia import read_table
+from arbitrage.market.files.read import read_table
 from arbitrage.market.settlement import alpha_component_eur_mwh, imbalance_price_eur_mwh, settle_eur
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, epoch_minutes
 from tests.shared_data import shared_file
-
-Floats = npt.NDArray[np.float64]
 
 IN_FORCE = epoch_minute("2024-01-01T00:00Z")
 BEFORE_FADING = epoch_minute("2022-02-13T22:45Z")

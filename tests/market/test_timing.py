@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.errors import BadInput
-from arbitrage.market.elia_datasets import DATASETS, PRICES, Reach, pieces
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, RESIDUAL
 from arbitrage.market.series import build_market
-from arbitrage.market.store import Seen, Store
-from arbitrage.market.tapes import DAY_AHEAD, PRICE, RESIDUAL
+from arbitrage.market.store.datasets import DATASETS, PRICES, Reach, pieces
+from arbitrage.market.store.store import Seen, Store
 from arbitrage.market.timing import until, with_decision_latency, with_first_published
 from arbitrage.quarter_hour import utc_timestamps
 from tests.worlds import SUMMER_MIDNIGHT, noisy_market
@@ -49,7 +49,7 @@ def test_a_market_that_ends_holds_what_was_known_then_and_nothing_later(minute: 
     ended = until(market, time)
     for name in NAMES:
         np.testing.assert_array_equal(ended.known_at(time).gather(name, BACK), market.known_at(time).gather(name, BACK))
-        assert (ended.tapes[name].available_at[np.isfinite(ended.tapes[name].values)] <= time).all()
+        assert (ended.known_series[name].available_at[np.isfinite(ended.known_series[name].values)] <= time).all()
     assert len(ended) == minute // 15
     assert ended.frame[PRICE].equals(market.frame[PRICE].iloc[: len(ended)])
 
@@ -87,9 +87,9 @@ def test_prices_are_known_as_they_were_first_published_where_somebody_watched(tm
     index = utc_timestamps(SUMMER_MIDNIGHT + 15 * np.arange(4))
     settled = build_market(pd.DataFrame({PRICE: [12.0, 20.0, 30.0, 40.0]}, index=index))
     first = with_first_published(settled, store)
-    tape = first.market.tapes[PRICE]
-    assert tape.values.tolist() == [10.0, 20.0, 30.0, 40.0]
-    assert (tape.available_at - SUMMER_MIDNIGHT).tolist() == [17, 31, 45, 60]
+    series = first.market.known_series[PRICE]
+    assert series.values.tolist() == [10.0, 20.0, 30.0, 40.0]
+    assert (series.available_at - SUMMER_MIDNIGHT).tolist() == [17, 31, 45, 60]
     assert (first.seen_live, first.fetched_later, first.revised) == (2, 2, 1)
     assert first.market.price_eur_mwh.tolist() == [12.0, 20.0, 30.0, 40.0]
 
@@ -99,8 +99,8 @@ def test_what_departs_from_day_ahead_follows_the_price_as_first_published(tmp_pa
     prices = pd.DataFrame({PRICE: [12.0, 20.0, 30.0, 40.0]}, index=index)
     market = build_market(prices, day_ahead=pd.DataFrame({DAY_AHEAD: [5.0]}, index=index[:1]))
     first = with_first_published(market, stored(tmp_path)).market
-    assert first.tapes[RESIDUAL].values.tolist() == [5.0, 15.0, 25.0, 35.0]
-    assert (first.tapes[RESIDUAL].available_at == first.tapes[PRICE].available_at).all()
+    assert first.known_series[RESIDUAL].values.tolist() == [5.0, 15.0, 25.0, 35.0]
+    assert (first.known_series[RESIDUAL].available_at == first.known_series[PRICE].available_at).all()
 
 
 def test_an_empty_store_has_seen_nothing_live(tmp_path: Path) -> None:

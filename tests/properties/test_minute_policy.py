@@ -11,24 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.checkpoint import CARD_FILE, load_policy
-from arbitrage.agents.closed_form_config import ClosedFormConfig
-from arbitrage.agents.lattice import LatticeSize
-from arbitrage.agents.minute_fit import MinuteConfig
-from arbitrage.agents.network_training import NetworkConfig
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.errors import BadInput
-from arbitrage.market.embedded import sample_market
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.learners.closed_form.config import ClosedFormConfig
+from arbitrage.learners.closed_form.minute_fit import MinuteConfig
+from arbitrage.learners.closed_form.network_training import NetworkConfig
+from arbitrage.market.point_in_time import PointInTimeSeries
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
-from arbitrage.market.tapes import Tape
-from arbitrage.observation import FeatureSet, MarketFeatures
+from arbitrage.policies.checkpoint.load import CARD_FILE, load_policy
+from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.quarter_hour import brussels_midnight, epoch_minute
-from arbitrage.training import TrainingPlan, train
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
 from tests.examples import examples
 from tests.properties.test_no_leak import scramble
 
@@ -65,7 +67,7 @@ def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="module")
-def policy(directory: Path) -> ArbitragePolicy:
+def policy(directory: Path) -> ClosedFormPolicy:
     return load_policy(directory)
 
 
@@ -74,14 +76,14 @@ def market() -> MarketSeries:
     return sample_market(with_minutes=True)
 
 
-def decisions(policy: ArbitragePolicy, market: MarketSeries, now: int) -> list[Decision]:
+def decisions(policy: ClosedFormPolicy, market: MarketSeries, now: int) -> list[Decision]:
     """Every minute of a quarter-day up to `now`, in several states, all being read at once."""
     times = np.arange(NIGHT, NIGHT + 6 * 60)
     dispatcher = Dispatcher(policy, BATTERY, market, times, 1)
     return [dispatcher.decide(at, state) for at in range(int((times <= now).sum())) for state in STATES]
 
 
-def test_the_card_says_what_is_seen_and_where_the_minutes_come_from(directory: Path, policy: ArbitragePolicy) -> None:
+def test_the_card_says_what_is_seen_and_where_the_minutes_come_from(directory: Path, policy: ClosedFormPolicy) -> None:
     card = json.loads((directory / CARD_FILE).read_text())
     assert card["feature_set"] == policy.features.feature_set
     assert card["minute_source"] == "simulated"
@@ -93,43 +95,45 @@ def test_the_card_says_what_is_seen_and_where_the_minutes_come_from(directory: P
 @examples(8)
 @given(minute=st.integers(0, 6 * 60 - 1), seed=st.integers(0, 2**32 - 1))
 def test_no_decision_rests_on_what_is_published_later(
-    policy: ArbitragePolicy, market: MarketSeries, minute: int, seed: int
+    policy: ClosedFormPolicy, market: MarketSeries, minute: int, seed: int
 ) -> None:
     now = NIGHT + minute
     assert decisions(policy, market, now) == decisions(policy, scramble(market, now, seed), now)
 
 
-def test_minutes_are_what_moves_it_within_a_quarter_hour(policy: ArbitragePolicy, market: MarketSeries) -> None:
+def test_minutes_are_what_moves_it_within_a_quarter_hour(policy: ClosedFormPolicy, market: MarketSeries) -> None:
     seen = decisions(policy, market, NIGHT + 6 * 60)
     assert {decision.action for decision in seen} == {"charge", "idle", "discharge"}
     actions = np.array([decision.action for decision in seen]).reshape(-1, 15, len(STATES))
     assert (actions != actions[:, :1]).any()
-    blind = dataclasses.replace(market, tapes={n: t for n, t in market.tapes.items() if t.step_min != 1})
+    blind = dataclasses.replace(market, known_series={n: t for n, t in market.known_series.items() if t.step_min != 1})
     with pytest.raises(BadInput, match="the policy was trained with it"):
         decisions(policy, blind, NIGHT + 15)
 
 
 def test_where_records_fail_to_come_the_quarter_hours_own_forecast_stands(
-    policy: ArbitragePolicy, market: MarketSeries
+    policy: ClosedFormPolicy, market: MarketSeries
 ) -> None:
     # Two hours of silence: from the second minute on, when a record should be there, nothing new can be said before the
     # next quarter-hour begins. The first two minutes are the networks'.
-    def silent(tape: Tape) -> Tape:
-        starts = tape.first_minute + np.arange(len(tape.values))
-        quiet = (tape.step_min == 1) & (starts >= NIGHT + 60) & (starts < NIGHT + 180)
-        return dataclasses.replace(tape, values=np.where(quiet, np.nan, tape.values))
+    def silent(series: PointInTimeSeries) -> PointInTimeSeries:
+        starts = series.first_minute + np.arange(len(series.values))
+        quiet = (series.step_min == 1) & (starts >= NIGHT + 60) & (starts < NIGHT + 180)
+        return dataclasses.replace(series, values=np.where(quiet, np.nan, series.values))
 
-    mute = dataclasses.replace(market, tapes={name: silent(tape) for name, tape in market.tapes.items()})
-    view = policy.read(mute.known_at(np.arange(NIGHT + 60, NIGHT + 180)), BATTERY)
+    mute = dataclasses.replace(
+        market, known_series={name: silent(series) for name, series in market.known_series.items()}
+    )
+    view = policy.bind(mute.known_at(np.arange(NIGHT + 60, NIGHT + 180)), BATTERY)
     forecast = view.members[0].forecast_eur_mwh.reshape(-1, 15)
     assert (forecast[:, 2:] == forecast[:, 2:3]).all()
     assert (forecast[:, 0] != forecast[:, 2]).any()
-    heard = policy.read(market.known_at(np.arange(NIGHT + 60, NIGHT + 180)), BATTERY)
+    heard = policy.bind(market.known_at(np.arange(NIGHT + 60, NIGHT + 180)), BATTERY)
     assert (heard.members[0].forecast_eur_mwh.reshape(-1, 15)[:, 2:] != forecast[:, 2:]).mean() > 0.9
 
 
 def test_a_minute_read_alone_is_decided_to_the_last_bit_as_in_a_batch(
-    policy: ArbitragePolicy, market: MarketSeries
+    policy: ClosedFormPolicy, market: MarketSeries
 ) -> None:
     batch = decisions(policy, market, NIGHT + 6 * 60)
     for at in range(0, 6 * 60, 29):
@@ -138,7 +142,7 @@ def test_a_minute_read_alone_is_decided_to_the_last_bit_as_in_a_batch(
             assert alone.decide(0, state) == batch[at * len(STATES) + number]
 
 
-def test_the_environment_pays_what_the_ledger_books(policy: ArbitragePolicy, market: MarketSeries) -> None:
+def test_the_environment_pays_what_the_ledger_books(policy: ClosedFormPolicy, market: MarketSeries) -> None:
     day = int(market.day_numbers[np.searchsorted(market.quarter_hours, NIGHT)])
     env = BelgianImbalanceEnv(market, BATTERY, step_min=1)
     _, info = env.reset(options={"day": "2025-03-30", "soc_fraction": 0.0})

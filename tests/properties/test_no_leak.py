@@ -10,25 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbitrage.agents.arbitrage_policy import ArbitragePolicy
-from arbitrage.agents.closed_form import fit_closed_form, prepare_lesson
-from arbitrage.agents.closed_form_config import ClosedFormConfig
-from arbitrage.agents.lattice import LatticeSize
-from arbitrage.agents.network_policy import Head, NetworkPolicy, PlainNetwork
-from arbitrage.agents.network_training import NetworkConfig
-from arbitrage.agents.networks import Network
-from arbitrage.agents.policy import Intent, Policy, Untrained
-from arbitrage.agents.quantile_critic import QUANTILES
-from arbitrage.agents.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher, decide
 from arbitrage.env.single import BelgianImbalanceEnv
-from arbitrage.market.embedded import sample_market
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.learners.closed_form.config import ClosedFormConfig
+from arbitrage.learners.closed_form.fit import fit_closed_form, prepare_training_data
+from arbitrage.learners.closed_form.network_training import NetworkConfig
+from arbitrage.market.point_in_time import PRICE, KnownMarket, PointInTimeSeries
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import SocReset, Span, spans
-from arbitrage.market.tapes import PRICE, Knowledge, Tape
-from arbitrage.observation import FeatureSet, MarketFeatures
+from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.policies.closed_form.quantile_critic import QUANTILES
+from arbitrage.policies.network_policy import Head, NetworkPolicy, PlainNetwork
+from arbitrage.policies.networks import Network
+from arbitrage.policies.protocol import Intent, Policy, Untrained
+from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.quarter_hour import brussels_midnight
 from tests.examples import examples
 from tests.worlds import Clueless
@@ -51,9 +52,9 @@ def policies(market: MarketSeries) -> dict[str, Policy]:
     """Every rule, and a small learned policy taught on the two weeks before."""
     size = LatticeSize(soc_nodes=5, cycle_nodes=4)
     config = ClosedFormConfig(cosines=12, passes=1, network=NetworkConfig(width=8, steps=60), size=size)
-    lesson = prepare_lesson(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
-    fitted = fit_closed_form(lesson, config, seed=0)
-    learned = ArbitragePolicy(BATTERY, size, fitted.stages[-1:], tuple(market.tapes), critic=random_critic())
+    data = prepare_training_data(market, BATTERY, (Span(14 * 96, 28 * 96),), SocReset.NEVER, size)
+    fitted = fit_closed_form(data, config, seed=0)
+    learned = ClosedFormPolicy(BATTERY, size, fitted.stages[-1:], tuple(market.known_series), critic=random_critic())
     return {policy.name: policy for policy in (Idle(), ThresholdRule(), SpreadRule(), learned, random_network(market))}
 
 
@@ -75,7 +76,7 @@ def random_network(market: MarketSeries) -> NetworkPolicy:
     scale = np.ones(inputs, dtype=np.float32)
     critic = PlainNetwork(np.zeros(inputs, dtype=np.float32), scale, 4.0, weights, biases)
     seen = {"features": MarketFeatures(), "state_features": FeatureSet.REFERENCE, "step_min": 15}
-    return NetworkPolicy(BATTERY, tuple(market.tapes), **seen, critics=(critic,), head=Head.QUANTILE)
+    return NetworkPolicy(BATTERY, tuple(market.known_series), **seen, critics=(critic,), head=Head.QUANTILE)
 
 
 def decided_times(market: MarketSeries) -> np.ndarray:
@@ -87,14 +88,16 @@ def scramble(market: MarketSeries, now: int, seed: int, *, gaps: bool = True) ->
     """The same market with everything that becomes available after `now` replaced by noise, and by gaps if asked."""
     random = np.random.default_rng(seed)
 
-    def noise(tape: Tape) -> Tape:
-        values = random.normal(50.0, 300.0, len(tape.values))
+    def noise(series: PointInTimeSeries) -> PointInTimeSeries:
+        values = random.normal(50.0, 300.0, len(series.values))
         values[random.random(len(values)) < (0.2 if gaps else 0.0)] = np.nan
-        return dataclasses.replace(tape, values=np.where(tape.available_at > now, values, tape.values))
+        return dataclasses.replace(series, values=np.where(series.available_at > now, values, series.values))
 
-    tapes = {name: noise(tape) for name, tape in market.tapes.items()}
-    price = tapes[PRICE].values
-    return dataclasses.replace(market, frame=market.frame.assign(**{PRICE: price}), price_eur_mwh=price, tapes=tapes)
+    known_series = {name: noise(series) for name, series in market.known_series.items()}
+    price = known_series[PRICE].values
+    return dataclasses.replace(
+        market, frame=market.frame.assign(**{PRICE: price}), price_eur_mwh=price, known_series=known_series
+    )
 
 
 Answer = tuple[Decision, bytes]
@@ -143,10 +146,10 @@ class Peeking(Untrained):
     ahead: int
     name: str = "peeking"
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> Peeked:
-        tape = knowledge._tapes[PRICE]
-        rows = (knowledge.times - tape.first_minute) // 15 + self.ahead
-        return Peeked(tape.values[rows].tolist())
+    def bind(self, known: KnownMarket, battery: Battery) -> Peeked:
+        series = known._tapes[PRICE]
+        rows = (known.times - series.first_minute) // 15 + self.ahead
+        return Peeked(series.values[rows].tolist())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,8 +166,8 @@ class Standardising(Untrained):
 
     name: str = "standardising"
 
-    def read(self, knowledge: Knowledge, battery: Battery) -> Peeked:
-        newest = knowledge.gather(PRICE, [-15])[:, 0]
+    def bind(self, known: KnownMarket, battery: Battery) -> Peeked:
+        newest = known.gather(PRICE, [-15])[:, 0]
         return Peeked((100.0 + newest - np.nanmean(newest)).tolist())
 
 

@@ -1,7 +1,7 @@
 """By the minute too, nothing that is published later changes an observation; and planted leaks are caught.
 
 When a record is published is worked out here from the law (its end plus the delay), never read from the market under
-test: a tape that claims to be known earlier than it is must be caught.
+test: a series that claims to be known earlier than it is must be caught.
 """
 
 from __future__ import annotations
@@ -16,10 +16,18 @@ from hypothesis import strategies as st
 
 from arbitrage.battery import Battery
 from arbitrage.env.single import BelgianImbalanceEnv
+from arbitrage.features.encoder import Features, MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.point_in_time import (
+    ALPHA_COMPONENT,
+    CUMULATIVE_IMBALANCE,
+    DECREMENTAL,
+    INCREMENTAL,
+    INDICATIVE,
+    PRICE,
+)
+from arbitrage.market.point_in_time import KnownMarket as Known
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.tapes import ALPHA_COMPONENT, CUMULATIVE_IMBALANCE, DECREMENTAL, INCREMENTAL, INDICATIVE, PRICE
-from arbitrage.market.tapes import Knowledge as Known
-from arbitrage.observation import Features, FeatureSet, MarketFeatures
 from arbitrage.quarter_hour import quarter_hour_starts
 from tests.examples import examples
 from tests.minute_worlds import GENUINE_START, genuine_market, scramble_later, simulated_market
@@ -54,7 +62,7 @@ def observed(
 def leaks(
     market: MarketSeries, world: str, features: object, delay_min: int, minute: int, seed: int, only: str | None = None
 ) -> bool:
-    """Whether what is published after `minute`, of all tapes or of one, has changed any observation up to then."""
+    """Whether what is published after `minute`, of all series or of one, has changed an observation up to then."""
     _, start, day = WORLDS[world]
     other = scramble_later(market, start + minute, delay_min, seed, only)
     return observed(market, day, features, minute, seed) != observed(other, day, features, minute, seed)
@@ -92,7 +100,7 @@ def test_what_is_published_at_a_minute_is_seen_at_that_minute(features: str, del
         assert was[:-1] == is_now[:-1]
         newest = minute - 1 - delay_min
         in_running = newest >= minute - minute % 15
-        missing = np.isnan(other.tapes[INDICATIVE].values[24 * 60 + newest])
+        missing = np.isnan(other.known_series[INDICATIVE].values[24 * 60 + newest])
         if in_running and not missing:
             assert was[-1] != is_now[-1]
 
@@ -105,7 +113,7 @@ class Peeking(MarketFeatures):
 
     def encode(self, knowledge: Known) -> Features:
         starts = quarter_hour_starts(knowledge.times)
-        encoded = self.encode_quarters(knowledge.looking_back(starts, starts))
+        encoded = self.encode_quarters(knowledge.as_of(starts, starts))
         later = Known(np.minimum(knowledge.times + 1, starts + 14), knowledge.about, knowledge._tapes)
         return np.concatenate([encoded.features, self.encode_running(later, encoded)], axis=1)
 
@@ -119,17 +127,17 @@ class Hindsight(MarketFeatures):
     def encode(self, knowledge: Known) -> Features:
         latest = np.full(len(knowledge.times), knowledge.times.max())
         starts = quarter_hour_starts(knowledge.times)
-        encoded = self.encode_quarters(knowledge.looking_back(latest, starts))
+        encoded = self.encode_quarters(knowledge.as_of(latest, starts))
         return np.concatenate([encoded.features, self.encode_running(knowledge, encoded)], axis=1)
 
 
 def known_too_early(market: MarketSeries, *names: str) -> MarketSeries:
-    """The market with tapes that claim each of their values a minute before it is published."""
+    """The market with known_series that claim each of their values a minute before it is published."""
     early = {
-        name: dataclasses.replace(market.tapes[name], available_at=market.tapes[name].available_at - 1)
+        name: dataclasses.replace(market.known_series[name], available_at=market.known_series[name].available_at - 1)
         for name in names
     }
-    return dataclasses.replace(market, tapes={**market.tapes, **early})
+    return dataclasses.replace(market, known_series={**market.known_series, **early})
 
 
 def caught(market: MarketSeries, world: str, features: object, delay_min: int, only: str | None = None) -> bool:

@@ -14,27 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbitrage.agents.closed_form_config import ClosedFormConfig
-from arbitrage.agents.lattice import LatticeSize
-from arbitrage.agents.mpc.forecast_fit import ForecastConfig, fit_price_forecast
-from arbitrage.agents.mpc.mpc_policy import Form, MpcConfig, MpcPolicy
-from arbitrage.agents.mpc.price_forecast import PriceForecast
-from arbitrage.agents.policy import Policy
 from arbitrage.backtest.engine import KNOWN_QUARTER_HOUR
-from arbitrage.backtest.known_quarter_hour import (
-    RUNNING_PRICE,
-    KnownQuarterHour,
-    fit_known_quarter_hour,
-    reveal,
-)
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.errors import BadInput
-from arbitrage.market.embedded import sample_market
+from arbitrage.experiments.known_quarter_hour import RUNNING_PRICE, KnownQuarterHour, fit_known_quarter_hour, reveal
+from arbitrage.features.encoder import Encoded, MarketFeatures
+from arbitrage.learners.closed_form.config import ClosedFormConfig
+from arbitrage.learners.mpc.forecast_fit import ForecastConfig, fit_price_forecast
+from arbitrage.market.point_in_time import PRICE, KnownMarket
 from arbitrage.market.series import MarketSeries
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, spans
-from arbitrage.market.tapes import PRICE, Knowledge
-from arbitrage.observation import Encoded, MarketFeatures
+from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.mpc.policy import Form, MpcConfig, MpcPolicy
+from arbitrage.policies.mpc.price_forecast import PriceForecast
+from arbitrage.policies.protocol import Policy
 from tests.examples import examples
 from tests.properties.test_no_leak import MOMENTS, SEEDS, decided_times, scramble
 
@@ -72,7 +67,8 @@ def forecast(market: MarketSeries) -> PriceForecast:
 @pytest.fixture(scope="module")
 def policies(market: MarketSeries, forecast: PriceForecast) -> dict[str, Policy]:
     rolling = [
-        MpcPolicy(BATTERY, tuple(market.tapes), forecast, MpcConfig(form=form, beyond_quarter_hours=8)) for form in Form
+        MpcPolicy(BATTERY, tuple(market.known_series), forecast, MpcConfig(form=form, beyond_quarter_hours=8))
+        for form in Form
     ]
     networks = [random_library_policy(kind, scaling_of(market)) for kind in ("dqn", "sac")]
     return {policy.name: policy for policy in (*rolling, *networks)}
@@ -163,11 +159,11 @@ def test_scalers_are_of_training_days_alone(market: MarketSeries) -> None:
 class PeekingFeatures(MarketFeatures):
     """A planted leak: the forecast's inputs look at the price of the quarter-hour that they are about."""
 
-    def encode_quarters(self, knowledge: Knowledge) -> Encoded:
+    def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
         encoded = MarketFeatures().encode_quarters(knowledge)
-        tape = knowledge._tapes[PRICE]
-        rows = np.clip((knowledge.about - tape.first_minute) // 15, 0, len(tape.values) - 1)
-        return replace(encoded, base_eur_mwh=np.nan_to_num(tape.values[rows]))
+        series = knowledge._tapes[PRICE]
+        rows = np.clip((knowledge.about - series.first_minute) // 15, 0, len(series.values) - 1)
+        return replace(encoded, base_eur_mwh=np.nan_to_num(series.values[rows]))
 
 
 @pytest.mark.parametrize("form", list(Form))

@@ -1,11 +1,11 @@
-"""Run by Alembic: applies the migrations on the connection that `api.storage.schema` hands over."""
+"""Run by Alembic: applies the migrations on the connection that `api.storage.database.schema` hands over."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from api.storage.schema import VERSION_TABLE
-from api.storage.tables import Tables
+from api.storage.database.schema import VERSION_TABLE
+from api.storage.database.tables import Tables
 
 context.configure(
     connection=context.config.attributes["connection"],

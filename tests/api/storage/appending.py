@@ -13,7 +13,7 @@ import asyncio
 import random
 import sys
 
-from api.storage.database import Database
+from api.storage.database.database import Database
 from api.storage.decision_log import DecisionLog
 from tests.api.storage.decisions import decision
 

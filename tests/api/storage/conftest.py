@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from api.storage.database import Database
-from api.storage.tables import Tables
+from api.storage.database.database import Database
+from api.storage.database.tables import Tables
 from tests.api.storage import postgresql
 
 _numbers = itertools.count()

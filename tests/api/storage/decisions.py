@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 from typing import Any
 
-from api.storage.database import Database
+from api.storage.database.database import Database
 from api.storage.decision_record import DecisionRecord
 from api.storage.log_reader import LARGEST_PAGE, LogReader
 

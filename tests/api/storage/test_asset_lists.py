@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from api.storage import schema
 from api.storage.asset_lists import AssetLists
-from api.storage.asset_store import AssetState, AssetStore, Override, OverrideKind
-from api.storage.database import Database
-from api.storage.refusals import AssetUnknown, StorageUnavailable
+from api.storage.asset_store import AssetStore, OverrideKind, StoredAssetState, StoredOverride
+from api.storage.database import schema
+from api.storage.database.database import Database
+from api.storage.database.refusals import AssetUnknown, StorageUnavailable
 from tests.api.storage.decisions import MINUTE, NOON
 
-STATE = AssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON)
+STATE = StoredAssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON)
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def counted(database: Database) -> Iterator[list[str]]:
     event.remove(database.engine, "before_cursor_execute", note)
 
 
-def order(power_mw: float, until: dt.datetime) -> Override:
+def order(power_mw: float, until: dt.datetime) -> StoredOverride:
     times = {"set_at": NOON, "until": until}
-    return Override(kind=OverrideKind.SETPOINT, power_mw=power_mw, principal="operator", reason="test", **times)
+    return StoredOverride(kind=OverrideKind.SETPOINT, power_mw=power_mw, principal="operator", reason="test", **times)
 
 
 def names(found: Any) -> list[str]:
@@ -97,7 +97,7 @@ def test_one_asset_stands_for_each_kind_and_those_that_changed_last_come_first(
     kinds = lists.kinds(NOON, 10)
     assert len(kinds) == 4
     assert len({(str(each.asset.battery), each.asset.policy_id) for each in kinds}) == 4
-    later = AssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON + MINUTE)
+    later = StoredAssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON + MINUTE)
     store.set_state("be-4", later)
     assert [each.asset.battery for each in lists.kinds(NOON, 1)] == [{"capacity_mwh": 1}]
 

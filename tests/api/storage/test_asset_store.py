@@ -8,14 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api.storage.asset_lists import AssetLists
-from api.storage.asset_store import ABSENT, Asset, AssetState, AssetStore, Override, OverrideKind, StateChange
-from api.storage.database import Database
+from api.storage.asset_store import (
+    ABSENT,
+    Asset,
+    AssetStore,
+    OverrideKind,
+    StateChange,
+    StoredAssetState,
+    StoredOverride,
+)
+from api.storage.database.database import Database
+from api.storage.database.refusals import AssetUnknown, RecordRefused, VersionConflict
 from api.storage.decision_log import Appended, DecisionLog
-from api.storage.refusals import AssetUnknown, RecordRefused, VersionConflict
 from tests.api.storage.decisions import MINUTE, NOON, decision
 
 BATTERY = {"charge_power_mw": 1.0, "capacity_mwh": 2.0, "max_cycles_per_day": None}
-STATE = AssetState(soc_mwh=0.1 + 0.2, cycles_used=0.7, cycle_day=dt.date(2026, 11, 22), power_mw=-0.5, as_of=NOON)
+STATE = StoredAssetState(soc_mwh=0.1 + 0.2, cycles_used=0.7, cycle_day=dt.date(2026, 11, 22), power_mw=-0.5, as_of=NOON)
 LATER = dataclasses.replace(STATE, soc_mwh=1.25, power_mw=0.0, as_of=NOON + MINUTE)
 
 
@@ -26,13 +34,13 @@ def store(database: Database) -> AssetStore:
     return store
 
 
-def override_at(store: AssetStore, asset_id: str, time: dt.datetime) -> Override | None:
+def override_at(store: AssetStore, asset_id: str, time: dt.datetime) -> StoredOverride | None:
     return AssetLists(store._database).one(asset_id, time).override
 
 
-def order(kind: OverrideKind, minute: int, until: int, power_mw: float | None = None) -> Override:
+def order(kind: OverrideKind, minute: int, until: int, power_mw: float | None = None) -> StoredOverride:
     times = {"set_at": NOON + minute * MINUTE, "until": NOON + until * MINUTE}
-    return Override(kind=kind, principal="operator", reason="works on the line", power_mw=power_mw, **times)
+    return StoredOverride(kind=kind, principal="operator", reason="works on the line", power_mw=power_mw, **times)
 
 
 def test_an_asset_is_read_as_it_was_put(store: AssetStore) -> None:

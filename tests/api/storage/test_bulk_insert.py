@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from api.storage.bulk_insert import BulkInsert
-from api.storage.database import Database
+from api.storage.database.database import Database
+from api.storage.database.refusals import StorageUnavailable
+from api.storage.database.tables import DecisionRow
 from api.storage.decision_log import DecisionLog
 from api.storage.decision_record import NAMES
-from api.storage.refusals import StorageUnavailable
-from api.storage.tables import DecisionRow
 from tests.api.storage.decisions import NOON, decision
 
 

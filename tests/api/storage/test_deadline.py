@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from api.storage.database import Database
-from api.storage.deadline import Deadline, check_deadline, within
-from api.storage.refusals import ReadTooLong
+from api.storage.database.database import Database
+from api.storage.database.deadline import Deadline, check_deadline, within
+from api.storage.database.refusals import ReadTooLong
 
 ENDLESS = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
 

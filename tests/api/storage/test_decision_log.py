@@ -12,23 +12,23 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
-from api.storage.asset_store import AssetState, AssetStore, StateChange
-from api.storage.database import Database
-from api.storage.decision_log import Appended, DecisionLog
-from api.storage.decision_record import DecisionRecord, Role
-from api.storage.log_reader import DecisionFilter
-from api.storage.refusals import (
+from api.storage.asset_store import AssetStore, StateChange, StoredAssetState
+from api.storage.database.database import Database
+from api.storage.database.refusals import (
     IdempotencyKeyReused,
     OutcomeOpen,
     RecordRefused,
     StorageClosed,
     StorageUnavailable,
 )
+from api.storage.decision_log import Appended, DecisionLog
+from api.storage.decision_record import DecisionRecord, Role
+from api.storage.log_reader import DecisionFilter
 from arbitrage.errors import BadInput
 from tests.api.storage.decisions import MINUTE, NOON, decision
 from tests.examples import examples
 
-STATE = AssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON)
+STATE = StoredAssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON)
 
 
 def append(database: Database, *records: DecisionRecord) -> Sequence[Appended | BaseException]:

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
+from api.storage.database.refusals import StorageBusy, StorageClosed
 from api.storage.group_commit import LARGEST_GROUP, GroupCommit
-from api.storage.refusals import StorageBusy, StorageClosed
 
 
 class Ledger:

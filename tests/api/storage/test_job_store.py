@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.storage.database import Database
+from api.storage.database.database import Database
+from api.storage.database.refusals import JobLost, JobsTooMany, JobUnknown
 from api.storage.job_store import STOPPED, JobStatus, JobStore
-from api.storage.refusals import JobLost, JobsTooMany, JobUnknown
 from tests.api.storage.decisions import MINUTE, NOON
 
 REQUEST = {"strategy": "threshold", "days_of_month": "26-31"}

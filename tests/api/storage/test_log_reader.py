@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from api.storage.database import Database
+from api.storage.database.database import Database
 from api.storage.decision_log import DecisionLog
 from api.storage.decision_record import Role
 from api.storage.log_reader import DecisionFilter, LogReader

@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.quarter_hour import epoch_minute
-from tests.api.killed_service import Service
+from tests.api.commands.killed_service import Service
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed
 

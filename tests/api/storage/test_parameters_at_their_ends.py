@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from api.schemas.examples import ASSET, BACKTEST, DECISION_REQUEST, OVERRIDE
-from arbitrage.market.embedded import sample_market
+from arbitrage.market.simulation.embedded_sample import sample_market
 from tests.api.conftest import NOW
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from api.storage.database import Database
+from api.storage.database.database import Database
 from api.storage.decision_log import DecisionLog
 from api.storage.decision_record import ChainLink, DecisionRecord, Role
 from api.storage.price_ledger import KnownPrice, PriceLedger, PriceStage

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from api.storage.database import Database
+from api.storage.database.database import Database
 from tests.api.storage.appending import READY, append_all
 from tests.api.storage.decisions import all_records
 

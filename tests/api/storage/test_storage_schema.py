@@ -14,11 +14,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from api.storage import schema
-from api.storage.database import Database
-from api.storage.refusals import DatabaseRefused, StorageUnavailable
-from api.storage.schema import LATEST, MIGRATIONS, VERSION_TABLE, schema_revision
-from api.storage.tables import Tables
+from api.storage.database import schema
+from api.storage.database.database import Database
+from api.storage.database.refusals import DatabaseRefused, StorageUnavailable
+from api.storage.database.schema import LATEST, MIGRATIONS, VERSION_TABLE, schema_revision
+from api.storage.database.tables import Tables
 from arbitrage.errors import BadInput
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -79,7 +79,7 @@ def test_several_starts_at_once_make_one_schema(database_url: str) -> None:
 def test_a_start_does_not_wait_for_ever_for_another_that_migrates(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.storage.schema._LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr("api.storage.database.schema._LONGEST_WAIT_S", 0.05)
     with opened(postgresql_url) as database, opened(postgresql_url) as other, other.writing() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": schema._LOCK})
         with pytest.raises(DatabaseRefused, match="lock timeout"):
@@ -152,7 +152,7 @@ def test_what_is_written_in_a_block_that_raises_is_undone(database: Database) ->
 def test_a_lock_that_another_program_holds_too_long_is_an_outage_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.storage.database.LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr("api.storage.database.database.LOCK_WAIT_S", 0.05)
     with opened(f"sqlite:///{tmp_path / 'log.db'}") as database:
         database.migrate()
         other = sqlite3.connect(tmp_path / "log.db", isolation_level=None)

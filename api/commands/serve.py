@@ -1,0 +1,136 @@
+"""The command line's door to the service; the command line finds it by its entry point.
+
+Contract: nothing of the service is loaded until it is asked for, so that other commands need none of it installed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arbitrage.errors import BadInput, Fault
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on. [default: 8321]")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that answer. [default: 1]")]
+PolicyOption = Annotated[
+    list[str] | None,
+    typer.Option("--policy", help="Directory of a policy, or ID=DIRECTORY; again for each. Default id: its name."),
+]
+Pin = Annotated[
+    list[str] | None,
+    typer.Option(help="ID=SHA256 of a policy's card, as `policies show` says it; another policy is not served."),
+]
+DefaultPolicy = Annotated[str | None, typer.Option(help="Id that decides where a request names none.")]
+DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:/// or postgresql://. [default: sqlite:///arbitrage.db]")]
+KeysFile = Annotated[Path | None, typer.Option(help="JSON list of keys: name, sha256, role (reader or operator).")]
+NoAuthentication = Annotated[
+    bool, typer.Option("--no-authentication", help="Ask for no key; on loopback only, for first steps.")
+]
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option("--allowed-host", help="Name (and port) by which the service may be addressed; again for each."),
+]
+NewKey = Annotated[str | None, typer.Option(help="Print a new key of that name and its entry for the keys file.")]
+FeedOption = Annotated[
+    str | None,
+    typer.Option(help="Market that the service keeps: none, elia, store or simulator. [default: none]"),
+]
+StoreOption = Annotated[Path | None, typer.Option(help="Directory of the store, for the feeds elia and store.")]
+LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")]
+
+
+def add_serve(app: typer.Typer) -> None:
+    """Register `serve`."""
+    app.command("serve")(serve_command)
+
+
+def serve_command(
+    host: Host = None,
+    port: Port = None,
+    workers: Workers = None,
+    policy: PolicyOption = None,
+    pin: Pin = None,
+    default_policy: DefaultPolicy = None,
+    database_url: DatabaseUrl = None,
+    keys_file: KeysFile = None,
+    no_authentication: NoAuthentication = False,
+    allowed_host: AllowedHost = None,
+    feed: FeedOption = None,
+    store: StoreOption = None,
+    log_level: LogLevel = None,
+    new_key: NewKey = None,
+) -> None:
+    """Decide over HTTP. Every option can also be set as ARBITRAGE_SERVE_...; see the README."""
+    if new_key is not None:
+        _print_new_key(new_key)
+        return
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "policies": _policies(policy),
+        "pinned_policies": _pins(pin),
+        "default_policy": default_policy,
+        "database_url": database_url,
+        "keys_file": keys_file,
+        "authentication": "off" if no_authentication else None,
+        "allowed_hosts": allowed_host,
+        "feed": feed,
+        "store": store,
+        "log_level": log_level,
+    }
+    serve(_settings({name: value for name, value in given.items() if value is not None}))
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """Raises BadInput where settings make no sense, or the service is not installed."""
+    try:
+        from api.settings import Settings
+    except ModuleNotFoundError as error:
+        raise BadInput([Fault("serve", f"needs {error.name}: pip install 'arbitrage[api]'")]) from error
+    return Settings.read(**given)
+
+
+def serve(settings: Settings) -> None:
+    """Run the service until it is told to stop. Raises BadInput, RuntimeError."""
+    from api.commands.server import run
+
+    run(settings)
+
+
+def _policies(named: list[str] | None) -> dict[str, Path] | None:
+    """Policy directories by id. Raises BadInput where two have one id."""
+    if not named:
+        return None
+    pairs = [text.split("=", 1) if "=" in text else [Path(text).resolve().name, text] for text in named]
+    ids = [name for name, _ in pairs]
+    twice = sorted({name for name in ids if ids.count(name) > 1})
+    if twice:
+        raise BadInput([Fault("policy", f"two are called {name}; write ID=DIRECTORY") for name in twice])
+    return {name: Path(directory) for name, directory in pairs}
+
+
+def _pins(named: list[str] | None) -> dict[str, str] | None:
+    """Digests of cards by policy. Raises BadInput for what names no policy, and where one is pinned twice."""
+    pairs = [text.partition("=") for text in named or ()]
+    faults = [Fault("pin", f"{name!r} is not ID=SHA256") for name, sign, _ in pairs if not name or not sign]
+    ids = [name for name, _, _ in pairs]
+    faults += [Fault("pin", f"{name} is pinned twice") for name in sorted(set(ids)) if ids.count(name) > 1]
+    if faults:
+        raise BadInput(faults)
+    return {name: digest for name, _, digest in pairs} or None
+
+
+def _print_new_key(name: str) -> None:
+    from api.http.security import digest_of, new_key
+
+    key = new_key()
+    entry = {"name": name, "sha256": digest_of(key), "role": "operator"}
+    typer.echo(f"key, shown this once: {key}\nfor the keys file: {json.dumps(entry)}")

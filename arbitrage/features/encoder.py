@@ -1,0 +1,413 @@
+"""The only encoder: what is known of the market, and a battery's state, as named numbers.
+
+Contract
+- Everything comes from a `KnownMarket`, so nothing can be encoded that is not known yet.
+- Prices enter as differences to the day-ahead price of the same quarter-hour, divided by a trailing scale, so that a
+  feature means the same in a calm month and in a wild one.
+- A feature whose source is unknown takes the value that says nothing: 0, or the nearest older record for past prices.
+- Each row is computed on its own: encoding one time or a year of times gives the same bits.
+- By the minute, a quarter-hour is described once, as known when it begins; what its own minute records add since is
+  described minute by minute (`minute_features`).
+
+Without day-ahead prices the trailing weekly mean of the imbalance price stands in for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from arbitrage.arrays import Floats
+from arbitrage.features.minutes import (
+    PREVIOUS,
+    RUNNING,
+    last_record_of,
+    newest_indicative,
+    previous_features,
+    records_known,
+    running_features,
+)
+from arbitrage.features.names import (
+    _CONTEXT,
+    NEWEST_INDICATIVE,
+    PLAN_GROUPS,
+    QUARTER,
+    RECENT_GROUPS,
+    REFERENCE_PLAN,
+    REFERENCE_RUNNING,
+    REFERENCE_SCALE_EUR_MWH,
+    RENEWABLES,
+    SHORT,
+    FeatureSet,
+)
+from arbitrage.market.coverage import Need
+from arbitrage.market.point_in_time import (
+    DAY_AHEAD,
+    INDICATIVE,
+    PRICE,
+    RESIDUAL,
+    SOLAR_FORECAST,
+    WIND_FORECAST,
+    KnownMarket,
+)
+from arbitrage.market.series import MINUTE_COLUMNS
+from arbitrage.quarter_hour import (
+    MINUTES_PER_HOUR,
+    MINUTES_PER_QUARTER_HOUR,
+    brussels_day_numbers,
+    brussels_local,
+    brussels_midnight,
+    brussels_minutes_of_day,
+    quarter_hour_starts,
+)
+
+Features = npt.NDArray[np.float32]
+
+_SHORT_MEANS = ((5, 8), (9, 16), (17, 48), (49, 96))
+_HOURS_AHEAD = (1, 2, 3, 4, 6, 8)
+_PROFILE_DAYS = 14
+_SCALE_QUARTER_HOURS = 14 * 96
+_WEEK_QUARTER_HOURS = 7 * 96
+_PRIOR_SCALE_EUR_MWH = 120.0
+"""Scale assumed before there is a history, with the weight of two days; the size of the residual in 2021."""
+_PRIOR_QUARTER_HOURS = 2 * 96
+_MW_PER_GW = 1000.0
+_LONGEST_DAY = 100
+
+
+_OLDER_MINUTE = "the newest older minute of the quarter-hour, or what was known when it began,"
+_ENCODED = {
+    PRICE: Need(PRICE, "the newest older price of the last four hours"),
+    DAY_AHEAD: Need(DAY_AHEAD, "the weekly mean of the imbalance price", rest_of_day=True),
+    WIND_FORECAST: Need(WIND_FORECAST, "zero", rest_of_day=True),
+    SOLAR_FORECAST: Need(SOLAR_FORECAST, "zero", rest_of_day=True),
+    **{series: Need(series, _OLDER_MINUTE) for series in MINUTE_COLUMNS},
+}
+"""What the encoder reads, and what it puts in the place of a record that is not there."""
+_NOT_ENCODED = {
+    FeatureSet.FULL: frozenset[str](),
+    FeatureSet.REFERENCE: frozenset(_ENCODED) - {INDICATIVE},
+    FeatureSet.QUARTER_HOUR: frozenset(MINUTE_COLUMNS) - {INDICATIVE},
+}
+
+
+def encoder_needs(feature_set: FeatureSet, sources: Collection[str]) -> tuple[Need, ...]:
+    """The series that a set of features rests on, of those that the market carried in training."""
+    unread = _NOT_ENCODED[feature_set]
+    return tuple(need for series, need in _ENCODED.items() if series in sources and series not in unread)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Market features at T times, with the two numbers that turn them back into money."""
+
+    features: Features
+    """Shape [T, features], dimensionless."""
+    base_eur_mwh: Floats
+    """Shape [T]; the price that features are differences to: day-ahead, or its stand-in."""
+    scale_eur_mwh: Floats
+    """Shape [T]; the trailing size of the price's difference to its base."""
+
+    def at(self, rows: npt.NDArray[np.int64]) -> Encoded:
+        """The same at some of the times [m], in their order."""
+        return Encoded(self.features[rows], self.base_eur_mwh[rows], self.scale_eur_mwh[rows])
+
+
+@dataclass(frozen=True)
+class MarketFeatures:
+    """Encodes the market for one set of features."""
+
+    feature_set: FeatureSet = FeatureSet.QUARTER_HOUR
+
+    @cached_property
+    def plan_names(self) -> tuple[str, ...]:
+        """What can be said of a quarter-hour later today, in order; the first of `quarter_names`."""
+        if self.feature_set is FeatureSet.REFERENCE:
+            return REFERENCE_PLAN
+        return tuple(name for group in PLAN_GROUPS for name in group)
+
+    @cached_property
+    def short_names(self) -> tuple[str, ...]:
+        """The prices just past; they follow the plan's features in `quarter_names`."""
+        return (NEWEST_INDICATIVE,) if self.feature_set is FeatureSet.REFERENCE else SHORT
+
+    @cached_property
+    def quarter_names(self) -> tuple[str, ...]:
+        """What is known of a quarter-hour when it begins, in order."""
+        if self.feature_set is FeatureSet.REFERENCE:
+            return self.plan_names + self.short_names
+        recent = tuple(name for group in RECENT_GROUPS for name in group)
+        return self.plan_names + recent + (PREVIOUS if self.feature_set is FeatureSet.FULL else ())
+
+    @cached_property
+    def running_names(self) -> tuple[str, ...]:
+        """What its minute records add while it runs, in order; empty for the quarter-hour set."""
+        return {FeatureSet.REFERENCE: REFERENCE_RUNNING, FeatureSet.FULL: RUNNING}.get(self.feature_set, ())
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All features of `encode`, in order; the reference's are its market's three and no more."""
+        if self.feature_set is FeatureSet.REFERENCE:
+            return (*REFERENCE_PLAN, NEWEST_INDICATIVE)
+        return self.quarter_names + self.running_names
+
+    @cached_property
+    def context(self) -> list[int]:
+        """Columns of the quarter-hour's features that matter again from minute to minute."""
+        names = REFERENCE_PLAN if self.feature_set is FeatureSet.REFERENCE else (*PREVIOUS, *_CONTEXT)
+        return [self.quarter_names.index(name) for name in names]
+
+    @cached_property
+    def anchor(self) -> int:
+        """Column of the running features that is the first guess of the final price less base, over scale."""
+        return self.running_names.index(
+            NEWEST_INDICATIVE if self.feature_set is FeatureSet.REFERENCE else "expected_sides"
+        )
+
+    def encode(self, knowledge: KnownMarket) -> Features:
+        """Features at each time, float32, shape [T, len(names)]."""
+        if self.feature_set is FeatureSet.QUARTER_HOUR:
+            return self.encode_quarters(knowledge).features
+        starts, rows = np.unique(quarter_hour_starts(knowledge.times), return_inverse=True)
+        encoded = self.encode_quarters(knowledge.as_of(starts, starts)).at(rows)
+        running = self.encode_running(knowledge, encoded)
+        if self.feature_set is FeatureSet.REFERENCE:
+            return np.concatenate([encoded.features[:, : len(REFERENCE_PLAN)], running[:, 1:]], axis=1)
+        return np.concatenate([encoded.features, running], axis=1)
+
+    def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
+        """`quarter_names` of the quarter-hours asked about, with base and scale, shape [T, len(quarter_names)]."""
+        if self.feature_set is FeatureSet.REFERENCE:
+            return _encode_reference(knowledge)
+        view = _View(knowledge)
+        blocks = [
+            *(part / view.scale[:, None] for part in (_shape(view), _quarter(view))),
+            _calendar(view),
+            _renewables(view),
+            _level(view),
+            _profile(view) / view.scale[:, None],
+            _recent(view) / view.scale[:, None],
+        ]
+        if self.feature_set is FeatureSet.FULL:
+            blocks.append(previous_features(knowledge, view.minutes, view.base, view.scale))
+        features = np.concatenate(blocks, axis=1)
+        features[:, _UNSCALED] *= view.scale[:, None]
+        return Encoded(features.astype(np.float32), view.base, view.scale)
+
+    def encode_running(self, knowledge: KnownMarket, encoded: Encoded) -> Features:
+        """`running_names` at each time, float32, shape [T, len(running_names)].
+
+        encoded: the quarter-hour that each time lies in.
+        """
+        starts = quarter_hour_starts(knowledge.times)
+        base, scale = encoded.base_eur_mwh, encoded.scale_eur_mwh
+        if self.feature_set is FeatureSet.REFERENCE:
+            return _reference_running(knowledge, starts)
+        return running_features(knowledge, starts, base, scale).astype(np.float32)
+
+
+def _encode_reference(knowledge: KnownMarket) -> Encoded:
+    """Clock, month, and the newest indicative price when the quarter-hour begins."""
+    starts = quarter_hour_starts(knowledge.about)
+    clock = brussels_minutes_of_day(starts) / (24 * MINUTES_PER_HOUR)
+    month = brussels_local(starts).month.to_numpy() / 12.0
+    newest = newest_indicative(knowledge, quarter_hour_starts(knowledge.times)) / REFERENCE_SCALE_EUR_MWH
+    features = np.stack([clock, month, newest], axis=1).astype(np.float32)
+    nothing = np.zeros(len(starts))
+    return Encoded(features, nothing, np.full(len(starts), REFERENCE_SCALE_EUR_MWH))
+
+
+def _reference_running(knowledge: KnownMarket, starts: npt.NDArray[np.int64]) -> Features:
+    """Share of the quarter-hour that is on record, and the newest indicative price, shape [T, 2]."""
+    share = records_known(knowledge, starts) / MINUTES_PER_QUARTER_HOUR
+    newest = newest_indicative(knowledge, starts) / REFERENCE_SCALE_EUR_MWH
+    return np.stack([share, newest], axis=1).astype(np.float32)
+
+
+_PLAN_AND_RECENT = tuple(name for group in (*PLAN_GROUPS, *RECENT_GROUPS) for name in group)
+_UNSCALED = [_PLAN_AND_RECENT.index(name) for name in ("rest_rank", *QUARTER[3:])]
+"""Ranks and flags among the prices, which the scale must not touch."""
+
+
+class _View:
+    """What several groups of features share: base, scale, and the day-ahead curve of the rest of the day."""
+
+    def __init__(self, knowledge: KnownMarket) -> None:
+        self.knowledge = knowledge
+        self.minutes = quarter_hour_starts(knowledge.about)
+        self._weekly_mean = np.nan_to_num(knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)[1])
+        self.priced = knowledge.has(DAY_AHEAD)
+        day_ahead = knowledge.gather(DAY_AHEAD, [0])[:, 0]
+        self.base = np.where(np.isnan(day_ahead), self._weekly_mean, day_ahead)
+        self.scale = self._scale()
+        days, inverse = np.unique(brussels_day_numbers(self.minutes), return_inverse=True)
+        midnights = np.array([(brussels_midnight(int(d)), brussels_midnight(int(d) + 1)) for d in days]).reshape(-1, 2)
+        self.midnight, self.next_midnight = midnights[inverse].T
+        self.rest = (self.next_midnight - self.minutes) // MINUTES_PER_QUARTER_HOUR
+        """Quarter-hours from this one to the end of its Brussels day, itself included."""
+
+    def past(self, lags: npt.ArrayLike) -> Floats:
+        """Price less base, so many quarter-hours back, shape [T, lags]; NaN where not known."""
+        offsets = -MINUTES_PER_QUARTER_HOUR * np.asarray(lags, dtype=np.int64)
+        if self.priced:
+            return self.knowledge.gather(RESIDUAL, offsets)
+        price = self.knowledge.gather(PRICE, offsets)
+        return np.asarray(price - self._weekly_mean[:, None])
+
+    def just_ended(self) -> Floats:
+        """Indicative price less base of the quarter-hour before, shape [T]; NaN if its minutes are not known."""
+        indicative = last_record_of(self.knowledge, self.minutes - MINUTES_PER_QUARTER_HOUR)
+        before = self.knowledge.gather(DAY_AHEAD, [-MINUTES_PER_QUARTER_HOUR])[:, 0]
+        return np.asarray(indicative - (before if self.priced else self._weekly_mean))
+
+    def ahead(self, name: str, quarter_hours: npt.ArrayLike) -> Floats:
+        """Published values so many quarter-hours ahead, shape [T, n]; NaN where not known."""
+        return self.knowledge.gather(name, MINUTES_PER_QUARTER_HOUR * np.asarray(quarter_hours, dtype=np.int64))
+
+    def within_day(self, values: Floats, first: int, ahead: int) -> Floats:
+        """Column `ahead` quarter-hours on, or the day's last; `values` [T, n] begin `first` quarter-hours ahead."""
+        columns = np.minimum(ahead, self.rest - 1) - first
+        return np.asarray(values[np.arange(len(values)), columns])
+
+    def _scale(self) -> Floats:
+        known, mean, std = self.knowledge.trailing_moments(RESIDUAL if self.priced else PRICE, _SCALE_QUARTER_HOURS)
+        square = std**2 + (mean**2 if self.priced else 0.0)
+        prior = _PRIOR_SCALE_EUR_MWH**2 * _PRIOR_QUARTER_HOURS
+        return np.asarray(np.sqrt((np.nan_to_num(square) * known + prior) / (known + _PRIOR_QUARTER_HOURS)))
+
+
+def _shape(view: _View) -> Floats:
+    """The day-ahead curve seen from this quarter-hour, clamped to its Brussels day."""
+    curve = view.ahead(DAY_AHEAD, np.arange(_LONGEST_DAY))
+    known = ~np.isnan(curve[:, :1])
+    _fill_unknown(curve, view.base)
+    hours = [view.within_day(curve, 0, 4 * hours) - view.base for hours in _HOURS_AHEAD]
+    before = view.ahead(DAY_AHEAD, [-4, -8]) - view.base[:, None]
+    rest = np.empty((len(curve), 7))
+    _rest_of_day(curve, view.rest, rest)
+    rest[:, [0, 1, 2, 5, 6]] -= view.base[:, None]
+    both = np.concatenate([np.stack(hours, axis=1), before, rest], axis=1)
+    return np.where(known, np.nan_to_num(both), 0.0)
+
+
+@numba.njit(cache=True)
+def _fill_unknown(curve: Floats, base: Floats) -> None:
+    """Puts the base [T] where the curve [T, n] is not known."""
+    for i in range(curve.shape[0]):
+        for j in range(curve.shape[1]):
+            if np.isnan(curve[i, j]):
+                curve[i, j] = base[i]
+
+
+@numba.njit(cache=True)
+def _rest_of_day(curve: Floats, rest: npt.NDArray[np.int64], out: Floats) -> None:
+    """Max, min, mean, rank of now, standard deviation, mean of the 8 highest and of the 8 lowest of the day's rest."""
+    for i in range(curve.shape[0]):
+        ordered = np.sort(curve[i, : rest[i]])
+        few = min(8, rest[i])
+        out[i, 0] = ordered[-1]
+        out[i, 1] = ordered[0]
+        out[i, 2] = ordered.mean()
+        out[i, 3] = np.searchsorted(ordered, curve[i, 0]) / rest[i]
+        out[i, 4] = ordered.std()
+        out[i, 5] = ordered[-few:].mean()
+        out[i, 6] = ordered[:few].mean()
+
+
+def _quarter(view: _View) -> Floats:
+    """Imbalance prices step where hourly schedules step: the hour's first and last quarter, and its ramp."""
+    index = (view.minutes % MINUTES_PER_HOUR) // MINUTES_PER_QUARTER_HOUR
+    curve = view.ahead(DAY_AHEAD, np.arange(-7, 5))
+    _fill_unknown(curve, view.base)
+    following = view.within_day(curve, -7, 0) * 0.0
+    for quarter in range(4):
+        following = np.where(index == quarter, view.within_day(curve, -7, 4 - quarter), following)
+    last_hour = curve[np.arange(len(curve)), 3 - index]
+    ramp = (index - 1.5) * (following - last_hour) / 8.0
+    steps = [np.where(index == 0, last_hour - view.base, 0.0), np.where(index == 3, following - view.base, 0.0)]
+    flags = [(index == quarter).astype(np.float64) for quarter in range(4)]
+    return np.stack([ramp, *steps, *flags], axis=1)
+
+
+def _calendar(view: _View) -> Floats:
+    """Harmonics of the Brussels day, week flags, and the season."""
+    angle = 2 * np.pi * brussels_minutes_of_day(view.minutes) / (24 * MINUTES_PER_HOUR)
+    local = brussels_local(view.minutes)
+    year = 2 * np.pi * (local.day_of_year.to_numpy() - 1) / 365.0
+    weekday = local.day_of_week.to_numpy()
+    waves = [wave(k * angle) for k in (1, 2, 3) for wave in (np.cos, np.sin)]
+    flags = [(weekday >= 5).astype(np.float64), (weekday == 6).astype(np.float64)]
+    return np.stack([*waves, *flags, np.cos(year), np.sin(year)], axis=1)
+
+
+def _renewables(view: _View) -> Floats:
+    """Day-ahead forecasts of solar and wind, in GW: now, what is coming, and the day's mean."""
+    if not (view.knowledge.has(SOLAR_FORECAST) or view.knowledge.has(WIND_FORECAST)):
+        return np.zeros((len(view.minutes), len(RENEWABLES)))
+    columns = [
+        (values[:, 0], view.within_day(values, 0, ahead) - values[:, 0], _day_mean(view, name))
+        for name, ahead in ((SOLAR_FORECAST, 4), (WIND_FORECAST, 8))
+        for values in (view.ahead(name, np.arange(_LONGEST_DAY)),)
+    ]
+    solar, wind = columns
+    pairs = [part for both in zip(solar, wind, strict=True) for part in both]
+    return np.nan_to_num(np.stack(pairs, axis=1)) / _MW_PER_GW
+
+
+def _day_mean(view: _View, name: str) -> Floats:
+    """Mean over the whole Brussels day of the quarter-hour, as far as published, shape [T]; NaN if unknown."""
+    return view.knowledge.mean_between(name, view.midnight, view.next_midnight)
+
+
+def _level(view: _View) -> Floats:
+    """The price level in units of the scale, and the scale itself."""
+    day_mean = _day_mean(view, DAY_AHEAD)
+    day_mean = np.where(np.isnan(day_mean), view.base, day_mean)
+    return np.stack([view.base / view.scale, day_mean / view.scale, np.log(view.scale)], axis=1)
+
+
+def _profile(view: _View) -> Floats:
+    """Mean residual of the last 14 days at this time of day, and at the next three quarter-hours."""
+    days = np.arange(1, _PROFILE_DAYS + 1)
+    means = [_row_means(view.past(96 * days - ahead)) for ahead in range(4)]
+    return np.nan_to_num(np.stack(means, axis=1))
+
+
+def _recent(view: _View) -> Floats:
+    """Prices just past, in the order of SHORT, VOLATILITY, LAST_PRICE."""
+    past = view.past(np.arange(1, 97))
+    past[:, 0] = np.where(np.isnan(past[:, 0]), view.just_ended(), past[:, 0])
+    past[:, :16] = _newest_known(past[:, :16])
+    single = [past[:, lag - 1] for lag in (1, 2, 3, 4)]
+    means = [_row_means(past[:, first - 1 : last]) for first, last in _SHORT_MEANS]
+    sizes = [_row_means(np.abs(past[:, :last])) for last in (4, 16, 96)]
+    price = view.knowledge.gather(PRICE, -MINUTES_PER_QUARTER_HOUR * np.arange(1, 17))
+    return np.nan_to_num(np.stack([*single, *means, *sizes, _newest_known(price)[:, 0]], axis=1))
+
+
+def _newest_known(values: Floats) -> Floats:
+    """Columns run back in time, shape [T, n]: an unknown one takes the next older one that is known."""
+    filled = values.copy()
+    for column in range(values.shape[1] - 2, -1, -1):
+        unknown = np.isnan(filled[:, column])
+        filled[unknown, column] = filled[unknown, column + 1]
+    return filled
+
+
+@numba.njit(cache=True)
+def _row_means(values: Floats) -> Floats:
+    """Mean of each row's known values [T, n]; NaN where there is none."""
+    out = np.empty(values.shape[0])
+    for i in range(values.shape[0]):
+        known, total = 0, 0.0
+        for j in range(values.shape[1]):
+            if not np.isnan(values[i, j]):
+                known += 1
+                total += values[i, j]
+        out[i] = total / known if known else np.nan
+    return out

@@ -1,0 +1,101 @@
+"""The forms in which a critic tells a return as a distribution.
+
+Contract: a form turns raw outputs into atoms (positions and shares of mass), equally likely outcomes, or a mean, and
+says how raw outputs are pulled towards target atoms. Algorithms know forms by these four acts only. Both take raw
+outputs of shape [..., N].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from arbitrage.learners.neural.losses import (
+    cross_entropy,
+    equal_slices,
+    midpoints,
+    project,
+    pseudo_loss,
+    quantile_huber_gradient,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantileForm:
+    """N equally likely quantiles at fixed fractions, by quantile Huber regression."""
+
+    outputs: int = 32
+    threshold: float = 1.0
+    """Error from which the loss grows in a straight line, in the learner's unit of reward."""
+
+    def atoms(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """The quantiles, each with the same share."""
+        return raw.detach(), torch.full_like(raw, 1.0 / self.outputs)
+
+    def outcomes(self, raw: Tensor) -> Tensor:
+        """The quantiles."""
+        return raw
+
+    def mean(self, raw: Tensor) -> Tensor:
+        """Their mean."""
+        return raw.mean(-1)
+
+    def loss(self, raw: Tensor, positions: Tensor, shares: Tensor | None, weight: Tensor) -> Tensor:
+        """A number whose gradient is that of the quantile Huber loss of raw [K, batch, N] at target atoms [batch, M].
+
+        shares: [batch, M], None where all atoms weigh the same; weight: [batch], of the transitions.
+        """
+        fractions = midpoints(self.outputs, raw.device)
+        pull = quantile_huber_gradient(raw.detach(), positions, fractions, shares, self.threshold)
+        return pseudo_loss(raw, pull * weight[:, None] / len(weight))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoricalForm:
+    """Shares of mass on an even support, by cross-entropy to the projected target (C51, 1707.06887)."""
+
+    lowest: float
+    highest: float
+    """The support, in the learner's unit of reward."""
+    outputs: int = 51
+
+    def support(self, device: torch.device) -> Tensor:
+        """Positions [N]."""
+        return torch.linspace(self.lowest, self.highest, self.outputs, device=device)
+
+    def atoms(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """The support, and the shares on it."""
+        shares = torch.softmax(raw.detach(), -1)
+        return self.support(raw.device).expand_as(shares), shares
+
+    def outcomes(self, raw: Tensor) -> Tensor:
+        """Mean positions of equal slices of the mass."""
+        return equal_slices(torch.softmax(raw, -1), self.support(raw.device))
+
+    def mean(self, raw: Tensor) -> Tensor:
+        """Mean position."""
+        return (torch.softmax(raw, -1) * self.support(raw.device)).sum(-1)
+
+    def loss(self, raw: Tensor, positions: Tensor, shares: Tensor | None, weight: Tensor) -> Tensor:
+        """Cross-entropy of raw [K, batch, N] to the target atoms [batch, M] moved onto the support; see above."""
+        if shares is None:
+            shares = torch.full_like(positions, 1.0 / positions.shape[-1])
+        target = project(positions, shares, self.support(raw.device))
+        return (cross_entropy(raw, target) * weight).mean(-1).sum()
+
+
+def select(raw: Tensor, chosen: Tensor) -> Tensor:
+    """Raw outputs [batch, N] of one action each, from raw [batch, actions, N] and one-hot actions [batch, actions].
+
+    A product of matrices, because its result is then computed once and not anew for every pair of a pairwise loss.
+    """
+    return torch.bmm(chosen.to(raw.dtype)[:, None, :], raw)[:, 0]
+
+
+def scores(outcomes: Tensor, sorted_weights: Tensor | None) -> Tensor:
+    """Worth of equally likely outcomes [..., N]: their mean, or weights [N] on them in ascending order."""
+    if sorted_weights is None:
+        return outcomes.mean(-1)
+    return (outcomes.sort(-1).values * sorted_weights).sum(-1)

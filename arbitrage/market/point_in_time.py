@@ -1,0 +1,255 @@
+"""What the market publishes, each value with the time from which it may be known, and what of it is known when.
+
+Contract: whoever decides asks a `KnownMarket`, which answers with NaN for everything that is not available yet, absent,
+or a gap. There is no other way to a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from arbitrage.arrays import Floats
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, EpochMinutes, utc_timestamps
+
+PRICE = "imbalance_price_eur_mwh"
+DAY_AHEAD = "day_ahead_price_eur_mwh"
+WIND_FORECAST = "wind_forecast_day_ahead_mw"
+SOLAR_FORECAST = "solar_forecast_day_ahead_mw"
+RESIDUAL = "imbalance_residual_eur_mwh"
+"""Final imbalance price less the day-ahead price of the same quarter-hour; known when the former is."""
+INDICATIVE = "indicative_price_eur_mwh"
+"""By minute: the price that would settle if the quarter-hour ended after this minute."""
+CUMULATIVE_IMBALANCE = "cumulative_imbalance_mw"
+"""By minute: mean system imbalance since the quarter-hour began; positive = the system is long."""
+INCREMENTAL = "marginal_incremental_price_eur_mwh"
+"""By minute: marginal price of upward activation so far in the quarter-hour."""
+DECREMENTAL = "marginal_decremental_price_eur_mwh"
+"""By minute: marginal price of downward activation so far in the quarter-hour."""
+ALPHA_COMPONENT = "alpha_component_eur_mwh"
+"""By minute: the alpha component as it would settle after this minute."""
+
+MOST_SIZE = 1e6
+"""In EUR/MWh or MW; a value beyond it, in either direction, is none of the market. The largest prices on record are a
+few thousand, the largest powers tens of thousands."""
+
+
+_BLOCK = 48
+"""Records that are summed once for all windows that hold them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointInTimeSeries:
+    """One quantity on a regular grid of UTC starts, each value with the time from which it may be known."""
+
+    first_minute: int
+    values: Floats
+    """Shape [n]; NaN where there is no record."""
+    available_at: EpochMinutes
+    """Shape [n]; epoch minute from which each value may be known."""
+    step_min: int = MINUTES_PER_QUARTER_HOUR
+
+    def known_value(self, start: int, time: int) -> float | None:
+        """The value of the interval that begins at `start`, as far as it is known at `time`, both epoch minutes."""
+        row = (start - self.first_minute) // self.step_min
+        if not 0 <= row < len(self.values) or self.available_at[row] > time or np.isnan(self.values[row]):
+            return None
+        return float(self.values[row])
+
+    def series(self) -> pd.Series[float]:
+        """The values indexed by UTC start."""
+        starts = self.first_minute + self.step_min * np.arange(len(self.values))
+        return pd.Series(self.values, index=utc_timestamps(starts))
+
+
+@numba.njit(cache=True)
+def _gather(
+    times: EpochMinutes,
+    about: EpochMinutes,
+    offsets_min: EpochMinutes,
+    first_minute: int,
+    step_min: int,
+    values: Floats,
+    available_at: EpochMinutes,
+    out: Floats,
+) -> None:
+    for i in range(times.shape[0]):
+        for j in range(offsets_min.shape[0]):
+            row = (about[i] + offsets_min[j] - first_minute) // step_min
+            known = 0 <= row < values.shape[0] and available_at[row] <= times[i]
+            out[i, j] = values[row] if known else np.nan
+
+
+@numba.njit(cache=True)
+def _mean_between(
+    times: EpochMinutes,
+    start: EpochMinutes,
+    end: EpochMinutes,
+    first_minute: int,
+    step_min: int,
+    values: Floats,
+    available_at: EpochMinutes,
+    out: Floats,
+) -> None:
+    for i in range(times.shape[0]):
+        known, total = 0, 0.0
+        first = max(0, (start[i] - first_minute) // step_min)
+        last = min((end[i] - first_minute) // step_min, values.shape[0])
+        for row in range(first, last):
+            if available_at[row] <= times[i] and not np.isnan(values[row]):
+                known += 1
+                total += values[row]
+        out[i] = total / known if known else np.nan
+
+
+@numba.njit(cache=True)
+def _trailing_moments(
+    times: EpochMinutes,
+    about: EpochMinutes,
+    first_minute: int,
+    step_min: int,
+    values: Floats,
+    available_at: EpochMinutes,
+    count: int,
+    out: Floats,
+) -> None:
+    offset = -(first_minute // step_min) % _BLOCK
+    ends = (about - first_minute) // step_min
+    needed = max(0, ends.min() - count) if len(ends) else 0
+    latest, sums = _block_sums(
+        values, available_at, offset, needed, min(ends.max(), values.shape[0]) if len(ends) else 0
+    )
+    for i in range(times.shape[0]):
+        last = min(ends[i], values.shape[0])
+        row = max(0, ends[i] - count)
+        known, total, square = 0.0, 0.0, 0.0
+        while row < last:
+            block, within = divmod(row - offset, _BLOCK)
+            if within == 0 and row + _BLOCK <= last and latest[block] <= times[i]:
+                known += sums[0, block]
+                total += sums[1, block]
+                square += sums[2, block]
+                row += _BLOCK
+                continue
+            if available_at[row] <= times[i] and not np.isnan(values[row]):
+                known += 1.0
+                total += values[row]
+                square += values[row] * values[row]
+            row += 1
+        mean = total / known if known else np.nan
+        out[0, i] = known
+        out[1, i] = mean
+        out[2, i] = np.sqrt(max(0.0, square / known - mean * mean)) if known else np.nan
+
+
+@numba.njit(cache=True)
+def _block_sums(
+    values: Floats, available_at: EpochMinutes, offset: int, first: int, last: int
+) -> tuple[EpochMinutes, Floats]:
+    """When each block of rows is wholly known, and its count, sum and sum of squares, shape [3, blocks].
+
+    Block b holds rows from offset + b x _BLOCK; those that do not lie within [first, last) are left out.
+    """
+    blocks = max(0, (values.shape[0] - offset) // _BLOCK)
+    latest, sums = np.zeros(blocks, dtype=np.int64), np.zeros((3, blocks))
+    for block in range(max(0, (first - offset) // _BLOCK), min(blocks, (last - offset) // _BLOCK)):
+        for row in range(offset + block * _BLOCK, offset + (block + 1) * _BLOCK):
+            latest[block] = max(latest[block], available_at[row])
+            if not np.isnan(values[row]):
+                sums[0, block] += 1.0
+                sums[1, block] += values[row]
+                sums[2, block] += values[row] * values[row]
+    return latest, sums
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMarket:
+    """What is known at each of a number of times, and nothing else."""
+
+    times: EpochMinutes
+    """Shape [T]; the moments of knowing, in epoch minutes."""
+    about: EpochMinutes
+    """Shape [T]; the moment that each question is about: the same, or a later one when planning ahead."""
+    _tapes: Mapping[str, PointInTimeSeries]
+
+    def has(self, name: str) -> bool:
+        """Whether the market carries that quantity at all."""
+        return name in self._tapes
+
+    def only(self, names: Collection[str]) -> KnownMarket:
+        """The same, of these quantities alone."""
+        return KnownMarket(
+            self.times, self.about, {name: recorded for name, recorded in self._tapes.items() if name in names}
+        )
+
+    def as_of(self, times: npt.ArrayLike, about: npt.ArrayLike) -> KnownMarket:
+        """What was known at earlier times, none later than the latest of these, about later ones; shape [m] both."""
+        moments, subject = np.asarray(times, dtype=np.int64), np.asarray(about, dtype=np.int64)
+        if len(moments) and moments.max() > self.times.max():
+            raise ValueError("asked what will be known later")
+        return KnownMarket(moments, subject, self._tapes)
+
+    def gather(self, name: str, offsets_min: Sequence[int] | npt.NDArray[np.int64]) -> Floats:
+        """Values of `name` for the intervals that lie `offsets_min` [n] from the time asked about, shape [T, n].
+
+        Negative offsets look back. NaN where the record is absent or not yet available.
+        """
+        out = np.full((len(self.times), len(offsets_min)), np.nan)
+        recorded = self._tapes.get(name)
+        if recorded is not None:
+            offsets = np.asarray(offsets_min, dtype=np.int64)
+            _gather(
+                self.times,
+                self.about,
+                offsets,
+                recorded.first_minute,
+                recorded.step_min,
+                recorded.values,
+                recorded.available_at,
+                out,
+            )
+        return out
+
+    def mean_between(self, name: str, start: EpochMinutes, end: EpochMinutes) -> Floats:
+        """Mean of what is known of `name` in [start, end) epoch minutes, shape [T] each; NaN where nothing is."""
+        out = np.full(len(self.times), np.nan)
+        recorded = self._tapes.get(name)
+        if recorded is not None:
+            _mean_between(
+                self.times,
+                start,
+                end,
+                recorded.first_minute,
+                recorded.step_min,
+                recorded.values,
+                recorded.available_at,
+                out,
+            )
+        return out
+
+    def trailing_moments(self, name: str, count: int) -> Floats:
+        """How many of the `count` intervals before are known, their mean and their standard deviation, shape [3, T].
+
+        A window is summed block by block on a grid of epoch time, so its bits depend neither on how many times are
+        asked for nor on where the recorded begins or ends. The moments are NaN where nothing is known.
+        """
+        out = np.full((3, len(self.times)), np.nan)
+        out[0] = 0.0
+        recorded = self._tapes.get(name)
+        if recorded is not None:
+            _trailing_moments(
+                self.times,
+                self.about,
+                recorded.first_minute,
+                recorded.step_min,
+                recorded.values,
+                recorded.available_at,
+                count,
+                out,
+            )
+        return out

@@ -1,0 +1,197 @@
+"""The learned policy as it is served: numbers and compiled loops, no learner and no torch.
+
+Contract
+- What it reads of the market, and how it chooses, is said in `policy_view`.
+- Risk is turned when a decision is made, and nothing is learned anew for it.
+- A decision depends on its own time and state only: a year read at once and one live decision agree to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from arbitrage.arrays import Numbers, Singles
+from arbitrage.battery import Battery
+from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.features.encoder import Encoded, MarketFeatures, encoder_needs
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.coverage import Need
+from arbitrage.market.point_in_time import KnownMarket
+from arbitrage.policies.closed_form.ensemble_member import (
+    DayOutline,
+    EnsembleMember,
+    outline_days,
+    plan_days,
+    predict_price,
+    slow_gaps,
+)
+from arbitrage.policies.closed_form.lattice import Lattice, LatticeSize, make_lattice
+from arbitrage.policies.closed_form.minute_heads import Gaps, forecast_minutes
+from arbitrage.policies.closed_form.price_chain import DecisionQueries, continuation_advantages, gap_that_implies
+from arbitrage.policies.closed_form.risk_head import RiskHead, read_context, refuse_outside_dial
+from arbitrage.policies.closed_form.view import ClosedFormView, MemberView, RiskAdjustment
+from arbitrage.policies.compatibility import mismatches, missing_sources
+from arbitrage.policies.networks import Network
+from arbitrage.policies.protocol import RiskChoice
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, quarter_hour_starts
+from arbitrage.risk import RiskPreference
+
+NO_DIAL = (
+    "the policy has no risk head (presets quick and fast train none); train it with --risk-head, or leave the option "
+    "out"
+)
+NO_OUTCOMES = (
+    "the policy has no quantile critic, so it knows no outcomes to weigh (presets quick and fast train none); train it "
+    "with --preset full, or leave the option out"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The market encoded at T times in Q quarter-hours, for every member."""
+
+    times: Numbers
+    """Shape [T]."""
+    encoded: Encoded
+    """Of the Q quarter-hours."""
+    quarter: Numbers
+    """Shape [T]; which of them each time lies in."""
+    outline: DayOutline
+    rows: Numbers
+    """Shape [Q]; row of the outline that holds each quarter-hour."""
+    running: Singles | None
+    """Shape [T, running features]; None where the minutes are not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedFormPolicy:
+    """The learned policy for one kind of battery."""
+
+    battery: Battery
+    size: LatticeSize
+    members: tuple[EnsembleMember, ...]
+    sources: tuple[str, ...]
+    """Quantities of the market that it was trained on; it reads these and no others."""
+    features: MarketFeatures = field(default_factory=MarketFeatures)
+    publication_delay_min: int = 0
+    """Of the records that it was trained on, decision latency included: how late a quarter-hour's first is expected."""
+    critic: Network | None = None
+    """Tells how the day may turn out; see `quantile_critic`."""
+    name: str = "learned"
+    head: RiskHead | None = None
+    risk_aversion: float = 0.0
+    """Position of the head's dial."""
+    preference: RiskPreference | None = None
+
+    @property
+    def step_min(self) -> int:
+        """Minutes between the decisions that it was trained for."""
+        return 1 if self.features.running_names else MINUTES_PER_QUARTER_HOUR
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Those of the encoder, as far as it was trained with them."""
+        return encoder_needs(self.features.feature_set, self.sources)
+
+    @property
+    def trained_battery(self) -> Battery | None:
+        """The battery; it decides for no other."""
+        return self.battery
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether a risk head was trained with it."""
+        return self.head is not None
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether a quantile critic was trained with it."""
+        return self.critic is not None
+
+    @property
+    def risk(self) -> RiskChoice:
+        """How its risk is set."""
+        return RiskChoice(self.risk_aversion or None, self.preference)
+
+    def with_risk(self, choice: RiskChoice) -> ClosedFormPolicy:
+        """The same policy with its risk so set; see `with_risk_aversion` and `with_risk_preference`."""
+        policy = self if choice.risk_aversion is None else self.with_risk_aversion(choice.risk_aversion)
+        return policy if choice.preference is None else policy.with_risk_preference(choice.preference)
+
+    def with_risk_aversion(self, risk_aversion: float) -> ClosedFormPolicy:
+        """The same policy with its dial turned: 0 is risk-neutral, `risk_head.MOST_RISK_AVERSE` the end.
+
+        Raises BadInput off the dial, and where the policy was saved without a risk head.
+        """
+        refuse_outside_dial(risk_aversion)
+        if self.head is None and risk_aversion > 0.0:
+            raise BadInput([Fault("risk_aversion", NO_DIAL)])
+        return replace(self, risk_aversion=risk_aversion)
+
+    def with_risk_preference(self, preference: RiskPreference | None) -> ClosedFormPolicy:
+        """The same policy, minding the outcomes of each step; None or weight 0: not at all.
+
+        Raises BadInput where the policy was saved without a quantile critic.
+        """
+        if preference is not None and preference.weight == 0.0:
+            preference = None
+        if self.critic is None and preference is not None:
+            raise BadInput([Fault("risk_preference", NO_OUTCOMES)])
+        return replace(self, preference=preference)
+
+    def bind(self, known: KnownMarket, battery: Battery) -> ClosedFormView:
+        """Encode, plan the days and forecast.
+
+        Raises BadInput if the battery is not the one trained for, or the market lacks what was trained on.
+        """
+        refuse([*mismatches(self.battery, battery), *missing_sources(self.sources, known)])
+        known = known.only(self.sources)
+        lattice = make_lattice(battery, MINUTES_PER_QUARTER_HOUR, self.size)
+        reading = self._encode(known)
+        members = tuple(self._read_member(member, lattice, reading) for member in self.members)
+        dialled = self._turn_dial(known, lattice, reading)
+        return ClosedFormView(lattice, reading.encoded, reading.quarter, members, self.critic, dialled, self.preference)
+
+    def _turn_dial(self, knowledge: KnownMarket, lattice: Lattice, reading: _Reading) -> RiskAdjustment | None:
+        if self.head is None or self.risk_aversion == 0.0:
+            return None
+        power_mw = max(lattice.law.charge_power_mw, lattice.law.discharge_power_mw)
+        size_eur = self.head.size.size_eur(reading.encoded)[reading.quarter]
+        context = read_context(knowledge, size_eur, power_mw, self.step_min)
+        return RiskAdjustment(self.head.parameters(self.risk_aversion), context)
+
+    def _encode(self, knowledge: KnownMarket) -> _Reading:
+        if self.features.feature_set is FeatureSet.QUARTER_HOUR:
+            quarters, quarter = knowledge, np.arange(len(knowledge.times))
+        else:
+            starts, quarter = np.unique(quarter_hour_starts(knowledge.times), return_inverse=True)
+            quarters = knowledge.as_of(starts, starts)
+        encoded = self.features.encode_quarters(quarters)
+        outline = outline_days(self.features, knowledge, np.unique(brussels_day_numbers(knowledge.times)))
+        rows = np.searchsorted(outline.starts, quarters.times, side="right") - 1
+        running = None
+        if self.features.running_names:
+            running = self.features.encode_running(knowledge, encoded.at(quarter))
+        return _Reading(knowledge.times, encoded, quarter, outline, rows, running)
+
+    def _read_member(self, member: EnsembleMember, lattice: Lattice, reading: _Reading) -> MemberView:
+        encoded, rows, quarter = reading.encoded, reading.rows, reading.quarter
+        plans = plan_days(member, reading.outline, lattice.nodes)
+        regressors = member.full_map(encoded.features)
+        price = predict_price(encoded, regressors, member.forecast_coefficients)
+        fast = (price - plans.expected_price_eur_mwh[rows]) / plans.scale_eur_mwh[rows]
+        gaps = Gaps(price, fast, slow_gaps(self.features, encoded, fast, member.slow_coefficients))
+        forecast, questions = price, DecisionQueries(rows, gaps.fast, gaps.slow)
+        if member.minutes is not None and reading.running is not None:
+            minute = reading.times % MINUTES_PER_QUARTER_HOUR
+            running, at = reading.running, encoded.at(quarter)
+            made = forecast_minutes(member.minutes, self.features, at, gaps.at(quarter), running, minute)
+            silent = (running[:, 0] == 0.0) & (minute > self.publication_delay_min)
+            forecast = np.where(silent, price[quarter], made.price_eur_mwh)
+            equivalent = np.where(silent, fast[quarter], gap_that_implies(member.chain, made.next_gap))
+            questions = DecisionQueries(rows[quarter], equivalent, gaps.slow[quarter])
+        continuation = continuation_advantages(lattice, member.chain, plans, questions)
+        corrected = member.correction_regressors(encoded.features, regressors)
+        return MemberView(corrected, member.correction_coefficients, forecast, continuation)

@@ -1,0 +1,103 @@
+"""Several seeds at once: each as if trained alone, none harmed by another, and taken up again after an interruption."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from arbitrage.errors import BadInput
+from arbitrage.experiments.seeds import parse_seeds, seed_directory, train_seeds
+from arbitrage.policies.checkpoint.load import TENSORS_FILE
+from arbitrage.training.closed_form import train
+from arbitrage.training.plan import TrainingPlan
+from tests.training.test_closed_form_training import plan as plan_of_two
+
+KILLED, UNWRITABLE = 2, 3
+
+
+def plan(seed: int = 0) -> TrainingPlan:
+    return replace(plan_of_two(), members=1, with_critic=False, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The tensors of seed 1, trained without any other."""
+    directory = tmp_path_factory.mktemp("alone")
+    train(plan(1), directory)
+    return (directory / TENSORS_FILE).read_bytes()
+
+
+def tensors(folder: Path, seed: int) -> bytes:
+    return (seed_directory(folder, seed) / TENSORS_FILE).read_bytes()
+
+
+def test_seeds_are_read_from_ranges_and_lists() -> None:
+    assert parse_seeds("0-4") == (0, 1, 2, 3, 4)
+    assert parse_seeds("7") == (7,)
+    assert parse_seeds("0-1, 5") == (0, 1, 5)
+
+
+@pytest.mark.parametrize("text", ["", "4-0", "a", "0-", "-1", "1,,2", "0-3,2"])
+def test_what_names_no_seeds_or_one_twice_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="seeds"):
+        parse_seeds(text)
+
+
+def test_each_seed_is_as_if_trained_alone_whatever_becomes_of_the_others(tmp_path: Path, alone: bytes) -> None:
+    seed_directory(tmp_path, UNWRITABLE).write_text("a file where the directory should be")
+    told: list[tuple[int, str]] = []
+
+    def kill_one(seed: int, text: str, _share: float) -> None:
+        told.append((seed, text))
+        if seed == KILLED and text.startswith("encoding"):
+            next(child for child in multiprocessing.active_children() if child.name == f"seed-{KILLED}").kill()
+
+    results = train_seeds(plan(), (UNWRITABLE, 0, 1, KILLED), tmp_path, workers=2, report=kill_one)
+    assert set(results.cards) == {0, 1}
+    assert "exit code -9" in results.failures[KILLED]
+    assert str(seed_directory(tmp_path, UNWRITABLE)) in results.failures[UNWRITABLE]
+    assert tensors(tmp_path, 1) == alone
+    assert tensors(tmp_path, 0) != alone
+    assert results.cards[1]["seed"] == 1
+    assert {seed for seed, text in told if text.startswith("validating")} == {0, 1}
+
+
+def test_an_interruption_ends_all_processes_and_is_taken_up_again(tmp_path: Path, alone: bytes) -> None:
+    def interrupt(seed: int, text: str, _share: float) -> None:
+        if text.startswith("validating"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_seeds(plan(), (1, 0), tmp_path, workers=1, report=interrupt)
+    assert multiprocessing.active_children() == []
+    kept = list(seed_directory(tmp_path, 1).rglob("*.safetensors"))
+    assert len(kept) == 1
+    results = train_seeds(plan(), (1,), tmp_path, workers=1)
+    assert results.failures == {}
+    assert tensors(tmp_path, 1) == alone
+
+
+def test_a_seed_is_trained_again_only_if_the_plan_differs_or_its_tensors_are_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(*_: object) -> None:
+        raise Begun
+
+    monkeypatch.setattr("arbitrage.experiments.seeds._Worker", begin)
+    card = train(plan(1), seed_directory(tmp_path, 1))
+    told: list[str] = []
+    results = train_seeds(plan(), (1,), tmp_path, workers=1, report=lambda _seed, text, _share: told.append(text))
+    assert results.cards == {1: card}
+    assert told == ["there already"]
+    with pytest.raises(Begun):
+        train_seeds(replace(plan(), members=2), (1,), tmp_path, workers=1)
+    (seed_directory(tmp_path, 1) / TENSORS_FILE).write_bytes(b"damaged")
+    with pytest.raises(Begun):
+        train_seeds(plan(), (1,), tmp_path, workers=1)
+
+
+class Begun(Exception):
+    """A training would begin."""
