@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test fuzz check sample clean
+.PHONY: demo test test-all fuzz check sample clean
 
 $(READY): requirements.lock pyproject.toml
 	python3 -m venv $(VENV)
@@ -14,7 +14,10 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## train on the embedded simulated market and write runs/demo/report.html
 	$(BIN)/arbitrage demo --out runs/demo
 
-test: $(READY)  ## run the tests
+test: $(READY)  ## run the tests, except those that take long
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY)  ## run all tests
 	$(BIN)/python -m pytest
 
 fuzz: $(READY)  ## try the properties on many other examples, at random; what fails becomes a test
