@@ -1,7 +1,7 @@
-"""The battery's state as named numbers, which follow the market's in an observation.
+"""The battery's state as named features, which follow the market features in an observation.
 
-Contract: every number is a fraction of a limit of the battery or of the quarter-hour, except the profit so far, which
-is in units of 100 EUR per MWh of capacity.
+Contract: every feature is a fraction of a limit of the battery or of the quarter-hour. The exception is the profit so
+far today, in units of 100 EUR per MWh of capacity.
 """
 
 from __future__ import annotations
@@ -9,13 +9,8 @@ from __future__ import annotations
 from arbitrage.arrays import Floats
 from arbitrage.battery import Battery
 from arbitrage.features.encoder import Features
-from arbitrage.features.names import (
-    FeatureSet,
-)
-from arbitrage.quarter_hour import (
-    MINUTES_PER_HOUR,
-    MINUTES_PER_QUARTER_HOUR,
-)
+from arbitrage.features.names import FeatureSet
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
 _MOVING = ("soc_fraction", "budget_left_fraction", "minute_fraction", "committed_fraction")
 BATTERY_FEATURES = {
@@ -23,7 +18,7 @@ BATTERY_FEATURES = {
     FeatureSet.REFERENCE: ("soc_fraction", "cycles_used", "minute_fraction"),
     FeatureSet.FULL: (*_MOVING, "profit_today"),
 }
-"""What each set adds of the battery and of the running quarter-hour, in order."""
+"""Features of the battery and of the running quarter-hour in each feature set, in order."""
 PROFIT_SCALE_EUR_MWH = 100.0
 """Profit so far today is encoded per MWh of capacity, in units of 100 EUR."""
 
@@ -40,7 +35,9 @@ def encode_battery(
 ) -> None:
     """Battery and quarter-hour features, written to `out` [batteries, names] in the order of BATTERY_FEATURES.
 
-    The budget left is 1 where there is none. Committed energy is a share of what rated power moves in a quarter-hour.
+    soc_mwh, cycles_used, committed_mwh, profit_today_eur: shape [batteries]. minute_fraction: minutes of the
+    quarter-hour that have passed, over 15. The budget left is 1 without a cycle limit. Committed energy is a fraction
+    of the energy that rated power moves in a quarter-hour.
     """
     law = battery.law
     out[:, 0] = soc_mwh / law.capacity_mwh

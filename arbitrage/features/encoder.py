@@ -1,15 +1,15 @@
-"""The only encoder: what is known of the market, and a battery's state, as named numbers.
+"""The only encoder of the market: the known market as named features.
 
 Contract
-- Everything comes from a `KnownMarket`, so nothing can be encoded that is not known yet.
+- Every input comes from a `KnownMarket`, so a feature cannot use a value that is not known yet.
 - Prices enter as differences to the day-ahead price of the same quarter-hour, divided by a trailing scale, so that a
-  feature means the same in a calm month and in a wild one.
-- A feature whose source is unknown takes the value that says nothing: 0, or the nearest older record for past prices.
+  feature means the same in a calm month and in a volatile one.
+- A feature whose source is unknown takes a neutral value: 0, or the nearest older record for past prices.
 - Each row is computed on its own: encoding one time or a year of times gives the same bits.
-- By the minute, a quarter-hour is described once, as known when it begins; what its own minute records add since is
-  described minute by minute (`minute_features`).
+- For decisions by the minute, a quarter-hour is encoded once, as known when it begins. Its own minute records are
+  encoded again at every minute (`features.minutes`).
 
-Without day-ahead prices the trailing weekly mean of the imbalance price stands in for them.
+Without day-ahead prices the trailing weekly mean of the imbalance price replaces them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _PROFILE_DAYS = 14
 _SCALE_QUARTER_HOURS = 14 * 96
 _WEEK_QUARTER_HOURS = 7 * 96
 _PRIOR_SCALE_EUR_MWH = 120.0
-"""Scale assumed before there is a history, with the weight of two days; the size of the residual in 2021."""
+"""Prior of the scale, with the weight of two days of history; it is the size of the residual in 2021."""
 _PRIOR_QUARTER_HOURS = 2 * 96
 _MW_PER_GW = 1000.0
 _LONGEST_DAY = 100
@@ -88,7 +88,7 @@ _ENCODED = {
     SOLAR_FORECAST: Need(SOLAR_FORECAST, "zero", rest_of_day=True),
     **{series: Need(series, _OLDER_MINUTE) for series in MINUTE_COLUMNS},
 }
-"""What the encoder reads, and what it puts in the place of a record that is not there."""
+"""The series that the encoder reads, each with the value that replaces a missing record."""
 _NOT_ENCODED = {
     FeatureSet.FULL: frozenset[str](),
     FeatureSet.REFERENCE: frozenset(_ENCODED) - {INDICATIVE},
@@ -97,48 +97,48 @@ _NOT_ENCODED = {
 
 
 def encoder_needs(feature_set: FeatureSet, sources: Collection[str]) -> tuple[Need, ...]:
-    """The series that a set of features rests on, of those that the market carried in training."""
+    """The series that a feature set uses, among the `sources` that the market had in training."""
     unread = _NOT_ENCODED[feature_set]
     return tuple(need for series, need in _ENCODED.items() if series in sources and series not in unread)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Market features at T times, with the two numbers that turn them back into money."""
+    """Market features at T times, with the base and scale that convert them back to prices."""
 
     features: Features
     """Shape [T, features], dimensionless."""
     base_eur_mwh: Floats
-    """Shape [T]; the price that features are differences to: day-ahead, or its stand-in."""
+    """Shape [T]; the price that features are differences to: day-ahead, or the weekly mean without one."""
     scale_eur_mwh: Floats
-    """Shape [T]; the trailing size of the price's difference to its base."""
+    """Shape [T]; the trailing root mean square of the price less its base."""
 
     def at(self, rows: npt.NDArray[np.int64]) -> Encoded:
-        """The same at some of the times [m], in their order."""
+        """The rows [m] at some of the times, in the order of `rows`."""
         return Encoded(self.features[rows], self.base_eur_mwh[rows], self.scale_eur_mwh[rows])
 
 
 @dataclass(frozen=True)
 class MarketFeatures:
-    """Encodes the market for one set of features."""
+    """Encodes the known market as one feature set."""
 
     feature_set: FeatureSet = FeatureSet.QUARTER_HOUR
 
     @cached_property
     def plan_names(self) -> tuple[str, ...]:
-        """What can be said of a quarter-hour later today, in order; the first of `quarter_names`."""
+        """Features that are known of later quarter-hours too, in order; they come first in `quarter_names`."""
         if self.feature_set is FeatureSet.REFERENCE:
             return REFERENCE_PLAN
         return tuple(name for group in PLAN_GROUPS for name in group)
 
     @cached_property
     def short_names(self) -> tuple[str, ...]:
-        """The prices just past; they follow the plan's features in `quarter_names`."""
+        """Features of the most recent prices; they follow `plan_names` in `quarter_names`."""
         return (NEWEST_INDICATIVE,) if self.feature_set is FeatureSet.REFERENCE else SHORT
 
     @cached_property
     def quarter_names(self) -> tuple[str, ...]:
-        """What is known of a quarter-hour when it begins, in order."""
+        """Features of a quarter-hour as known when it begins, in order."""
         if self.feature_set is FeatureSet.REFERENCE:
             return self.plan_names + self.short_names
         recent = tuple(name for group in RECENT_GROUPS for name in group)
@@ -146,12 +146,12 @@ class MarketFeatures:
 
     @cached_property
     def running_names(self) -> tuple[str, ...]:
-        """What its minute records add while it runs, in order; empty for the quarter-hour set."""
+        """Features of its minute records while it runs, in order; empty for the quarter-hour set."""
         return {FeatureSet.REFERENCE: REFERENCE_RUNNING, FeatureSet.FULL: RUNNING}.get(self.feature_set, ())
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """All features of `encode`, in order; the reference's are its market's three and no more."""
+        """All features of `encode`, in order; for the reference set only its three market features."""
         if self.feature_set is FeatureSet.REFERENCE:
             return (*REFERENCE_PLAN, NEWEST_INDICATIVE)
         return self.quarter_names + self.running_names
@@ -164,27 +164,27 @@ class MarketFeatures:
 
     @cached_property
     def anchor(self) -> int:
-        """Column of the running features that is the first guess of the final price less base, over scale."""
+        """Column of the running features that estimates the final price less base, over scale."""
         return self.running_names.index(
             NEWEST_INDICATIVE if self.feature_set is FeatureSet.REFERENCE else "expected_sides"
         )
 
-    def encode(self, knowledge: KnownMarket) -> Features:
+    def encode(self, known: KnownMarket) -> Features:
         """Features at each time, float32, shape [T, len(names)]."""
         if self.feature_set is FeatureSet.QUARTER_HOUR:
-            return self.encode_quarters(knowledge).features
-        starts, rows = np.unique(quarter_hour_starts(knowledge.times), return_inverse=True)
-        encoded = self.encode_quarters(knowledge.as_of(starts, starts)).at(rows)
-        running = self.encode_running(knowledge, encoded)
+            return self.encode_quarters(known).features
+        starts, rows = np.unique(quarter_hour_starts(known.times), return_inverse=True)
+        encoded = self.encode_quarters(known.as_of(starts, starts)).at(rows)
+        running = self.encode_running(known, encoded)
         if self.feature_set is FeatureSet.REFERENCE:
             return np.concatenate([encoded.features[:, : len(REFERENCE_PLAN)], running[:, 1:]], axis=1)
         return np.concatenate([encoded.features, running], axis=1)
 
-    def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
-        """`quarter_names` of the quarter-hours asked about, with base and scale, shape [T, len(quarter_names)]."""
+    def encode_quarters(self, known: KnownMarket) -> Encoded:
+        """`quarter_names` of the quarter-hours in `known.about`, with base and scale, shape [T, len(quarter_names)]."""
         if self.feature_set is FeatureSet.REFERENCE:
-            return _encode_reference(knowledge)
-        view = _View(knowledge)
+            return _encode_reference(known)
+        view = _View(known)
         blocks = [
             *(part / view.scale[:, None] for part in (_shape(view), _quarter(view))),
             _calendar(view),
@@ -194,55 +194,55 @@ class MarketFeatures:
             _recent(view) / view.scale[:, None],
         ]
         if self.feature_set is FeatureSet.FULL:
-            blocks.append(previous_features(knowledge, view.minutes, view.base, view.scale))
+            blocks.append(previous_features(known, view.minutes, view.base, view.scale))
         features = np.concatenate(blocks, axis=1)
         features[:, _UNSCALED] *= view.scale[:, None]
         return Encoded(features.astype(np.float32), view.base, view.scale)
 
-    def encode_running(self, knowledge: KnownMarket, encoded: Encoded) -> Features:
+    def encode_running(self, known: KnownMarket, encoded: Encoded) -> Features:
         """`running_names` at each time, float32, shape [T, len(running_names)].
 
         encoded: the quarter-hour that each time lies in.
         """
-        starts = quarter_hour_starts(knowledge.times)
+        starts = quarter_hour_starts(known.times)
         base, scale = encoded.base_eur_mwh, encoded.scale_eur_mwh
         if self.feature_set is FeatureSet.REFERENCE:
-            return _reference_running(knowledge, starts)
-        return running_features(knowledge, starts, base, scale).astype(np.float32)
+            return _reference_running(known, starts)
+        return running_features(known, starts, base, scale).astype(np.float32)
 
 
-def _encode_reference(knowledge: KnownMarket) -> Encoded:
+def _encode_reference(known: KnownMarket) -> Encoded:
     """Clock, month, and the newest indicative price when the quarter-hour begins."""
-    starts = quarter_hour_starts(knowledge.about)
+    starts = quarter_hour_starts(known.about)
     clock = brussels_minutes_of_day(starts) / (24 * MINUTES_PER_HOUR)
     month = brussels_local(starts).month.to_numpy() / 12.0
-    newest = newest_indicative(knowledge, quarter_hour_starts(knowledge.times)) / REFERENCE_SCALE_EUR_MWH
+    newest = newest_indicative(known, quarter_hour_starts(known.times)) / REFERENCE_SCALE_EUR_MWH
     features = np.stack([clock, month, newest], axis=1).astype(np.float32)
     nothing = np.zeros(len(starts))
     return Encoded(features, nothing, np.full(len(starts), REFERENCE_SCALE_EUR_MWH))
 
 
-def _reference_running(knowledge: KnownMarket, starts: npt.NDArray[np.int64]) -> Features:
-    """Share of the quarter-hour that is on record, and the newest indicative price, shape [T, 2]."""
-    share = records_known(knowledge, starts) / MINUTES_PER_QUARTER_HOUR
-    newest = newest_indicative(knowledge, starts) / REFERENCE_SCALE_EUR_MWH
-    return np.stack([share, newest], axis=1).astype(np.float32)
+def _reference_running(known: KnownMarket, starts: npt.NDArray[np.int64]) -> Features:
+    """Fraction of the quarter-hour that has records, and the newest indicative price, shape [T, 2]."""
+    fraction = records_known(known, starts) / MINUTES_PER_QUARTER_HOUR
+    newest = newest_indicative(known, starts) / REFERENCE_SCALE_EUR_MWH
+    return np.stack([fraction, newest], axis=1).astype(np.float32)
 
 
 _PLAN_AND_RECENT = tuple(name for group in (*PLAN_GROUPS, *RECENT_GROUPS) for name in group)
 _UNSCALED = [_PLAN_AND_RECENT.index(name) for name in ("rest_rank", *QUARTER[3:])]
-"""Ranks and flags among the prices, which the scale must not touch."""
+"""Ranks and flags, which are not divided by the scale."""
 
 
 class _View:
-    """What several groups of features share: base, scale, and the day-ahead curve of the rest of the day."""
+    """Inputs that several groups of features share: base, scale, and the day-ahead curve of the rest of the day."""
 
-    def __init__(self, knowledge: KnownMarket) -> None:
-        self.knowledge = knowledge
-        self.minutes = quarter_hour_starts(knowledge.about)
-        self._weekly_mean = np.nan_to_num(knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)[1])
-        self.priced = knowledge.has(DAY_AHEAD)
-        day_ahead = knowledge.gather(DAY_AHEAD, [0])[:, 0]
+    def __init__(self, known: KnownMarket) -> None:
+        self.known = known
+        self.minutes = quarter_hour_starts(known.about)
+        self._weekly_mean = np.nan_to_num(known.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)[1])
+        self.priced = known.has(DAY_AHEAD)
+        day_ahead = known.gather(DAY_AHEAD, [0])[:, 0]
         self.base = np.where(np.isnan(day_ahead), self._weekly_mean, day_ahead)
         self.scale = self._scale()
         days, inverse = np.unique(brussels_day_numbers(self.minutes), return_inverse=True)
@@ -252,30 +252,30 @@ class _View:
         """Quarter-hours from this one to the end of its Brussels day, itself included."""
 
     def past(self, lags: npt.ArrayLike) -> Floats:
-        """Price less base, so many quarter-hours back, shape [T, lags]; NaN where not known."""
+        """Price less base, `lags` quarter-hours back, shape [T, lags]; NaN where not known."""
         offsets = -MINUTES_PER_QUARTER_HOUR * np.asarray(lags, dtype=np.int64)
         if self.priced:
-            return self.knowledge.gather(RESIDUAL, offsets)
-        price = self.knowledge.gather(PRICE, offsets)
+            return self.known.gather(RESIDUAL, offsets)
+        price = self.known.gather(PRICE, offsets)
         return np.asarray(price - self._weekly_mean[:, None])
 
     def just_ended(self) -> Floats:
         """Indicative price less base of the quarter-hour before, shape [T]; NaN if its minutes are not known."""
-        indicative = last_record_of(self.knowledge, self.minutes - MINUTES_PER_QUARTER_HOUR)
-        before = self.knowledge.gather(DAY_AHEAD, [-MINUTES_PER_QUARTER_HOUR])[:, 0]
+        indicative = last_record_of(self.known, self.minutes - MINUTES_PER_QUARTER_HOUR)
+        before = self.known.gather(DAY_AHEAD, [-MINUTES_PER_QUARTER_HOUR])[:, 0]
         return np.asarray(indicative - (before if self.priced else self._weekly_mean))
 
     def ahead(self, name: str, quarter_hours: npt.ArrayLike) -> Floats:
-        """Published values so many quarter-hours ahead, shape [T, n]; NaN where not known."""
-        return self.knowledge.gather(name, MINUTES_PER_QUARTER_HOUR * np.asarray(quarter_hours, dtype=np.int64))
+        """Published values `quarter_hours` [n] ahead, shape [T, n]; NaN where not known."""
+        return self.known.gather(name, MINUTES_PER_QUARTER_HOUR * np.asarray(quarter_hours, dtype=np.int64))
 
     def within_day(self, values: Floats, first: int, ahead: int) -> Floats:
-        """Column `ahead` quarter-hours on, or the day's last; `values` [T, n] begin `first` quarter-hours ahead."""
+        """The value `ahead` quarter-hours ahead, at most the day's last, from `values` [T, n] beginning `first` ahead."""
         columns = np.minimum(ahead, self.rest - 1) - first
         return np.asarray(values[np.arange(len(values)), columns])
 
     def _scale(self) -> Floats:
-        known, mean, std = self.knowledge.trailing_moments(RESIDUAL if self.priced else PRICE, _SCALE_QUARTER_HOURS)
+        known, mean, std = self.known.trailing_moments(RESIDUAL if self.priced else PRICE, _SCALE_QUARTER_HOURS)
         square = std**2 + (mean**2 if self.priced else 0.0)
         prior = _PRIOR_SCALE_EUR_MWH**2 * _PRIOR_QUARTER_HOURS
         return np.asarray(np.sqrt((np.nan_to_num(square) * known + prior) / (known + _PRIOR_QUARTER_HOURS)))
@@ -297,7 +297,7 @@ def _shape(view: _View) -> Floats:
 
 @numba.njit(cache=True)
 def _fill_unknown(curve: Floats, base: Floats) -> None:
-    """Puts the base [T] where the curve [T, n] is not known."""
+    """Fill the curve [T, n] with the base [T] where it is not known."""
     for i in range(curve.shape[0]):
         for j in range(curve.shape[1]):
             if np.isnan(curve[i, j]):
@@ -320,7 +320,7 @@ def _rest_of_day(curve: Floats, rest: npt.NDArray[np.int64], out: Floats) -> Non
 
 
 def _quarter(view: _View) -> Floats:
-    """Imbalance prices step where hourly schedules step: the hour's first and last quarter, and its ramp."""
+    """Steps of imbalance prices at changes of hourly schedules: the hour's first and last quarter, and its ramp."""
     index = (view.minutes % MINUTES_PER_HOUR) // MINUTES_PER_QUARTER_HOUR
     curve = view.ahead(DAY_AHEAD, np.arange(-7, 5))
     _fill_unknown(curve, view.base)
@@ -346,8 +346,8 @@ def _calendar(view: _View) -> Floats:
 
 
 def _renewables(view: _View) -> Floats:
-    """Day-ahead forecasts of solar and wind, in GW: now, what is coming, and the day's mean."""
-    if not (view.knowledge.has(SOLAR_FORECAST) or view.knowledge.has(WIND_FORECAST)):
+    """Day-ahead forecasts of solar and wind, in GW: now, the change ahead, and the day's mean."""
+    if not (view.known.has(SOLAR_FORECAST) or view.known.has(WIND_FORECAST)):
         return np.zeros((len(view.minutes), len(RENEWABLES)))
     columns = [
         (values[:, 0], view.within_day(values, 0, ahead) - values[:, 0], _day_mean(view, name))
@@ -361,7 +361,7 @@ def _renewables(view: _View) -> Floats:
 
 def _day_mean(view: _View, name: str) -> Floats:
     """Mean over the whole Brussels day of the quarter-hour, as far as published, shape [T]; NaN if unknown."""
-    return view.knowledge.mean_between(name, view.midnight, view.next_midnight)
+    return view.known.mean_between(name, view.midnight, view.next_midnight)
 
 
 def _level(view: _View) -> Floats:
@@ -379,14 +379,14 @@ def _profile(view: _View) -> Floats:
 
 
 def _recent(view: _View) -> Floats:
-    """Prices just past, in the order of SHORT, VOLATILITY, LAST_PRICE."""
+    """Recent prices, in the order of SHORT, VOLATILITY, LAST_PRICE."""
     past = view.past(np.arange(1, 97))
     past[:, 0] = np.where(np.isnan(past[:, 0]), view.just_ended(), past[:, 0])
     past[:, :16] = _newest_known(past[:, :16])
     single = [past[:, lag - 1] for lag in (1, 2, 3, 4)]
     means = [_row_means(past[:, first - 1 : last]) for first, last in _SHORT_MEANS]
     sizes = [_row_means(np.abs(past[:, :last])) for last in (4, 16, 96)]
-    price = view.knowledge.gather(PRICE, -MINUTES_PER_QUARTER_HOUR * np.arange(1, 17))
+    price = view.known.gather(PRICE, -MINUTES_PER_QUARTER_HOUR * np.arange(1, 17))
     return np.nan_to_num(np.stack([*single, *means, *sizes, _newest_known(price)[:, 0]], axis=1))
 
 

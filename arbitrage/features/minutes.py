@@ -1,8 +1,10 @@
-"""What the minute records of the running quarter-hour say, as numbers.
+"""Features of the minute records of the running quarter-hour and of the one before.
 
-Contract: each row sees only the records that are known at its own time; a record that is absent says nothing, and where
-none is known every feature is 0. Prices are differences to the base, in units of the scale; imbalances are in hundreds
-of MW, positive = the system is long.
+Contract
+- Each row uses only the records that are known at its own time. An absent record contributes nothing; where no record
+  is known, every feature is 0.
+- Prices are differences to the base, in units of the scale.
+- Imbalances are in hundreds of MW; positive = the system is long.
 """
 
 from __future__ import annotations
@@ -57,51 +59,51 @@ PREVIOUS = (
 _RECORDS = np.arange(MINUTES_PER_QUARTER_HOUR, dtype=np.int64)
 _MW = 100.0
 _STEP_STD_MW = 55.0
-"""Standard deviation of one minute's own imbalance about its recent mean; a feature's constant, no forecast rests on
-its being exact."""
+"""Standard deviation of one minute's imbalance about its recent mean. It only scales a feature, so it need not be
+exact."""
 _ROWS_AT_ONCE = 32_768
 
 
-def running_features(knowledge: KnownMarket, starts: Numbers, base: Floats, scale: Floats) -> Floats:
+def running_features(known: KnownMarket, starts: Numbers, base: Floats, scale: Floats) -> Floats:
     """Features of the running quarter-hours that begin at `starts`, shape [T, len(RUNNING)]; arrays of shape [T]."""
     out = np.zeros((len(starts), len(RUNNING)))
     for first in range(0, len(starts), _ROWS_AT_ONCE):
         rows = slice(first, first + _ROWS_AT_ONCE)
-        _fill_running(*_records(knowledge.as_of(knowledge.times[rows], starts[rows])), base[rows], out[rows])
+        _fill_running(*_records(known.as_of(known.times[rows], starts[rows])), base[rows], out[rows])
     out[:, _PRICED] /= scale[:, None]
     return out
 
 
-def previous_features(knowledge: KnownMarket, starts: Numbers, base: Floats, scale: Floats) -> Floats:
+def previous_features(known: KnownMarket, starts: Numbers, base: Floats, scale: Floats) -> Floats:
     """Features of the quarter-hours before `starts`, shape [T, len(PREVIOUS)]; 0 where unknown."""
     before = starts - MINUTES_PER_QUARTER_HOUR
     out = np.zeros((len(starts), len(PREVIOUS)))
-    _fill_previous(*_records(knowledge.as_of(knowledge.times, before)), base, out)
+    _fill_previous(*_records(known.as_of(known.times, before)), base, out)
     out[:, 3:] /= scale[:, None]
     return out
 
 
-def last_record_of(knowledge: KnownMarket, starts: Numbers) -> Floats:
+def last_record_of(known: KnownMarket, starts: Numbers) -> Floats:
     """The newest known indicative price of the quarter-hours that begin at `starts` [T]; NaN if none is known."""
     out = np.full(len(starts), np.nan)
-    _newest(knowledge.as_of(knowledge.times, starts).gather(INDICATIVE, _RECORDS), out)
+    _newest(known.as_of(known.times, starts).gather(INDICATIVE, _RECORDS), out)
     return out
 
 
-def newest_indicative(knowledge: KnownMarket, starts: Numbers) -> Floats:
+def newest_indicative(known: KnownMarket, starts: Numbers) -> Floats:
     """The newest known indicative price of the quarter-hour at `starts` or else of the one before, shape [T].
 
     0 where neither has a record.
     """
-    running = last_record_of(knowledge, starts)
-    before = last_record_of(knowledge, starts - MINUTES_PER_QUARTER_HOUR)
+    running = last_record_of(known, starts)
+    before = last_record_of(known, starts - MINUTES_PER_QUARTER_HOUR)
     return np.nan_to_num(np.where(np.isnan(running), before, running))
 
 
-def records_known(knowledge: KnownMarket, starts: Numbers) -> Floats:
+def records_known(known: KnownMarket, starts: Numbers) -> Floats:
     """Minutes of the quarter-hours that begin at `starts` up to their newest known record, shape [T]."""
-    known = ~np.isnan(knowledge.as_of(knowledge.times, starts).gather(INDICATIVE, _RECORDS))
-    return np.asarray(np.where(known, _RECORDS + 1, 0).max(axis=1), dtype=np.float64)
+    present = ~np.isnan(known.as_of(known.times, starts).gather(INDICATIVE, _RECORDS))
+    return np.asarray(np.where(present, _RECORDS + 1, 0).max(axis=1), dtype=np.float64)
 
 
 _PRICED = [
@@ -111,10 +113,10 @@ _PRICED = [
 ]
 
 
-def _records(knowledge: KnownMarket) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+def _records(known: KnownMarket) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Indicative price, cumulative imbalance, both marginal prices, alpha component, each of shape [T, 15]."""
     names = (INDICATIVE, CUMULATIVE_IMBALANCE, INCREMENTAL, DECREMENTAL, ALPHA_COMPONENT)
-    indicative, imbalance, incremental, decremental, component = (knowledge.gather(name, _RECORDS) for name in names)
+    indicative, imbalance, incremental, decremental, component = (known.gather(name, _RECORDS) for name in names)
     return indicative, imbalance, incremental, decremental, component
 
 
@@ -137,7 +139,7 @@ def _last_known(records: Floats) -> int:
 
 @numba.njit(cache=True)
 def _mean_of_last(cumulative: Floats, last: int, minutes: int) -> float:
-    """Mean imbalance of the last minutes up to record `last`, undone from the means since the quarter-hour began."""
+    """Mean imbalance of the last `minutes` up to record `last`, from the means since the quarter-hour began."""
     before = last - minutes
     if before < 0 or np.isnan(cumulative[before]):
         return float(cumulative[last])

@@ -1,4 +1,4 @@
-"""Names of the market features, by group, and the sets of them that a policy may rest on.
+"""Names of the market features, by group, and the feature sets that a policy may use.
 
 Contract: a name is never given another meaning, because policy files refer to features by name.
 """
@@ -29,7 +29,7 @@ SEASON = ("cos_year", "sin_year")
 RENEWABLES = ("solar", "wind", "solar_next_hour", "wind_next_two_hours", "solar_day_mean", "wind_day_mean")
 
 PLAN_GROUPS = (SHAPE, QUARTER, CLOCK, WEEK, SEASON, RENEWABLES, LEVEL, PROFILE)
-"""What can be said of a quarter-hour later today: all that does not rest on the prices just past."""
+"""Groups that are also known of a later quarter-hour of the day: all that do not use the most recent prices."""
 RECENT_GROUPS = (SHORT, VOLATILITY, LAST_PRICE)
 
 
@@ -45,19 +45,20 @@ NEWEST_INDICATIVE = "newest_indicative"
 REFERENCE_PLAN = ("quarter_hour_of_day", "month")
 REFERENCE_RUNNING = ("records_fraction", NEWEST_INDICATIVE)
 REFERENCE_SCALE_EUR_MWH = 100.0
-"""The reference's features know no day-ahead price: prices stand as they are, in units of 100 EUR/MWh."""
+"""The reference set uses no day-ahead price: prices enter without a base, in units of 100 EUR/MWh."""
 
 
 class FeatureSet(StrEnum):
-    """What a policy or an environment sees of the market."""
+    """The inputs that a policy or an environment uses of the market."""
 
     QUARTER_HOUR = "quarter_hour"
     """Finished quarter-hours, day-ahead curve, forecasts, calendar; no minute records of the running quarter-hour.
 
-    Where the market has minutes, the newest of the quarter-hour before stands in for its price until that is known.
+    Where the market has minutes, the newest indicative price of the quarter-hour before replaces its final price until
+    that is known.
     """
     REFERENCE = "reference"
-    """The six of arXiv 2401.00015: minute in the quarter-hour, quarter-hour of the day, month, state of charge, cycles
-    used, newest indicative price."""
+    """The six features of arXiv 2401.00015: minute in the quarter-hour, quarter-hour of the day, month, state of
+    charge, cycles used, newest indicative price."""
     FULL = "full"
-    """All of the quarter-hour set, and everything that the minute records say."""
+    """All of the quarter-hour set, and the features of all minute records."""

@@ -1,7 +1,6 @@
-"""The unit of every market feature, in words, and what a set of features sees: for the cards of policies.
+"""The unit of every market feature and a description of each feature set, for policy cards.
 
-Contract: every feature that the encoder knows has exactly one unit here; a dimensionless one says what it is measured
-in.
+Contract: every feature of the encoder has exactly one unit here. A dimensionless feature states what it is scaled by.
 """
 
 from __future__ import annotations
@@ -57,10 +56,10 @@ _UNITS = {
 
 
 def feature_units(features: MarketFeatures) -> dict[str, str]:
-    """Feature to unit, for all that a policy of this set encodes of the market."""
+    """Unit of each market feature of the set, by feature name."""
     return {name: _UNITS[name] for name in (*features.quarter_names, *features.running_names)}
 
 
 def seen_in_words(features: MarketFeatures) -> str:
-    """What the set of features sees, in a phrase."""
+    """The inputs of the feature set, in one phrase."""
     return _SEEN[features.feature_set]

@@ -68,7 +68,7 @@ def test_prices_are_differences_to_the_base_in_units_of_the_scale() -> None:
         assert seen[name] == pytest.approx(value), name
 
 
-def test_a_missing_record_says_nothing_and_the_newest_that_is_known_counts() -> None:
+def test_a_missing_record_is_skipped_and_the_newest_known_one_counts() -> None:
     prices = {PRICE: [100.0, 140.0, NAN, 80.0]}
     three = running_at(3, base=50.0, scale=10.0, **prices)
     assert three["records_fraction"] == pytest.approx(2 / 15)
@@ -81,7 +81,7 @@ def test_a_missing_record_says_nothing_and_the_newest_that_is_known_counts() -> 
     assert (four["indicative_change_1"], four["indicative_change_3"]) == (0.0, -2.0)
 
 
-def test_the_imbalance_of_single_minutes_is_undone_from_means_since_the_quarter_hour_began() -> None:
+def test_the_imbalance_of_single_minutes_is_recovered_from_means_since_the_quarter_hour_began() -> None:
     # Minutes of 60, -60, 0 and 120 MW have the running means 60, 0, 0, 30.
     means = {PRICE: np.zeros(4), IMBALANCE: [60.0, 0.0, 0.0, 30.0]}
     last = [running_at(minute, **means)["imbalance_last_minute"] for minute in (1, 2, 3, 4)]
@@ -102,7 +102,7 @@ def test_fewer_than_three_minutes_are_all_of_them() -> None:
     assert running_at(2, **means)["imbalance_last_3_minutes"] == pytest.approx(0.2)
 
 
-def test_any_path_of_minutes_is_undone_from_its_means() -> None:
+def test_any_path_of_minutes_is_recovered_from_its_means() -> None:
     minutes = np.random.default_rng(0).normal(0.0, 200.0, 15)
     means = np.cumsum(minutes) / np.arange(1, 16)
     for known in range(1, 16):
@@ -114,7 +114,7 @@ def test_any_path_of_minutes_is_undone_from_its_means() -> None:
         assert seen["imbalance_projected"] == pytest.approx(projected / 100)
 
 
-def test_where_the_mean_before_is_missing_the_mean_since_the_beginning_stands_in() -> None:
+def test_where_the_mean_before_is_missing_the_mean_since_the_beginning_replaces_it() -> None:
     seen = running_at(4, **{PRICE: np.zeros(4), IMBALANCE: [60.0, 0.0, NAN, 30.0]})
     assert seen["imbalance_last_minute"] == pytest.approx(0.3)
     assert seen["imbalance_last_3_minutes"] == pytest.approx(0.2)  # The mean after one minute is known.
@@ -152,7 +152,7 @@ def test_the_expected_side_weighs_both_marginal_prices_and_alpha_widens_the_side
     assert seen["expected_sides"] == pytest.approx(share * -15.0 + (1 - share) * 25.0 + sign * 2.0)
 
 
-def test_a_marginal_price_that_equals_the_base_is_a_price_like_any_other() -> None:
+def test_a_marginal_price_that_equals_the_base_counts_as_any_other() -> None:
     columns = {PRICE: [1.0], IMBALANCE: [-1000.0], INCREMENTAL: [50.0], DECREMENTAL: [-100.0]}
     # Surely short: the incremental price, which is the base.
     assert running_at(1, base=50.0, scale=10.0, **columns)["expected_sides"] == pytest.approx(0.0, abs=1e-9)
@@ -185,7 +185,7 @@ def test_the_genuine_first_minutes_of_a_day_read_as_worked_out() -> None:
     assert seen["minutes_on_side_fraction"] == pytest.approx(1 / 15)
 
 
-def test_the_quarter_hour_before_is_told_from_the_records_known_when_this_one_begins() -> None:
+def test_the_quarter_hour_before_is_encoded_from_the_records_known_when_this_one_begins() -> None:
     means = np.arange(15.0) * 10.0
     columns = {PRICE: 80.0 + np.arange(15), INCREMENTAL: 300.0 + np.arange(15), ALPHA_COMPONENT: np.arange(15)}
     table = minute_table(**{IMBALANCE: means, DECREMENTAL: -100.0 - np.arange(15)}, **columns)
