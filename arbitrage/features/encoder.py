@@ -270,7 +270,7 @@ class _View:
         return self.known.gather(name, MINUTES_PER_QUARTER_HOUR * np.asarray(quarter_hours, dtype=np.int64))
 
     def within_day(self, values: Floats, first: int, ahead: int) -> Floats:
-        """The value `ahead` quarter-hours ahead, at most the day's last, from `values` [T, n] beginning `first` ahead."""
+        """The value `ahead` quarter-hours ahead, at most the day's last; `values` [T, n] begin `first` ahead."""
         columns = np.minimum(ahead, self.rest - 1) - first
         return np.asarray(values[np.arange(len(values)), columns])
 
