@@ -228,7 +228,7 @@ def _deciders(wanted: Wanted) -> list[LiveDecider]:
         raise BadInput([Fault("risk_aversion", f"{wanted.strategies[0]} is a rule and weighs no risk")])
     power_mw, capacity_mwh, budget = wanted.rated
     battery = Battery(power_mw=power_mw, capacity_mwh=capacity_mwh, max_cycles_per_day=budget)
-    battery = next((policy.battery for policy in learned.values()), battery)
+    battery = next((own for policy in learned.values() if (own := policy.trained_battery) is not None), battery)
     deciders = []
     for number, name in enumerate(wanted.strategies):
         if name in learned:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
 from arbitrage.policies.protocol import Intent, Untrained
 from arbitrage.policies.rules import follow_bounds
+from arbitrage.policies.strategy_spec import StrategySpec
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, quarter_hour_starts, refuse_step
 
 _MARGINS = (-400.0, -300.0, -200.0, -150.0, -100.0, -75.0, -50.0, -25.0)
@@ -131,3 +133,11 @@ class _Episode:
             np.full(len(self.prices), margin) for margin in (rule.charge_below_eur_mwh, rule.discharge_above_eur_mwh)
         )
         return float(follow_bounds(battery.law, self.signal, low, high, self.prices, self.new_day))
+
+
+MINUTE_SPREAD = StrategySpec(
+    name="minute-spread",
+    description="Each minute, charges when the indicative price lies below the day-ahead price, discharges when above.",
+    make=MinuteSpreadRule,
+    tune=partial(tune_by_minute, MinuteSpreadRule()),
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, NamedTuple, TypeVar
 
 import numba
@@ -22,6 +23,7 @@ from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, KnownMarket
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
 from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.policies.strategy_spec import StrategySpec
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
 
 _WEEK_QUARTER_HOURS = 7 * 96
@@ -203,3 +205,18 @@ def last_known_price_eur_mwh(knowledge: KnownMarket) -> Floats:
     for column in recent.T[1:]:
         newest = np.where(np.isnan(newest), column, newest)
     return newest
+
+
+IDLE = StrategySpec(name="idle", description="Does nothing.", make=Idle)
+THRESHOLD = StrategySpec(
+    name="threshold",
+    description="Charges when the last known price is low for the week, discharges when it is high.",
+    make=ThresholdRule,
+    tune=partial(tune, ThresholdRule()),
+)
+SPREAD = StrategySpec(
+    name="spread",
+    description="Charges when the last known price lies below the day-ahead price, discharges when above.",
+    make=SpreadRule,
+    tune=partial(tune, SpreadRule()),
+)

@@ -18,8 +18,10 @@ from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.features.units import feature_units, seen_in_words
 from arbitrage.policies.checkpoint.card_schema import Kind
+from arbitrage.policies.checkpoint.closed_form_layout import check_closed_form
 from arbitrage.policies.checkpoint.files import (
     Card,
+    PolicyFileSpec,
     Tensors,
     battery_in_words,
     feature_names,
@@ -74,7 +76,7 @@ def _description(policy: ClosedFormPolicy) -> str:
     )
 
 
-def _closed_form_from(card: Card, tensors: Tensors, where: str) -> ClosedFormPolicy:
+def closed_form_from(card: Card, tensors: Tensors, where: str) -> ClosedFormPolicy:
     """The inverse of `save_policy`, for files that `check_closed_form` has passed."""
     return ClosedFormPolicy(
         battery=Battery(**card["battery"]),
@@ -173,3 +175,6 @@ def head_from_tensors(tensors: Tensors, where: str) -> RiskHead | None:
         return RiskHead(AdvantageSize(*(own[f"size.{name}"] for name in AdvantageSize._fields)), own["dial"])
     except KeyError as error:
         raise BadInput([Fault(where, f"holds a risk head that is not whole: {error} is missing")]) from error
+
+
+CLOSED_FORM_FILES = PolicyFileSpec(Kind.CLOSED_FORM, check_closed_form, closed_form_from)

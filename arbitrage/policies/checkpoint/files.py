@@ -15,7 +15,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from safetensors.numpy import save
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.policies.checkpoint.bounded_files import read_bounded, read_json
-from arbitrage.policies.checkpoint.card_schema import SCHEMA_VERSION, Card, card_faults, feature_names
+from arbitrage.policies.checkpoint.card_schema import SCHEMA_VERSION, Card, Kind, card_faults, feature_names
 from arbitrage.policies.checkpoint.tensor_layout import Tensors, parse_tensors
+from arbitrage.policies.protocol import Policy
 
 TENSORS_FILE = "policy.safetensors"
 CARD_FILE = "card.json"
@@ -40,6 +42,17 @@ __all__ = ["CARD_FILE", "SETTING_FILE", "TENSORS_FILE", "Card", "Tensors", "feat
 
 _SEAL = "card_sha256"
 _OUTSIDE_SEAL = (_SEAL, "tests")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFileSpec:
+    """A kind of policy that is served from files."""
+
+    kind: Kind
+    check: Callable[[Card, Tensors, Path], None]
+    """Raises BadInput where the tensors are not those that the card describes."""
+    make: Callable[[Card, Tensors, str], Policy]
+    """The policy of a checked card; the text names its directory in faults."""
 
 
 def write_policy_files(directory: Path, tensors: Tensors, card: Card) -> Card:

@@ -15,7 +15,14 @@ from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.features.units import feature_units, seen_in_words
 from arbitrage.policies.checkpoint.card_schema import Kind
-from arbitrage.policies.checkpoint.files import Card, Tensors, battery_in_words, feature_names, write_policy_files
+from arbitrage.policies.checkpoint.files import (
+    Card,
+    PolicyFileSpec,
+    Tensors,
+    battery_in_words,
+    feature_names,
+    write_policy_files,
+)
 from arbitrage.policies.checkpoint.tensor_layout import (
     DOUBLE,
     INDEX,
@@ -139,3 +146,6 @@ def _description(policy: MpcPolicy) -> str:
     on = "its mean" if policy.config.point is Point.MEAN else "its median"
     on = f"{paths} paths drawn from it" if policy.config.form is Form.SCENARIOS else on
     return f"{seen} Model-predictive control: a linear programme on a probabilistic price forecast, on {on}."
+
+
+MPC_FILES = PolicyFileSpec(Kind.PREDICTIVE, check_mpc, mpc_policy_from)

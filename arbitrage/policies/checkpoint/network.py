@@ -16,6 +16,7 @@ from arbitrage.features.units import feature_units, seen_in_words
 from arbitrage.policies.checkpoint.card_schema import Kind
 from arbitrage.policies.checkpoint.files import (
     Card,
+    PolicyFileSpec,
     Tensors,
     battery_in_words,
     feature_names,
@@ -130,3 +131,6 @@ def _network(tensors: Tensors, prefix: str) -> PlainNetwork:
     count = sum(name.startswith("weight") for name in own)
     weights, biases = (tuple(own[f"{part}{k}"] for k in range(count)) for part in ("weight", "bias"))
     return PlainNetwork(own["mean"], own["std"], float(own["limit"][0]), weights, biases)
+
+
+NETWORK_FILES = PolicyFileSpec(Kind.NETWORK, check_network, network_policy_from)
