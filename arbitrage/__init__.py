@@ -1,13 +1,13 @@
 """Battery energy arbitrage in the Belgian imbalance settlement.
 
-The front door: names are loaded when first used, so that importing the package stays fast and loads no torch.
-Importing it makes the environment known to Gymnasium. Nothing inside the package imports it.
+The front door: names are loaded when first used, so that importing the package loads neither torch nor numpy.
+Importing it makes the environment known to Gymnasium, which it does not load. Nothing inside the package imports it.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from arbitrage.env.registration import register
+from arbitrage.env.registration import register_when_loaded
 
 if TYPE_CHECKING:
     from arbitrage.backtest.engine import run_backtest
@@ -53,7 +53,7 @@ _HOMES = {
 }
 
 
-register()
+register_when_loaded()
 
 
 def __getattr__(name: str) -> Any:

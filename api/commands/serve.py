@@ -46,11 +46,6 @@ StoreOption = Annotated[Path | None, typer.Option(help="Directory of the store, 
 LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")]
 
 
-def add_serve(app: typer.Typer) -> None:
-    """Register `serve`."""
-    app.command("serve")(serve_command)
-
-
 def serve_command(
     host: Host = None,
     port: Port = None,

@@ -45,11 +45,6 @@ JsonOut = Annotated[
 ]
 
 
-def add_simulate_live(app: typer.Typer) -> None:
-    """Register `simulate-live`."""
-    app.command("simulate-live")(simulate_live_command)
-
-
 def simulate_live_command(
     strategy: Strategy = "minute-spread",
     challenger: Challenger = None,

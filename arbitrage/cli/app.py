@@ -1,71 +1,153 @@
 """The command line. Results go to standard output and files, progress and complaints to standard error.
 
-Exit codes: 0 done; 1 the job failed; 2 bad input, every fault named.
+Contract
+- Exit codes: 0 done; 1 the job failed; 2 bad input, every fault named.
+- A command is loaded when it is asked for: help, completion and a mistyped name load none.
+- Help stands in panels and is whole at 80 columns: no name is cut.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container, Iterable, Mapping
+from importlib import import_module, metadata
+from typing import Annotated, Any
+
 import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
-from arbitrage.cli.backtest import add_backtests
-from arbitrage.cli.data import add_data
-from arbitrage.cli.decide import add_decide
-from arbitrage.cli.demo import add_demo
-from arbitrage.cli.doctor import examine
-from arbitrage.cli.fit_mpc import add_fit_mpc
-from arbitrage.cli.learn import add_learn
-from arbitrage.cli.options import (
-    SEVERAL_VALUES,
-    JsonOut,
-    write_json,
-)
-from arbitrage.cli.output import print_table
-from arbitrage.cli.policies import policies_app
-from arbitrage.cli.runs import add_runs
-from arbitrage.cli.sweep import add_sweep
-from arbitrage.cli.train import add_train
-from arbitrage.cli.walk_forward import add_walk_forward
+from arbitrage.cli.table import COMMANDS, CommandLine
 
-app = typer.Typer(
-    help="Battery arbitrage in the Belgian imbalance settlement. Positive power is discharge; times are UTC.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-for add in (
-    add_demo,
-    add_train,
-    add_decide,
-    add_data,
-    add_backtests,
-    add_walk_forward,
-    add_learn,
-    add_runs,
-    add_fit_mpc,
-    add_sweep,
-):
-    add(app)
-app.add_typer(policies_app, name="policies")
+ENTRY_POINTS = "arbitrage.commands"
+"""Group of entry points: functions, each named as the command that it is."""
+_REST = "Other"
 
 
-@app.command("doctor")
-def doctor_command(json_out: JsonOut = None) -> None:
-    """Check that this installation can do its work; exit 1 if it cannot."""
-    findings = examine()
-    write_json([vars(finding) for finding in findings], json_out)
-    if json_out != "-":
-        print_table(("check", "ok", "detail"), [vars(finding) for finding in findings])
-    if not all(finding.ok for finding in findings):
-        raise RuntimeError("something is not as it should be")
+class PanelCommand(TyperCommand):
+    """A command with options in panels, and several values after an option that may be given again."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        several = {name for each in self.params if getattr(each, "multiple", False) for name in each.opts}
+        return super().parse_args(ctx, expanded(args, several))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        shown = [(_panel(each), record) for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
+        _write_panels(formatter, shown)
 
 
-def expanded(arguments: list[str]) -> list[str]:
+class CommandStub(TyperCommand):
+    """What the help says of a command that is not loaded."""
+
+    def __init__(self, name: str, listed: CommandLine, load: Callable[[], Callable[..., Any]]) -> None:
+        super().__init__(name, help=listed.line, rich_help_panel=listed.panel, rich_markup_mode=None)
+        self._load = load
+
+    def loaded(self) -> Any:
+        """The command itself."""
+        app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        app.command(self.name, cls=PanelCommand)(self._load())
+        return typer.main.get_command(app)
+
+
+class CommandGroup(TyperGroup):
+    """Commands of which the one that is asked for is loaded."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.loaded() if isinstance(command, CommandStub) else command, rest
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        options = [(_REST, record) for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
+        commands = [(str(_panel(each)), (name, each.help or "")) for name, each in self.commands.items()]
+        _write_panels(formatter, [*commands, *options])
+
+
+class RootGroup(CommandGroup):
+    """All commands: those of the table, and those that entry points bring."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        brought = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
+        for name, listed in COMMANDS.items():
+            if listed.target is not None and " " not in name:
+                self.add_command(_stub(name, listed))
+            elif below := {rest: each for full, each in COMMANDS.items() if (rest := _below(name, full))}:
+                self.add_command(_group(name, listed, below))
+            elif name in brought:
+                self.add_command(CommandStub(name, listed, brought.pop(name).load))
+        for name, point in brought.items():
+            origin = CommandLine(_REST, f"From {point.dist.name if point.dist else point.module}.")
+            self.add_command(CommandStub(name, origin, point.load))
+
+
+def _below(group: str, full: str) -> str | None:
+    """The name of a command within a group; None for one that is not in it."""
+    return full.removeprefix(f"{group} ") if full.startswith(f"{group} ") else None
+
+
+def _stub(name: str, listed: CommandLine) -> CommandStub:
+    module, _, function = str(listed.target).partition(":")
+    return CommandStub(name, listed, lambda: getattr(import_module(module), function))
+
+
+def _group(name: str, listed: CommandLine, below: Mapping[str, CommandLine]) -> CommandGroup:
+    commands: list[Any] = [_stub(each, line) for each, line in below.items()]
+    return CommandGroup(
+        name=name,
+        commands=commands,
+        help=listed.line,
+        rich_help_panel=listed.panel,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+
+
+def _panel(each: Any) -> str:
+    return getattr(each, "rich_help_panel", None) or (_REST if each.param_type_name == "option" else "Arguments")
+
+
+def _write_panels(formatter: Any, shown: Iterable[tuple[str, tuple[str, str]]]) -> None:
+    """Names and their help under the title of their panel, in the order of the first of each; the rest last."""
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for panel, record in shown:
+        panels.setdefault(panel, []).append(record)
+    for panel in sorted(panels, key=lambda each: each == _REST):
+        with formatter.section(panel):
+            formatter.write_dl(panels[panel])
+
+
+def expanded(arguments: Iterable[str], several: Container[str]) -> list[str]:
     """Write `--prices A B` as `--prices A --prices B`, for the options that take several values."""
     out: list[str] = []
     option: str | None = None
     for argument in arguments:
         if argument.startswith("--"):
-            option = argument if argument in SEVERAL_VALUES else None
+            option = argument if argument in several else None
         elif option is not None and out[-1] != option:
             out.append(option)
         out.append(argument)
     return out
+
+
+app = typer.Typer(
+    cls=RootGroup,
+    help="Battery arbitrage in the Belgian imbalance settlement. Positive power is discharge; times are UTC.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"arbitrage {metadata.version('arbitrage')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The options of the command line itself."""

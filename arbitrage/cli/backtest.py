@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
@@ -96,12 +94,6 @@ class _Asked:
         battery = self.battery.battery(cards[0] if cards else None)
         trial = EvaluationSpec(market, battery, tested.selection, tested.soc_reset, self.tune_days, risk)
         return trial, {"quarter_hours_beyond_data": tested.quarter_hours_beyond_data}
-
-
-def add_backtests(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("backtest")(backtest_command)
-    app.command("compare")(compare_command)
 
 
 @with_battery_options

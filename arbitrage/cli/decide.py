@@ -48,11 +48,6 @@ from arbitrage.policies.closed_form.quantile_critic import ACTIONS, at_fraction
 from arbitrage.quarter_hour import utc_timestamps
 
 
-def add_decide(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command("decide")(decide_command)
-
-
 @with_battery_options
 def decide_command(
     prices: Prices,

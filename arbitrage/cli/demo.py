@@ -31,11 +31,6 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.training.plan import TrainingPlan
 
 
-def add_demo(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command("demo")(demo_command)
-
-
 def demo_command(
     out: Annotated[Path, typer.Option(help="Directory for policy and report.", callback=directory)] = Path("runs/demo"),
 ) -> None:

@@ -12,6 +12,8 @@ import gymnasium
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.hindsight.perfect_foresight import foresight_value_eur
 from arbitrage.battery import Battery
+from arbitrage.cli.options import JsonOut, write_json
+from arbitrage.cli.output import print_table
 from arbitrage.env.registration import ENVIRONMENT_ID
 from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import Span
@@ -25,6 +27,16 @@ class Check:
     check: str
     ok: bool
     detail: str
+
+
+def doctor_command(json_out: JsonOut = None) -> None:
+    """Check that this installation can do its work; exit 1 if it cannot."""
+    findings = examine()
+    write_json([vars(finding) for finding in findings], json_out)
+    if json_out != "-":
+        print_table(("check", "ok", "detail"), [vars(finding) for finding in findings])
+    if not all(finding.ok for finding in findings):
+        raise RuntimeError("something is not as it should be")
 
 
 def examine() -> list[Check]:

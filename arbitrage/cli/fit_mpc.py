@@ -38,11 +38,6 @@ from arbitrage.training.mpc import MpcPlan, fit_mpc
 from arbitrage.training.plan import TrainingPlan
 
 
-def add_fit_mpc(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("fit-mpc")(fit_mpc_command)
-
-
 @with_battery_options
 def fit_mpc_command(
     prices: Prices,

@@ -43,11 +43,6 @@ stderr = Console(stderr=True)
 stdout = Console()
 
 
-def add_learn(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("learn")(learn_command)
-
-
 @with_battery_options
 def learn_command(
     prices: Prices,

@@ -177,8 +177,6 @@ Strict = Annotated[
 ]
 
 
-SEVERAL_VALUES = ("--prices", "--day-ahead", "--forecasts", "--minutes", "--strategy", "--what", "--risk-aversion")
-"""Options that may be followed by more than one value."""
 _RECONSTRUCTED = re.compile(r"reconstructed-(?P<grade>[a-z]+)(:(?P<seed>\d+))?")
 
 

@@ -40,7 +40,6 @@ Record = Annotated[
         help="Write the figures into the policy's card under this label; only for days it has not learned from."
     ),
 ]
-policies_app = typer.Typer(help="Look at trained policies.", no_args_is_help=True)
 stderr = Console(stderr=True)
 stdout = Console()
 
@@ -76,7 +75,6 @@ _LIST_WIDTH = 220
 _PROFIT = "profit_eur_per_day"
 
 
-@policies_app.command("show")
 def show_command(
     directory: Annotated[Path, typer.Argument(help="Directory of a policy of any kind.")], json_out: JsonOut = None
 ) -> None:
@@ -88,11 +86,10 @@ def show_command(
         _show(card, state)
 
 
-@policies_app.command("list")
 def list_command(
     folder: Annotated[Path, typer.Argument(help="Folder to look in, however deep.")], json_out: JsonOut = None
 ) -> None:
-    """List all policies at or below a folder, a line each."""
+    """List all policies at or below a folder."""
     rows = []
     for directory in policy_directories(folder):
         try:

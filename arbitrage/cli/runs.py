@@ -37,11 +37,6 @@ RunFolders = Annotated[
 ]
 
 
-def add_runs(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("report")(report_command)
-
-
 def report_command(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[

@@ -38,11 +38,6 @@ _SHOWN = (
 )
 
 
-def add_sweep(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("sweep")(sweep_command)
-
-
 def sweep_command(
     plan: Annotated[
         Path, typer.Argument(help="The grid, a TOML or JSON file; see arbitrage/experiments/sweep/plan_file.py.")

@@ -44,11 +44,6 @@ from arbitrage.training.closed_form import train
 from arbitrage.training.plan import TrainingPlan
 
 
-def add_train(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command("train")(train_command)
-
-
 @with_battery_options
 def train_command(
     prices: Prices,

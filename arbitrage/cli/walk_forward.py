@@ -68,11 +68,6 @@ Refit = Annotated[bool, typer.Option(help="The closed form also learns from the 
 _ALONE = (LEARNED, "threshold", "spread", PERFECT_FORESIGHT)
 
 
-def add_walk_forward(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("walk-forward")(walk_forward_command)
-
-
 @with_battery_options
 def walk_forward_command(
     prices: Prices,
@@ -101,7 +96,7 @@ def walk_forward_command(
     json_out: JsonOut = None,
     report: ReportOut = None,
 ) -> None:
-    """Learn again every so often and test the months after, as one would have lived it."""
+    """Train again at intervals and test the months after each training."""
     windows = _windows(train_from, test_from, test_until, (retrain_months, rolling_days, embargo_days))
     market = MarketOptions(
         prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, timezone, decimal, known_as

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from api.commands.serve import add_serve
 from api.policies import Policies
 from api.settings import PREFIX, Settings
+from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
 from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.policies.checkpoint.card import write_test
@@ -96,9 +95,7 @@ def test_pins_come_from_the_environment(policy: Path, monkeypatch: pytest.Monkey
 
 
 def test_pins_come_from_options_and_slips_are_named(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app, served = typer.Typer(), []
-    app.callback()(lambda: None)
-    add_serve(app)
+    served: list[Settings] = []
     monkeypatch.setattr("api.commands.serve.serve", served.append)
     given = ["serve", "--no-authentication", "--policy", f"be={policy}"]
     assert CliRunner().invoke(app, [*given, "--pin", f"be={OTHER}"]).exit_code == 0

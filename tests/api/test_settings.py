@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from api.commands.serve import add_serve
 from api.http.security import digest_of, new_key
 from api.settings import PREFIX, Settings
+from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
 
 KEY = {"name": "ops", "sha256": digest_of("arb_x")}
@@ -95,9 +94,6 @@ def test_keys_are_long_and_never_the_same() -> None:
 
 
 def test_the_command_prints_a_key_and_what_is_kept_of_it() -> None:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    add_serve(app)
     told = CliRunner().invoke(app, ["serve", "--new-key", "ops"])
     key = told.stdout.splitlines()[0].split(": ")[1]
     kept = json.loads(told.stdout.splitlines()[1].split(": ", 1)[1])
@@ -105,9 +101,6 @@ def test_the_command_prints_a_key_and_what_is_kept_of_it() -> None:
 
 
 def test_the_command_refuses_settings_before_anything_listens() -> None:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    add_serve(app)
     told = CliRunner().invoke(app, ["serve", "--host", "0.0.0.0", "--no-authentication", "--policy", "/nowhere"])
     assert isinstance(told.exception, BadInput)
     assert {fault.where for fault in told.exception.faults} == {"authentication", "policies.nowhere"}

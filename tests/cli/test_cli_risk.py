@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from arbitrage.battery import Battery
-from arbitrage.cli.app import app, expanded
+from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
 from arbitrage.features.encoder import MarketFeatures
 from arbitrage.learners.closed_form.config import ClosedFormConfig
@@ -50,7 +50,7 @@ def run(command: str, directory: Path, *options: str, strategy: str | None = Non
     files, out = sample_files(), directory.parent / "out.json"
     prices = ["--prices", str(files.prices), "--day-ahead", str(files.day_ahead), "--forecasts", str(files.forecasts)]
     arguments = [command, *prices, "--strategy", strategy or str(directory), *options, "--json", str(out)]
-    app(expanded(arguments), standalone_mode=False)
+    app(arguments, standalone_mode=False)
     return json.loads(out.read_text())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from arbitrage.cli import output_paths
-from arbitrage.cli.app import app, expanded
+from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
 
 NOWHERE = ("--prices", "no-such-file.csv")
@@ -17,7 +17,7 @@ BACKTEST = ("backtest", *NOWHERE, "--strategy", "idle")
 
 def refused(*arguments: str) -> str:
     with pytest.raises(BadInput) as found:
-        app(expanded(list(arguments)), standalone_mode=False)
+        app(list(arguments), standalone_mode=False)
     return str(found.value)
 
 

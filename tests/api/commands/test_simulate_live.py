@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from api.commands.simulate_live import add_simulate_live
 from api.commands.simulation import Wanted, simulate_live
+from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
 
 WANTED = Wanted(
@@ -89,9 +88,6 @@ def test_who_breaks_off_keeps_what_has_been_lived() -> None:
 
 
 def test_the_command_writes_its_figures(tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    add_simulate_live(app)
     file = tmp_path / "figures.json"
     arguments = ["simulate-live", "--strategy", "spread", "--days", "0.05", "--direct", "--json", str(file)]
     result = CliRunner().invoke(app, arguments)
