@@ -61,7 +61,7 @@ def main() -> int:
             report = fetch_all(server.url, store, *SPAN)
             same = contents(store) == expected
             all_same &= same
-            asked, skipped = (sum(getattr(shelf, name) for shelf in report.shelves) for name in ("asked", "skipped"))
+            asked, skipped = (sum(getattr(each, name) for each in report.record_types) for name in ("asked", "skipped"))
             table.add_row(*map(str, (number, f"{at_request} of {requests}", len(there), left, asked, skipped, same)))
     Console().print(table)
     return 0 if all_same else 1

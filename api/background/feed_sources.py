@@ -23,7 +23,7 @@ from arbitrage.live.feed import Clocks
 from arbitrage.live.feed import Feed as LiveFeed
 from arbitrage.live.simulated_source import SimulatedSource
 from arbitrage.live.window import AHEAD_DAYS, DAYS, Brought, Window
-from arbitrage.market.fetch.elia_client import EliaClient, Patience
+from arbitrage.market.fetch.elia_client import EliaClient, RetryLimits
 from arbitrage.market.fetch.fetch import EliaSource
 from arbitrage.market.series import MINUTE_PUBLICATION_DELAY_MIN, MinuteSource
 from arbitrage.market.simulation.simulator import simulate
@@ -62,7 +62,7 @@ def feed_of(settings: Settings, policies: Policies, clock: Clock) -> Feed | None
     store = Store(settings.store or Path())
     if settings.feed is FeedKind.STORE:
         return LiveFeed(StoreSource(store), Window(delay_min), clocks=clocks)
-    client = EliaClient(settings.elia_url, Patience(tries=_POLL_TRIES))
+    client = EliaClient(settings.elia_url, RetryLimits(tries=_POLL_TRIES))
     source = EliaFeed(store, EliaSource(client), now_s=clocks.now_s)
     return LiveFeed(source, Window(delay_min), clocks=clocks)
 

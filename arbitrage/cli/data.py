@@ -26,7 +26,7 @@ from arbitrage.cli.options import (
 )
 from arbitrage.cli.output import stdout
 from arbitrage.errors import BadInput, Fault
-from arbitrage.market.fetch.elia_client import HOST, HOST_VARIABLE, EliaClient, Patience, utc_now
+from arbitrage.market.fetch.elia_client import HOST, HOST_VARIABLE, EliaClient, RetryLimits, utc_now
 from arbitrage.market.fetch.entsoe import TOKEN_VARIABLE, EntsoeSource, entsoe_library
 from arbitrage.market.fetch.fetch import EliaSource, FetchReport, RecordProvider, RecordTypeReport, fetch, span_words
 from arbitrage.market.fetch.poll import INTERVAL_S, Poll, live_datasets, watch
@@ -196,7 +196,7 @@ def watch_command(
     datasets = live_datasets(tuple(what))
     polls = records = 0
     try:
-        with EliaClient(base_url, Patience(tries=_WATCH_TRIES)) as client:
+        with EliaClient(base_url, RetryLimits(tries=_WATCH_TRIES)) as client:
             for poll in watch(Store(store), EliaSource(client), datasets, interval_s=interval_s):
                 polls += 1
                 records += poll.change.added + poll.change.revised
@@ -207,7 +207,7 @@ def watch_command(
 
 def poll_words(poll: Poll) -> str:
     """One line on a poll: the outage if there is one, else the newest record and its age."""
-    head = f"{poll.at:%Y-%m-%dT%H:%M:%SZ} {poll.dataset.name} {poll.dataset.shelf.name}:"
+    head = f"{poll.at:%Y-%m-%dT%H:%M:%SZ} {poll.dataset.name} {poll.dataset.record_type.name}:"
     if poll.failure is not None:
         return f"{head} OUTAGE since {poll.failing_since:%Y-%m-%dT%H:%M:%SZ}: {poll.failure}; {_newest_words(poll)}"
     back = "" if poll.restored_after is None else f"back after {poll.restored_after.total_seconds():.0f} s; "
@@ -217,9 +217,9 @@ def poll_words(poll: Poll) -> str:
 def _newest_words(poll: Poll) -> str:
     if poll.newest is None:
         return "no record yet"
-    start, shelf = pd.Timestamp(str(poll.newest.name)), poll.dataset.shelf
+    start, record_type = pd.Timestamp(str(poll.newest.name)), poll.dataset.record_type
     status = f", {poll.newest[QUALITY]}" if QUALITY in poll.newest else ""
-    value = f"{shelf.value} {poll.newest[shelf.value]:.2f}"
+    value = f"{record_type.value} {poll.newest[record_type.value]:.2f}"
     return f"newest {start:%Y-%m-%dT%H:%MZ} {value}{status}, age {poll.age_s:.0f} s"
 
 
@@ -249,7 +249,7 @@ def _progress() -> Iterator[Any]:
 
 def _figures(report: RecordTypeReport) -> dict[str, Any]:
     return {
-        "shelf": report.shelf.name,
+        "shelf": report.record_type.name,
         "asked": report.asked,
         "empty": report.empty,
         "skipped": report.skipped,
@@ -262,18 +262,19 @@ def _figures(report: RecordTypeReport) -> dict[str, Any]:
 
 def _in_words(report: FetchReport) -> dict[str, Any]:
     failures = [str(failure) for failure in report.failures]
-    return {"shelves": [_figures(shelf) for shelf in report.shelves], "failures": failures}
+    return {"shelves": [_figures(each) for each in report.record_types], "failures": failures}
 
 
 def _print(report: FetchReport) -> None:
-    rows = [_figures(shelf) for shelf in report.shelves]
+    rows = [_figures(each) for each in report.record_types]
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(str(len(value)) if name == "missing" else str(value) for name, value in row.items()))
     stdout.print(table)
-    for shelf in report.shelves:
-        words = span_words(shelf.missing)
+    for each in report.record_types:
+        words = span_words(each.missing)
         for span in words[:_SPANS_SHOWN]:
-            stdout.print(f"missing {shelf.shelf.name}: {span}", highlight=False, soft_wrap=True)
+            stdout.print(f"missing {each.record_type.name}: {span}", highlight=False, soft_wrap=True)
         if len(words) > _SPANS_SHOWN:
-            stdout.print(f"missing {shelf.shelf.name}: and {len(words) - _SPANS_SHOWN} more spans", highlight=False)
+            more = len(words) - _SPANS_SHOWN
+            stdout.print(f"missing {each.record_type.name}: and {more} more spans", highlight=False)

@@ -55,7 +55,7 @@ class EliaFeed:
     def _fetch_past(self, now: pd.Timestamp) -> list[str]:
         """Bring the days of the window into the store; what cannot be used of them is returned, and asked again."""
         failures: list[str] = []
-        for topic in () if self._past_is_there else sorted({dataset.shelf.topic for dataset in self._datasets}):
+        for topic in () if self._past_is_there else sorted({dataset.record_type.source for dataset in self._datasets}):
             days = MINUTE_DAYS if topic is Source.MINUTES else DAYS
             start = now.floor("D") - pd.Timedelta(days=days)
             report = fetch(self._store, {topic: self._source}, start, now, now=lambda: now)

@@ -103,7 +103,7 @@ def test_a_fetch_with_an_answer_that_cannot_be_used_fails_with_its_reasons(serve
         (("fetch", "--start", "2024-09-01"), "no time zone"),
         (("fetch", *SPAN, "--base-url", "opendata"), "not an http or https address"),
         (("fetch", *SPAN, "--what", "day-ahead"), f"set {TOKEN_VARIABLE}"),
-        (("watch", "--what", "day-ahead"), "nothing is published live of day-ahead"),
+        (("watch", "--what", "day-ahead"), "no live dataset is published for day-ahead"),
     ],
 )
 def test_what_cannot_be_done_is_refused(

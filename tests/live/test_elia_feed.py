@@ -11,7 +11,7 @@ import pytest
 from arbitrage.live.elia_feed import EliaFeed
 from arbitrage.live.feed import Feed
 from arbitrage.live.window import Window
-from arbitrage.market.fetch.elia_client import EliaClient, Patience
+from arbitrage.market.fetch.elia_client import EliaClient, RetryLimits
 from arbitrage.market.fetch.fetch import EliaSource
 from arbitrage.market.point_in_time import INDICATIVE, PRICE
 from arbitrage.market.store.datasets import DATASETS, Source
@@ -39,8 +39,8 @@ def clock() -> Turned:
 
 @pytest.fixture
 def feed(server: EliaServer, clock: Turned, tmp_path: Path) -> Iterator[Feed]:
-    patience = Patience(tries=1, read_s=5.0)
-    with EliaClient(server.url, patience, sleep=lambda seconds: None) as client:
+    limits = RetryLimits(tries=1, read_s=5.0)
+    with EliaClient(server.url, limits, sleep=lambda seconds: None) as client:
         topics = (Source.PRICES, Source.MINUTES)
         source = EliaFeed(Store(tmp_path / "store"), EliaSource(client), topics, now_s=lambda: clock.now_s)
         yield Feed(source, Window(1), clocks=clock.clocks)

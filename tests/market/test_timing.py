@@ -68,7 +68,7 @@ def test_a_price_not_yet_published_is_not_in_the_market_that_ended() -> None:
 def stored(folder: Path) -> Store:
     """Four quarter-hours: two seen live, one of them revised later; two fetched much later."""
     store = Store(folder)
-    live = next(d for d in DATASETS if d.shelf is PRICES and d.reach is Reach.LIVE)
+    live = next(d for d in DATASETS if d.record_type is PRICES and d.reach is Reach.LIVE)
     index = utc_timestamps(SUMMER_MIDNIGHT + 15 * np.arange(4)).rename("start")
     (chunk,) = pieces(live, index[0], index[-1] + pd.Timedelta(minutes=15))
 

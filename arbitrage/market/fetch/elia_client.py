@@ -1,14 +1,14 @@
-"""Asking Elia's open-data service (Opendatasoft Explore v2.1) for the records of a dataset.
+"""HTTP client of Elia's open-data service (Opendatasoft Explore v2.1).
 
 Contract
-- An answer is whole and valid JSON or it is none. What may pass (no connection, time-outs, 429, 5xx, a body cut off or
-  of another form) is tried again after a growing, jittered wait, or after what `Retry-After` asks for; what will not
-  pass (4xx) is not.
-- Exports are asked for, never pages: pages end at 10,000 records.
+- A response counts only if it is complete and valid JSON.
+- Transient failures (no connection, time-outs, 429, 5xx, a truncated or malformed body) are retried with exponential
+  backoff and jitter, or after the wait that `Retry-After` asks for. Other 4xx responses are not retried.
+- Records are requested as exports, never as pages: pages end at 10,000 records.
 
-Verified against a local double of the service only (`tests/market/fetch/elia_server.py`), which follows the
-documentation of the API; the service itself could not be reached. Its grammar of `where` and the field names of the
-price sets are those of genuine requests and answers.
+Verified against a local test server only (`tests/market/fetch/elia_server.py`), which follows the documentation of the
+API; the service itself could not be reached. The grammar of `where` and the field names of the price datasets are
+those of genuine requests and responses.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _MESSAGE_LENGTH = 300
 
 
 class FetchFailed(RuntimeError):
-    """Nothing usable came of a request, and nothing of it was kept."""
+    """A request gave no usable response; nothing of it was stored."""
 
 
 class Unreachable(FetchFailed):
-    """The service did not answer, or not usably, however often it was asked."""
+    """No attempt got a usable response from the service."""
 
 
 class Refused(FetchFailed):
-    """The service refuses this very request."""
+    """The service rejects this request (4xx)."""
 
 
-class _Passing(Exception):
-    """A failure that the next try may not meet."""
+class _Transient(Exception):
+    """A failure that a retry may overcome."""
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
         super().__init__(reason)
@@ -57,59 +57,59 @@ class _Passing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for what."""
+class RetryLimits:
+    """Number of attempts, time-outs and waits of a request."""
 
     tries: int = 6
     connect_s: float = 10.0
     read_s: float = 60.0
-    """Longest silence within an answer."""
+    """Longest time without data within a response."""
     whole_s: float = 600.0
-    """Longest time for a whole answer."""
+    """Longest time for a complete response."""
     first_wait_s: float = 1.0
     longest_wait_s: float = 60.0
     longest_retry_after_s: float = 900.0
-    """A service that asks for a longer wait than this has used up its quota for us: give up and say so."""
+    """A longer `Retry-After` means that the quota is used up; the request then fails without a further attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All records of a request."""
+    """The complete response to an export request."""
 
     content: bytes
     """JSON, an array of records."""
     records: int
     received_at: pd.Timestamp
-    """When the answer was complete; none of it was known before."""
+    """When the response was complete; its records count as known from then."""
 
 
 def utc_now() -> pd.Timestamp:
-    """The present moment."""
+    """The present time in UTC."""
     return pd.Timestamp.now(tz="UTC")
 
 
 class EliaClient:
-    """A connection to the service; a context manager.
+    """A client of the service; a context manager.
 
-    now, sleep and monotonic are the clocks it goes by.
-    Raises BadInput if `base_url` is no HTTP address.
+    now, sleep, monotonic: the clock functions that it uses; tests replace them.
+    Raises BadInput if `base_url` is not an HTTP address.
     """
 
     def __init__(
         self,
         base_url: str = HOST,
-        patience: Patience | None = None,
+        limits: RetryLimits | None = None,
         *,
         now: Callable[[], pd.Timestamp] = utc_now,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         _check_address(base_url)
-        self._patience = patience or Patience()
+        self._limits = limits or RetryLimits()
         self._now, self._sleep, self._monotonic = now, sleep, monotonic
         self._http = httpx.Client(
             base_url=base_url.rstrip("/") + BASE_PATH,
-            timeout=httpx.Timeout(self._patience.read_s, connect=self._patience.connect_s),
+            timeout=httpx.Timeout(self._limits.read_s, connect=self._limits.connect_s),
             headers={"Accept": "application/json", "User-Agent": "arbitrage"},
         )
 
@@ -122,15 +122,15 @@ class EliaClient:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._http.close()
 
     def export(self, dataset: Dataset, start: pd.Timestamp, end: pd.Timestamp) -> Answer:
         """All records of a dataset whose time lies in [start, end). Raises Unreachable or Refused."""
         tries = Retrying(
-            stop=stop_after_attempt(self._patience.tries),
+            stop=stop_after_attempt(self._limits.tries),
             wait=self._wait_s,
-            retry=retry_if_exception_type(_Passing),
+            retry=retry_if_exception_type(_Transient),
             sleep=self._sleep,
             reraise=True,
         )
@@ -138,17 +138,17 @@ class EliaClient:
         span = f"{dataset.name}, {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
         try:
             return tries(self._ask, f"/{dataset.name}/exports/json", query)
-        except _Passing as failure:
-            raise Unreachable(f"{span}: gave up after {self._patience.tries} tries: {failure}") from failure
+        except _Transient as failure:
+            raise Unreachable(f"{span}: gave up after {self._limits.tries} tries: {failure}") from failure
         except FetchFailed as failure:
             raise type(failure)(f"{span}: {failure}") from failure
 
     def _wait_s(self, state: RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome else None
-        if isinstance(failure, _Passing) and failure.wait_s is not None:
+        if isinstance(failure, _Transient) and failure.wait_s is not None:
             return failure.wait_s
-        patience = self._patience
-        growing = wait_exponential_jitter(patience.first_wait_s, patience.longest_wait_s, jitter=patience.first_wait_s)
+        limits = self._limits
+        growing = wait_exponential_jitter(limits.first_wait_s, limits.longest_wait_s, jitter=limits.first_wait_s)
         return growing(state)
 
     def _ask(self, path: str, query: Mapping[str, str]) -> Answer:
@@ -156,34 +156,34 @@ class EliaClient:
             with self._http.stream("GET", path, params=query) as response:
                 content = self._content(response)
         except httpx.RequestError as error:
-            raise _Passing(f"{type(error).__name__}: {error}") from error
+            raise _Transient(f"{type(error).__name__}: {error}") from error
         self._check_status(response, content)
         return Answer(content, _record_count(response, content), self._now())
 
     def _content(self, response: httpx.Response) -> bytes:
-        """The body, within the time allowed for it."""
-        until = self._monotonic() + self._patience.whole_s
+        """The body of the response. Raises _Transient if it takes longer than allowed."""
+        until = self._monotonic() + self._limits.whole_s
         content = bytearray()
         for part in response.iter_bytes():
             content += part
             if self._monotonic() > until:
-                raise _Passing(f"the answer was not complete after {self._patience.whole_s:g} s")
+                raise _Transient(f"the response was not complete after {self._limits.whole_s:g} s")
         return bytes(content)
 
     def _check_status(self, response: httpx.Response, content: bytes) -> None:
         status = f"HTTP {response.status_code} {response.reason_phrase}"
         if response.status_code == TOO_MANY_REQUESTS:
             wait_s = self._retry_after_s(response)
-            if wait_s is not None and wait_s > self._patience.longest_retry_after_s:
+            if wait_s is not None and wait_s > self._limits.longest_retry_after_s:
                 raise Unreachable(f"{status}: asks to wait {wait_s:.0f} s: {_said(content)}")
-            raise _Passing(f"{status}: {_said(content)}", wait_s)
+            raise _Transient(f"{status}: {_said(content)}", wait_s)
         if response.is_server_error:
-            raise _Passing(f"{status}: {_said(content)}", self._retry_after_s(response))
+            raise _Transient(f"{status}: {_said(content)}", self._retry_after_s(response))
         if not response.is_success:
             raise Refused(f"{status}: {_said(content)}")
 
     def _retry_after_s(self, response: httpx.Response) -> float | None:
-        """What `Retry-After` asks for, seconds or a date; None without it, or if it is neither."""
+        """Seconds until the time in `Retry-After`, a number or a date; None if it is absent or neither."""
         header = response.headers.get("Retry-After", "").strip()
         if header.isdigit():
             return float(header)
@@ -206,26 +206,27 @@ def _check_address(base_url: str) -> None:
 
 
 def condition(dataset: Dataset, start: pd.Timestamp, end: pd.Timestamp) -> str:
-    """The `where` of the records in [start, end), its times in UTC."""
+    """The `where` clause for the records in [start, end), with times in UTC."""
     field = dataset.time_field
     span = f'{field} >= "{start:%Y-%m-%dT%H:%M:%S}" AND {field} < "{end:%Y-%m-%dT%H:%M:%S}"'
     return f"{span} AND {dataset.narrowed}" if dataset.narrowed else span
 
 
 def _record_count(response: httpx.Response, content: bytes) -> int:
-    """How many records a body holds. Raises _Passing if it is not a JSON array."""
-    sort = response.headers.get("Content-Type", "no content type")
+    """Number of records in a body. Raises _Transient if it is not a JSON array."""
+    content_type = response.headers.get("Content-Type", "no content type")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _Passing(f"the answer ({sort}, {len(content)} bytes) is not valid JSON: {_said(content)}") from error
+        message = f"the response ({content_type}, {len(content)} bytes) is not valid JSON: {_said(content)}"
+        raise _Transient(message) from error
     if not isinstance(document, list):
-        raise _Passing(f"the answer ({sort}) is not an array of records: {_said(content)}")
+        raise _Transient(f"the response ({content_type}) is not an array of records: {_said(content)}")
     return len(document)
 
 
 def _said(content: bytes) -> str:
-    """What a body says for itself: the service's own message, or its beginning."""
+    """The error message in a body, or else the beginning of the body."""
     text = content.decode("utf-8", "replace")
     try:
         document = json.loads(text)

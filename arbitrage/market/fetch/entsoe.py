@@ -1,13 +1,13 @@
 """Belgian day-ahead prices from the ENTSO-E transparency platform, through the library entsoe-py (extra `entsoe`).
 
 Contract
-- The token is used and never shown: not in messages, not in logs, not in files.
-- Prices are those of the coupled day-ahead auction. How long each lasts is read from the times of the answer, never
-  from its date. entsoe-py 0.8 itself gives hours for days before 2025-10-01, whatever the platform holds, and an absent
-  price for an hour that it does not; later and earlier versions may not.
-- A time without a price is left out: it is a gap.
+- The token never appears in messages, logs or files.
+- Prices are those of the coupled day-ahead auction. The duration of each price is derived from the times in the
+  response, never from its date. entsoe-py 0.8 returns hourly prices for days before 2025-10-01, whatever the platform
+  holds, and an absent price for an hour that the platform lacks; other versions may differ.
+- A time without a price is a gap and is left out.
 
-Verified against a fake of the library's client and, by hand, with the library reading a made-up answer; the platform
+Verified against a fake of the library's client and, by hand, with the library reading a made-up response; the platform
 itself could not be reached.
 """
 
@@ -36,20 +36,20 @@ TOKEN_VARIABLE = "ENTSOE_API_TOKEN"
 COUNTRY = "BE"
 _TIMEOUT_S = 60
 _LOGGERS = ("entsoe.entsoe", "urllib3.connectionpool")
-"""Loggers of libraries that write whole requests, with the token in them."""
+"""Loggers of libraries that log complete requests, including the token."""
 _HIDDEN = "***"
 _NOISE = "\\s*It looks like you're using an HTML parser to parse an XML document"
 
 
 class PriceClient(Protocol):
-    """What is used of the library's client."""
+    """The part of the library's client that is used here."""
 
     def query_day_ahead_prices(self, country_code: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.Series[float]:
         """Prices by start, both ends included."""
 
 
 class _Hidden(logging.Filter):
-    """Takes a token out of whatever a logger says."""
+    """Replaces the token in log records."""
 
     def __init__(self, token: str) -> None:
         super().__init__()
@@ -62,17 +62,17 @@ class _Hidden(logging.Filter):
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """What is used of entsoe-py."""
+    """The parts of entsoe-py that are used here."""
 
     client: PriceClient
     nothing_found: type[Exception]
-    """Raised where no price is published."""
+    """The error that it raises where no price is published."""
     failures: tuple[type[Exception], ...]
-    """Its other errors, which have no class in common."""
+    """Its other errors, which have no common base class."""
 
 
 def entsoe_library(token: str | None) -> Library:
-    """The library with a client of its own. Raises BadInput without a token, or if it is not installed."""
+    """The library with a new client. Raises BadInput without a token, or if the library is not installed."""
     if not token:
         message = f"day-ahead prices need a token of the ENTSO-E platform: set {TOKEN_VARIABLE} or --entsoe-token"
         raise BadInput([Fault("day-ahead", message)])
@@ -92,13 +92,13 @@ def entsoe_library(token: str | None) -> Library:
 
 
 class EntsoeSource:
-    """Pieces of day-ahead prices."""
+    """Pieces of day-ahead prices from the platform."""
 
     def __init__(self, library: Library, token: str, *, now: Callable[[], pd.Timestamp] = utc_now) -> None:
         self._library, self._token, self._now = library, token, now
 
     def ask(self, chunk: Chunk) -> Seen | None:
-        """All prices of a piece; None if there are none. Raises Unreachable."""
+        """The published prices of a piece; None if there are none. Raises Unreachable."""
         library = self._library
         # Network errors are OSErrors, and their text and their causes hold the whole request.
         failures: tuple[type[Exception], ...] = (OSError, ValueError, *library.failures)
@@ -116,7 +116,7 @@ class EntsoeSource:
 
 
 def _table(chunk: Chunk, prices: pd.Series[float]) -> pd.DataFrame:
-    """Prices as `read_table` gives them: UTC starts in the piece, and the minutes that each covers."""
+    """Prices as `read_table` returns them: UTC starts within the piece, and the minutes that each covers."""
     starts = pd.DatetimeIndex(prices.index).tz_convert("UTC").as_unit("us").rename(START)
     table = pd.DataFrame({DAY_AHEAD: prices.to_numpy(np.float64)}, index=starts).sort_index()
     table[DURATION] = durations_min(epoch_minutes(pd.DatetimeIndex(table.index))).astype(np.float64)

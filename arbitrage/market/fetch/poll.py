@@ -1,9 +1,9 @@
-"""OutputOptions the store up to the minute from the live sets.
+"""Polling the live datasets into the store.
 
 Contract
-- A poll that fails is reported as an outage with its beginning and its reason, and the next one comes as planned. What
-  was missed meanwhile is asked for again, as far back as two days; whether the service still has it is up to it.
-- Every record that was seen is stored before it is reported.
+- A failed poll is reported as an outage with its beginning and its reason; the next poll comes as planned. Records
+  missed during an outage are requested again, up to two days back; the service may no longer hold them.
+- Every record is stored before it is reported.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from arbitrage.market.store.store import Change, Seen, Store
 
 INTERVAL_S = 60.0
 _OVERLAP = pd.Timedelta(hours=2)
-"""Before the newest record that is known, as far as records are asked for again: they are revised for a while."""
+"""Time before the newest known record from which records are requested again, because recent ones are revised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What one poll of one live set brought."""
+    """The result of one poll of one live dataset."""
 
     dataset: Dataset
     at: pd.Timestamp
     change: Change
     newest: pd.Series | None
-    """The newest record of the shelf with its price; its name is its UTC start. None if there is none yet."""
+    """The newest record of the record type that has a value; its name is its UTC start. None if there is none yet."""
     failure: FetchFailed | None = None
     failing_since: pd.Timestamp | None = None
-    """When the first poll failed of those that have failed without a break."""
+    """When the current run of failed polls began."""
     restored_after: pd.Timedelta | None = None
-    """How long it had failed, where this poll is the first to succeed again."""
+    """Duration of the outage, if this poll is the first to succeed after one."""
 
     @property
     def age_s(self) -> float | None:
         """Seconds since the end of the interval of the newest record."""
         if self.newest is None:
             return None
-        end = pd.Timestamp(str(self.newest.name)) + pd.Timedelta(minutes=self.dataset.shelf.step_min)
+        end = pd.Timestamp(str(self.newest.name)) + pd.Timedelta(minutes=self.dataset.record_type.step_min)
         return (self.at - end).total_seconds()
 
 
-def live_datasets(topics: tuple[Source, ...]) -> tuple[Dataset, ...]:
-    """The sets of these topics that are published live. Raises BadInput for a topic that has none."""
+def live_datasets(sources: tuple[Source, ...]) -> tuple[Dataset, ...]:
+    """The live datasets of these sources. Raises BadInput for a source that has none."""
     live = (dataset for dataset in DATASETS if dataset.reach is not Reach.PAST)
-    found = tuple(dataset for dataset in live if dataset.shelf.topic in topics)
-    without = set(topics) - {dataset.shelf.topic for dataset in found}
+    found = tuple(dataset for dataset in live if dataset.record_type.source in sources)
+    without = set(sources) - {dataset.record_type.source for dataset in found}
     if without:
-        raise BadInput([Fault("what", f"nothing is published live of {', '.join(sorted(without))}")])
+        raise BadInput([Fault("what", f"no live dataset is published for {', '.join(sorted(without))}")])
     return found
 
 
@@ -68,8 +68,9 @@ def watch(
     now: Callable[[], pd.Timestamp] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Poll]:
-    """Poll live sets for ever, one `Poll` a set and round. It ends by an exception of `sleep` or of whoever iterates.
+    """Poll live datasets without end; each round yields one `Poll` for each dataset.
 
+    To stop it, close the iterator or let `sleep` raise.
     Raises BadInput if a file of the store is damaged, OSError if the disk fails.
     """
     failing_since: dict[str, pd.Timestamp] = {}
@@ -96,7 +97,7 @@ def _poll(
     newest = _newest(store, dataset, began)
     since = began - _OVERLAP if newest is None else min(began, pd.Timestamp(str(newest.name))) - _OVERLAP
     since = max(since, began.floor("D") - pd.Timedelta(days=LIVE_DAYS))
-    until = began.floor("D") + pd.Timedelta(days=1 + dataset.shelf.ahead_days)
+    until = began.floor("D") + pd.Timedelta(days=1 + dataset.record_type.ahead_days)
     try:
         seen = source.ask_between(dataset, since, until)
     except FetchFailed as failure:
@@ -107,7 +108,7 @@ def _poll(
 
 
 def _absorb(store: Store, dataset: Dataset, seen: Seen) -> Change:
-    """Store an answer in the pieces that it touches."""
+    """Store a response in the pieces that it covers."""
     change = Change()
     for chunk in pieces(dataset, seen.frame.index[0], seen.frame.index[-1] + pd.Timedelta(microseconds=1)):
         frame, replaced = (
@@ -120,7 +121,7 @@ def _absorb(store: Store, dataset: Dataset, seen: Seen) -> Change:
 
 
 def _newest(store: Store, dataset: Dataset, at: pd.Timestamp) -> pd.Series | None:
-    """The record of the last interval that has begun and has a value, of the last days."""
-    frame = store.frame(dataset.shelf, at.floor("D") - pd.Timedelta(days=LIVE_DAYS), at)
-    known = frame[frame[dataset.shelf.value].notna()] if len(frame) else frame
+    """The newest record of the last days, up to `at`, that has a value."""
+    frame = store.frame(dataset.record_type, at.floor("D") - pd.Timedelta(days=LIVE_DAYS), at)
+    known = frame[frame[dataset.record_type.value].notna()] if len(frame) else frame
     return None if not len(known) else known.iloc[-1]

@@ -1,13 +1,14 @@
-"""Which published dataset holds what, when, and in what pieces it is asked for.
+"""The published datasets: what each holds, for which time, and in which pieces it is requested.
 
 Contract
-- A piece is a UTC day or month of one dataset: what one request asks for and one file of the store holds. Pieces do
-  not depend on the span that a user asks for, so that every fetch finds the pieces of another.
-- Where one dataset ends and the next begins both are asked: 2024-05-22 may be meant in Brussels time or in UTC.
-- Sets of the last hours and days ("live") are asked besides those of the past, which lag behind by about a day.
+- A piece is a UTC day or month of one dataset. One request asks for one piece, and one file of the store holds it.
+  Pieces do not depend on the span that a user asks for, so one fetch finds the pieces of another.
+- Where one dataset ends and the next begins, both are requested: it is not documented whether 2024-05-22 is a day in
+  Brussels time or in UTC.
+- Live datasets (the last hours and days) are requested in addition to those of the past, which lag by about a day.
 
-Sources: Elia open data, ids and fields as in `dialects`. How long the live sets keep their records is not documented;
-a piece that they no longer hold comes back empty.
+Sources: Elia open data, ids and fields as in `files.schemas`. How long the live datasets keep their records is not
+documented; a piece that they no longer hold comes back empty.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
 
 class Source(StrEnum):
-    """What a user asks for."""
+    """What a user can fetch."""
 
     PRICES = "prices"
     MINUTES = "minutes"
@@ -34,7 +35,7 @@ class Source(StrEnum):
 
 
 class Piece(StrEnum):
-    """How much of a dataset one request asks for."""
+    """The span of one request."""
 
     DAY = "day"
     MONTH = "month"
@@ -42,10 +43,10 @@ class Piece(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordType:
-    """What the store keeps together, whichever datasets it comes from."""
+    """Records that the store keeps together; several datasets may publish them."""
 
     name: str
-    topic: Source
+    source: Source
     kind: Kind
     value: str
     """The column without which a row is a gap."""
@@ -53,7 +54,7 @@ class RecordType:
     about: str = START
     """The column that says which interval a row is about."""
     ahead_days: int = 0
-    """How far into the future it is published."""
+    """Days ahead of the present for which records are published."""
 
 
 PRICES = RecordType("prices", Source.PRICES, Kind.IMBALANCE_PRICE_QUARTER_HOUR, PRICE)
@@ -68,7 +69,7 @@ NEXT_QUARTER_HOUR = RecordType(
 WIND = RecordType("wind", Source.WIND_SOLAR, Kind.WIND_SOLAR_FORECAST, WIND_FORECAST, ahead_days=7)
 SOLAR = RecordType("solar", Source.WIND_SOLAR, Kind.WIND_SOLAR_FORECAST, SOLAR_FORECAST, ahead_days=7)
 DAY_AHEAD_PRICES = RecordType("day-ahead", Source.DAY_AHEAD, Kind.DAY_AHEAD_PRICE, DAY_AHEAD, ahead_days=2)
-SHELVES = (PRICES, MINUTES, THIS_QUARTER_HOUR, NEXT_QUARTER_HOUR, WIND, SOLAR, DAY_AHEAD_PRICES)
+RECORD_TYPES = (PRICES, MINUTES, THIS_QUARTER_HOUR, NEXT_QUARTER_HOUR, WIND, SOLAR, DAY_AHEAD_PRICES)
 
 
 class Reach(StrEnum):
@@ -76,7 +77,7 @@ class Reach(StrEnum):
 
     PAST = "past"
     LIVE = "live"
-    """Those of the last hours or days."""
+    """Records of the last hours or days."""
     BOTH = "both"
 
 
@@ -85,17 +86,17 @@ class Dataset:
     """One published dataset."""
 
     name: str
-    shelf: RecordType
+    record_type: RecordType
     piece: Piece
     final_after_days: int | None
     """Days after its end from which a piece is final even if some of its rows were never validated; None: never."""
     reach: Reach = Reach.PAST
     first: pd.Timestamp | None = None
     after: pd.Timestamp | None = None
-    """It holds [first, after), as far as is known."""
+    """The dataset holds [first, after); None: no known limit."""
     time_field: str = "datetime"
     narrowed: str | None = None
-    """A further condition on the rows, in the query language of the service."""
+    """An additional filter on the rows, in the query language of the service."""
 
 
 def _utc(text: str) -> pd.Timestamp:
@@ -104,9 +105,9 @@ def _utc(text: str) -> pd.Timestamp:
 
 _OLD_UNTIL, _NEW_FROM = _utc("2024-05-22T00:00"), _utc("2024-05-21T22:00")
 _VALIDATED_AFTER_DAYS = 75
-"""Months are validated after the 15th of the next one; a month and more is left for delays."""
+"""Elia validates a month after the 15th of the next one; the rest is a margin for delays."""
 _SETTLED_AFTER_DAYS = 7
-"""Rows that carry no status are taken as they are a week later."""
+"""Rows without a quality status count as final a week later."""
 _PRICED = "imbalanceprice is not null"
 """The newest live record may come before its price."""
 _COUNTRY = 'region = "Belgium"'
@@ -129,7 +130,7 @@ DATASETS = (
     Dataset("entsoe", DAY_AHEAD_PRICES, _MONTH, _SETTLED_AFTER_DAYS),
 )
 LIVE_DAYS = 2
-"""Days back from now for which the live sets are asked besides those of the past."""
+"""Days back from now for which the live datasets are requested in addition to those of the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +150,13 @@ class Chunk:
         return f"{self.dataset.name} {self.label}"
 
 
-def chunks(topic: Source, start: pd.Timestamp, end: pd.Timestamp, now: pd.Timestamp) -> list[Chunk]:
-    """The pieces to ask for so as to know all of [start, end) of a topic that can be known at `now`."""
+def chunks(source: Source, start: pd.Timestamp, end: pd.Timestamp, now: pd.Timestamp) -> list[Chunk]:
+    """The pieces of a source to request for [start, end), as far as it can be published at `now`."""
     found: list[Chunk] = []
     for dataset in DATASETS:
-        if dataset.shelf.topic is not topic:
+        if dataset.record_type.source is not source:
             continue
-        known_until = now + pd.Timedelta(days=dataset.shelf.ahead_days)
+        known_until = now + pd.Timedelta(days=dataset.record_type.ahead_days)
         since = max(start, now.floor("D") - pd.Timedelta(days=LIVE_DAYS)) if dataset.reach is _LIVE else start
         found += pieces(dataset, since, min(end, known_until))
     return sorted(found, key=lambda chunk: chunk.start)

@@ -1,7 +1,9 @@
-"""The files of the store: Parquet, whole or not at all, one writer at a time.
+"""The Parquet files of the store: atomic writes, one writer at a time.
 
-Contract: a file is written beside, forced to disk and renamed, all under the lock of the store. The lock ends with the
-process that holds it; what a killed one left half-written is swept away by the next writer and never read.
+Contract
+- A file is written under a temporary name, synced to disk and renamed, all under the lock of the store.
+- The lock ends with the process that holds it. The next writer deletes what a killed process left unfinished; an
+  unfinished file is never read.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _UNFINISHED = ".unfinished"
 
 @contextmanager
 def writing(directory: Path, folder: Path) -> Iterator[None]:
-    """Hold the store's lock, with `folder` there and free of what dead writers left. Raises OSError if it is taken."""
+    """Hold the store's lock, create `folder` and delete unfinished files in it. Raises OSError if the lock is taken."""
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(directory / ".lock", timeout=_LOCK_WAIT_S):
         for left in folder.glob(f".*{_UNFINISHED}"):
@@ -38,7 +40,7 @@ def writing(directory: Path, folder: Path) -> Iterator[None]:
 
 
 def is_final(path: Path) -> bool:
-    """Whether a file is there and marked as final. Raises BadInput if it is damaged."""
+    """Whether a file exists and is marked as final. Raises BadInput if it is damaged."""
     return path.exists() and bool(_notes(path, _schema(path))["final"])
 
 
@@ -56,18 +58,18 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def write(path: Path, frame: pd.DataFrame, *, final: bool) -> None:
-    """Put a file in the place of the one before, if any; under the lock only."""
+    """Write a file, replacing an older one. Call only while holding the lock (`writing`)."""
     flat = frame.reset_index()
     if QUALITY in flat:
         flat[QUALITY] = flat[QUALITY].astype(object)
     notes = json.dumps({"layout": _LAYOUT, "final": final}).encode()
     table = pa.Table.from_pandas(flat, preserve_index=False).replace_schema_metadata({_NOTES: notes})
-    beside = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
-    with beside.open("wb") as file:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
+    with temporary.open("wb") as file:
         parquet.write_table(table, file, compression="zstd")
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    temporary.replace(path)
     _sync_folder(path.parent)
 
 
@@ -90,7 +92,7 @@ def _schema(path: Path) -> pa.Schema:
 def _notes(path: Path, schema: pa.Schema) -> dict[str, object]:
     notes: dict[str, object] = json.loads((schema.metadata or {}).get(_NOTES, b"{}"))
     if notes.get("layout") != _LAYOUT:
-        raise BadInput([Fault(str(path), "was not written by this version of the store; put it elsewhere")])
+        raise BadInput([Fault(str(path), "was not written by this version of the store; move it out of the store")])
     return notes
 
 

@@ -1,14 +1,14 @@
-"""Market records on disk as they were seen: one Parquet file a piece of a dataset, with every revision.
+"""The store of market records: one Parquet file for each piece of a dataset, with every revision.
 
 Contract
-- Nothing is overwritten or lost. A record that says what its dataset said last adds nothing; one that says something
-  else is added beside it, with the time from which it was known (`first_seen`).
-- Which revision counts is decided when reading: a validated one before any other, one from a set of the past before
-  one from a live set, then the one seen last.
-- A piece is final when every interval in it is there and validated, or when it was asked for so long after its end
-  that nothing is expected to change; a record that still says it is not validated keeps its piece open.
+- Nothing is overwritten or lost. A record equal to the last revision of its start adds nothing; a different one is
+  added as a further revision, with the time from which it was known (`first_seen`).
+- The revision to use is chosen when reading. Validated records come first, then those of a dataset of the past before
+  those of a live one, then the one seen last.
+- A piece is final when every interval in it is present and validated, or when it was fetched so long after its end
+  that no change is expected. A record with the status "not validated" keeps its piece open.
 
-Layout: `SHELF/DATASET/PIECE.parquet`, for example `prices/ods134/2024-06.parquet`.
+Layout: `RECORD_TYPE/DATASET/PIECE.parquet`, for example `prices/ods134/2024-06.parquet`.
 """
 
 from __future__ import annotations
@@ -31,61 +31,61 @@ _LIVE = frozenset(dataset.name for dataset in DATASETS if dataset.reach is Reach
 
 
 class Stage(StrEnum):
-    """Which revision of a record is asked for."""
+    """Which revision of a record to read."""
 
     LATEST = "latest"
     FIRST = "first"
-    """As it was first seen."""
+    """The revision that was seen first."""
     VALIDATED = "validated"
-    """As it was validated; records that were not are absent."""
+    """The validated revision; records without one are absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an answer added to the store."""
+    """What a response added to the store."""
 
     added: int = 0
-    """Intervals that were not there."""
+    """Intervals that were not in the store."""
     revised: int = 0
     """Further revisions of intervals."""
     withdrawn: int = 0
-    """Intervals of the store that the answer, though whole, no longer holds; they are kept."""
+    """Intervals of the store that a complete response no longer holds; the store keeps them."""
 
     def plus(self, other: Change) -> Change:
-        """Both together."""
+        """The sum of both."""
         return Change(self.added + other.added, self.revised + other.revised, self.withdrawn + other.withdrawn)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was read from one answer."""
+    """The records of one response."""
 
     frame: pd.DataFrame
-    """As of `read_table`: indexed by UTC start, unique."""
+    """As returned by `read_table`: indexed by UTC start, unique."""
     at: pd.Timestamp
-    """When it was known."""
+    """When the response was complete."""
     replaced: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """Rows of the same answer that a validated one replaced."""
+    """Rows of the same response that a validated one replaced."""
     whole: bool = True
-    """Whether it holds all that the dataset has of the piece, rather than a part."""
+    """Whether it holds all records that the dataset has of the piece."""
 
 
 class Store:
-    """A directory of revisions."""
+    """A directory of market records with all their revisions."""
 
     def __init__(self, directory: Path | str) -> None:
         self.directory = Path(directory)
 
     def path(self, chunk: Chunk) -> Path:
-        """The file of a piece, which need not exist."""
+        """The file of a piece; it may not exist yet."""
         return self._folder(chunk.dataset) / f"{chunk.label}.parquet"
 
     def is_final(self, chunk: Chunk) -> bool:
-        """Whether a piece is there and will not change any more. Raises BadInput if its file is damaged."""
+        """Whether a piece is stored and final. Raises BadInput if its file is damaged."""
         return store_files.is_final(self.path(chunk))
 
     def absorb(self, chunk: Chunk, seen: Seen) -> Change:
-        """Add to a piece what it does not say yet. Raises BadInput if its file is damaged, OSError if it is locked."""
+        """Add the new revisions to a piece. Raises BadInput if its file is damaged, OSError if the store is locked."""
         path = self.path(chunk)
         with store_files.writing(self.directory, path.parent):
             before = store_files.read(path) if path.exists() else seen.frame.iloc[:0].assign(**{FIRST_SEEN: seen.at})
@@ -99,16 +99,16 @@ class Store:
         return Change(added, len(after) - len(before) - added, withdrawn)
 
     def revisions(
-        self, shelf: RecordType, start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
+        self, record_type: RecordType, start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
     ) -> pd.DataFrame:
-        """Every revision of the records in [start, end), or of all, by start and time of being seen.
+        """Every revision of the records in [start, end), or of all, sorted by start and `first_seen`.
 
-        Indexed by UTC `start`; the columns of `read_table`, and `first_seen` and `dataset`. Empty if there is none.
+        Indexed by UTC `start`; columns as in `read_table`, with `first_seen` and `dataset`. Empty without records.
         """
         parts = [
             store_files.read(file).assign(**{DATASET: dataset.name})
             for dataset in DATASETS
-            if dataset.shelf is shelf
+            if dataset.record_type is record_type
             for file in sorted(self._folder(dataset).glob("[0-9]*.parquet"))
             if _touches(file.stem, start, end)
         ]
@@ -123,18 +123,18 @@ class Store:
 
     def frame(
         self,
-        shelf: RecordType,
+        record_type: RecordType,
         start: pd.Timestamp | None = None,
         end: pd.Timestamp | None = None,
         *,
         stage: Stage = Stage.LATEST,
         as_of: pd.Timestamp | None = None,
     ) -> pd.DataFrame:
-        """One record an interval in [start, end), or of all, in the columns of `read_table`.
+        """One record for each interval in [start, end), or for all; columns as in `read_table`.
 
-        as_of: only what was seen by then counts. Empty if there is nothing.
+        as_of: use only revisions seen by then. Empty without records.
         """
-        seen = self.revisions(shelf, start, end)
+        seen = self.revisions(record_type, start, end)
         if not len(seen):
             return seen
         if as_of is not None:
@@ -148,11 +148,11 @@ class Store:
         return seen[counting].drop(columns=[FIRST_SEEN, DATASET])
 
     def _folder(self, dataset: Dataset) -> Path:
-        return self.directory / dataset.shelf.name / dataset.name
+        return self.directory / dataset.record_type.name / dataset.name
 
 
 def _touches(label: str, start: pd.Timestamp | None, end: pd.Timestamp | None) -> bool:
-    """Whether a piece, named as a date or month, may hold records in [start, end)."""
+    """Whether a piece with this date or month as its label may hold records in [start, end)."""
     first = "" if start is None else f"{start.tz_convert('UTC'):%Y-%m-%d}"[: len(label)]
     last = "9" if end is None else f"{end.tz_convert('UTC'):%Y-%m-%d}"[: len(label)]
     return first <= label <= last
@@ -166,11 +166,11 @@ def _validated(frame: pd.DataFrame) -> Flags:
 
 
 def _settled(chunk: Chunk, seen: Seen) -> bool:
-    """Whether a piece of which this is the whole answer is final."""
+    """Whether a piece is final, given its complete response."""
     frame, dataset = seen.frame, chunk.dataset
     if dataset.final_after_days is None or not len(frame):
         return False
-    expected = (chunk.end - chunk.start) // pd.Timedelta(minutes=dataset.shelf.step_min)
+    expected = (chunk.end - chunk.start) // pd.Timedelta(minutes=dataset.record_type.step_min)
     if len(frame) == expected and _validated(frame).all():
         return True
     still_open = QUALITY in frame and (frame[QUALITY] == RecordQuality.NOT_VALIDATED.value).any()
@@ -178,13 +178,13 @@ def _settled(chunk: Chunk, seen: Seen) -> bool:
 
 
 def _with_rows(before: pd.DataFrame, rows: pd.DataFrame, at: pd.Timestamp) -> pd.DataFrame:
-    """The revisions with those of `rows` (unique starts) that differ from the last one of their start."""
+    """The revisions, with those of `rows` (unique starts) added that differ from the last revision of their start."""
     last = before[~before.index.duplicated(keep="last")]
     return _appended(before, rows[~_same(rows, last)], at)
 
 
 def _with_replaced(before: pd.DataFrame, seen: Seen) -> pd.DataFrame:
-    """The revisions with those rows that a validated one of the same answer replaced, where none says the same."""
+    """The revisions, with the rows added that a validated one of the same response replaced, unless already stored."""
     after = before
     if len(seen.replaced):
         for rows in _layers(seen.replaced):
@@ -210,15 +210,15 @@ def _appended(before: pd.DataFrame, rows: pd.DataFrame, at: pd.Timestamp) -> pd.
 
 
 def _same(rows: pd.DataFrame, others: pd.DataFrame) -> Flags:
-    """Which of `rows` [n] say in every column what the row of the same start in `others` says; both unique."""
-    beside = others.reindex(rows.index)
+    """Which of `rows` [n] equal the row of the same start in `others` in every column; starts unique in both."""
+    aligned = others.reindex(rows.index)
     same = np.asarray(rows.index.isin(others.index))
     for name in (rows.columns.union(others.columns)).difference([FIRST_SEEN]):
-        ours, theirs = (_cells(frame, name) for frame in (rows, beside))
+        ours, theirs = (_cells(frame, name) for frame in (rows, aligned))
         same &= ((ours == theirs) | (ours.isna() & theirs.isna())).to_numpy(dtype=np.bool_)
     return same
 
 
 def _cells(frame: pd.DataFrame, name: str) -> pd.Series:
-    """A column, absent throughout if there is none."""
+    """A column as objects; all NaN where the frame lacks it."""
     return frame[name].astype(object) if name in frame else pd.Series(np.nan, index=frame.index, dtype=object)

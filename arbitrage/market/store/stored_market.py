@@ -1,4 +1,7 @@
-"""From the store into the house: tables in the columns of `read_table`, and a market made of them."""
+"""Reading the store: tables with the columns of `read_table`, and a market built from them.
+
+Contract: a span without records gives None for its table, never an empty or filled one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from arbitrage.market.store.store import Stage, Store
 
 @dataclass(frozen=True, slots=True)
 class StoredTables:
-    """What the store holds of a span, one record an interval, indexed by UTC start; None where it holds nothing."""
+    """Stored records of a span, one for each interval, indexed by UTC start; None where there are none."""
 
     prices: pd.DataFrame | None
     minutes: pd.DataFrame | None
@@ -31,15 +34,18 @@ def stored_tables(
     stage: Stage = Stage.LATEST,
     as_of: pd.Timestamp | None = None,
 ) -> StoredTables:
-    """The tables of [start, end), or of all; `as_of` takes only what was seen by then. Raises BadInput if damaged."""
+    """The tables of [start, end), or of all; `as_of`: use only revisions seen by then.
 
-    def table(shelf: RecordType, which: Stage) -> pd.DataFrame | None:
-        frame = store.frame(shelf, start, end, stage=which, as_of=as_of)
+    Raises BadInput if a file of the store is damaged.
+    """
+
+    def table(record_type: RecordType, which: Stage) -> pd.DataFrame | None:
+        frame = store.frame(record_type, start, end, stage=which, as_of=as_of)
         return frame if len(frame) else None
 
-    # Only prices have a status; of what has none, nothing is validated.
+    # Only prices and minutes carry a quality status; other tables have no validated revision.
     unvalidated = Stage.LATEST if stage is Stage.VALIDATED else stage
-    forecasts = [frame for shelf in (WIND, SOLAR) if (frame := table(shelf, unvalidated)) is not None]
+    forecasts = [frame for record_type in (WIND, SOLAR) if (frame := table(record_type, unvalidated)) is not None]
     return StoredTables(
         table(PRICES, stage),
         table(MINUTES, stage),
@@ -59,7 +65,7 @@ def stored_market(
 ) -> MarketSeries:
     """The market of [start, end), or of all that is stored; see `stored_tables` and `build_market`.
 
-    Raises BadInput if the store has no price of the span.
+    Raises BadInput if the store has no price of the span, or if a file of the store is damaged.
     """
     tables = stored_tables(store, start, end, stage=stage, as_of=as_of)
     if tables.prices is None:

@@ -116,7 +116,7 @@ def test_validated_prices_reach_old_decisions_from_the_store_once_an_hour(tmp_pa
 
 
 def keep(store: Store, start: pd.Timestamp, price: float) -> None:
-    past = next(d for d in DATASETS if d.shelf is PRICES and d.reach is not Reach.LIVE and d.name == "ods134")
+    past = next(d for d in DATASETS if d.record_type is PRICES and d.reach is not Reach.LIVE and d.name == "ods134")
     (chunk,) = pieces(past, start, start + pd.Timedelta(minutes=15))
     frame = pd.DataFrame(
         {PRICE: [price], QUALITY: [RecordQuality.VALIDATED.value]}, index=pd.DatetimeIndex([start], name="start")

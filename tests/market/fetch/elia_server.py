@@ -27,7 +27,7 @@ import pandas as pd
 
 Row = dict[str, Any]
 Reply = Callable[["_Handler", list[Row]], None]
-"""What a request is answered with: told the handler and the rows that the query selects."""
+"""Writes the response to a request, given the handler and the rows that the query selects."""
 
 _PATH = re.compile(r"/api/explore/v2\.1/catalog/datasets/(?P<id>\w+)/(?P<form>records|exports/json|exports/csv)")
 _COMPARISON = re.compile(r'(?P<field>\w+) (?P<sign>>=|<=|<|>|=) "(?P<value>[^"]*)"')
@@ -224,7 +224,7 @@ def csv_text(rows: list[Row], query: dict[str, str]) -> str:
 
 
 def says(status: int, body: object = "", sort: str = "application/json", **headers: str) -> Reply:
-    """An answer with this status and body, whatever was asked."""
+    """A response with this status and body to any request."""
     content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     return lambda handler, rows: handler.send(status, content, sort, **headers)
 
@@ -247,7 +247,7 @@ def page_of_html() -> Reply:
 
 
 def cut_off(announced: bool = True) -> Reply:
-    """Half of the answer; its length is announced or not."""
+    """Half of the response; its length is announced or not."""
 
     def reply(handler: _Handler, rows: list[Row]) -> None:
         body = json.dumps(rows).encode()
@@ -258,7 +258,7 @@ def cut_off(announced: bool = True) -> Reply:
 
 
 def slow(seconds: float) -> Reply:
-    """The right answer, too late; the wait ends when the double stops."""
+    """The right response, too late; the wait ends when the test server stops."""
 
     def reply(handler: _Handler, rows: list[Row]) -> None:
         handler.server.double.released.wait(seconds)
@@ -268,7 +268,7 @@ def slow(seconds: float) -> Reply:
 
 
 def holds(change: Callable[[list[Row]], list[Row]]) -> Reply:
-    """An answer that holds other rows than asked for."""
+    """A response with other rows than requested."""
     return lambda handler, rows: handler.send_rows(change(rows))
 
 

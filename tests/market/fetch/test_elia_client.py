@@ -1,4 +1,4 @@
-"""Asking the service: what is retried, what is not, and what is never taken for an answer."""
+"""The client of the service: what is retried, what is not, and which responses are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from arbitrage.errors import BadInput
-from arbitrage.market.fetch.elia_client import EliaClient, Patience, Refused, Unreachable, condition
+from arbitrage.market.fetch.elia_client import EliaClient, Refused, RetryLimits, Unreachable, condition
 from arbitrage.market.store.datasets import DATASETS, Dataset
 from tests.market.fetch import elia_server as double
 from tests.market.fetch.elia_server import EliaServer
@@ -41,8 +41,8 @@ def client(server: EliaServer, waits: list[float]) -> Iterator[EliaClient]:
         yield made
 
 
-def connect(url: str, waits: list[float], **patience: float) -> EliaClient:
-    settings = Patience(**{"tries": 3, "read_s": 5.0, **patience})  # type: ignore[arg-type]
+def connect(url: str, waits: list[float], **limits: float) -> EliaClient:
+    settings = RetryLimits(**{"tries": 3, "read_s": 5.0, **limits})  # type: ignore[arg-type]
     return EliaClient(url, settings, now=lambda: NOW, sleep=waits.append)
 
 
@@ -70,7 +70,7 @@ def test_live_prices_are_asked_for_where_there_is_a_price_and_solar_for_the_coun
     assert condition(SETS["ods136"], START, END).startswith("predictiontimeutc >=")
 
 
-def test_an_empty_answer_is_an_answer(client: EliaClient, waits: list[float]) -> None:
+def test_an_empty_response_is_valid(client: EliaClient, waits: list[float]) -> None:
     answer = client.export(ODS134, pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp("2020-01-02", tz="UTC"))
     assert (answer.records, waits) == (0, [])
 
@@ -89,7 +89,7 @@ def test_an_empty_answer_is_an_answer(client: EliaClient, waits: list[float]) ->
     ],
     ids=["429", "500", "503", "html", "cut off", "cut off unannounced", "no body", "object"],
 )
-def test_what_may_pass_is_tried_again_after_a_wait(
+def test_a_transient_failure_is_retried_after_a_wait(
     client: EliaClient, server: EliaServer, waits: list[float], bad_day: double.Reply
 ) -> None:
     server.bad_days.append(bad_day)
@@ -98,18 +98,18 @@ def test_what_may_pass_is_tried_again_after_a_wait(
     assert len(waits) == 1
 
 
-def test_an_answer_that_stays_away_is_tried_again(server: EliaServer, waits: list[float]) -> None:
+def test_a_request_without_a_response_is_retried(server: EliaServer, waits: list[float]) -> None:
     server.bad_days.append(double.slow(30.0))
     with connect(server.url, waits, read_s=0.1) as client:
         assert client.export(ODS134, START, END).records == 96
     assert len(server.requests) == 2
 
 
-def test_an_answer_that_trickles_for_ever_is_given_up(server: EliaServer, waits: list[float]) -> None:
+def test_a_response_that_never_ends_is_given_up(server: EliaServer, waits: list[float]) -> None:
     seconds = iter(range(0, 10_000, 100))
     with (
         EliaClient(
-            server.url, Patience(tries=2, whole_s=50.0), sleep=waits.append, monotonic=lambda: next(seconds)
+            server.url, RetryLimits(tries=2, whole_s=50.0), sleep=waits.append, monotonic=lambda: next(seconds)
         ) as client,
         pytest.raises(Unreachable, match="not complete after 50 s"),
     ):
@@ -143,9 +143,7 @@ def test_the_service_says_how_long_to_wait(
     assert waits == [seconds]
 
 
-def test_a_retry_after_that_cannot_be_read_is_as_good_as_none(
-    client: EliaClient, server: EliaServer, waits: list[float]
-) -> None:
+def test_an_invalid_retry_after_is_ignored(client: EliaClient, server: EliaServer, waits: list[float]) -> None:
     server.bad_days.append(double.too_many(Retry_After="soon"))
     assert client.export(ODS134, START, END).records == 96
     assert 1.0 <= waits[0] <= 2.0
@@ -171,7 +169,7 @@ def test_a_wait_of_hours_is_refused_with_what_the_service_says_of_its_quota(
     ],
     ids=["503", "429", "html", "cut off", "no body"],
 )
-def test_what_does_not_pass_is_given_up_with_the_reason(
+def test_a_failure_that_lasts_is_given_up_with_the_reason(
     client: EliaClient, server: EliaServer, bad_day: double.Reply, reason: str
 ) -> None:
     server.bad_days.extend([bad_day] * 3)
@@ -193,7 +191,10 @@ def test_a_service_that_is_not_there_is_given_up(waits: list[float]) -> None:
     ("ask", "reason"),
     [
         (SETS["ods047"], "HTTP 404 Not Found: DatasetNotFound: Unknown dataset: ods047"),
-        (Dataset("ods134", ODS134.shelf, ODS134.piece, None, time_field="moment"), "HTTP 400 .*Unknown field: moment"),
+        (
+            Dataset("ods134", ODS134.record_type, ODS134.piece, None, time_field="moment"),
+            "HTTP 400 .*Unknown field: moment",
+        ),
     ],
     ids=["unknown dataset", "unknown field"],
 )
@@ -214,7 +215,7 @@ def test_other_statuses_are_reported_at_once(client: EliaClient, server: EliaSer
 
 
 @pytest.mark.parametrize("url", ["", "opendata.elia.be", "ftp://opendata.elia.be", "http://", "http://[::"])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_address_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="not an http or https address"):
         EliaClient(url)
 

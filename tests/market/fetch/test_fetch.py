@@ -1,4 +1,4 @@
-"""Filling the store from the double: what is asked for, what is stored and what is refused."""
+"""Fetching from the test server into the store: requests, stored records and refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from arbitrage.errors import BadInput
 from arbitrage.market.fetch import entsoe
-from arbitrage.market.fetch.elia_client import EliaClient, Patience, Unreachable
+from arbitrage.market.fetch.elia_client import EliaClient, RetryLimits, Unreachable
 from arbitrage.market.fetch.entsoe import EntsoeSource, Library, entsoe_library
 from arbitrage.market.fetch.fetch import EliaSource, FetchReport, RecordTypeReport, fetch
 from arbitrage.market.fetch.poll import INTERVAL_S, Poll, live_datasets, watch
@@ -63,22 +63,22 @@ def bring(
     now: pd.Timestamp = NOW,
     refresh: bool = False,
 ) -> FetchReport:
-    patience = Patience(tries=2, read_s=5.0)
-    with EliaClient(server.url, patience, now=lambda: now, sleep=lambda seconds: None) as client:
+    limits = RetryLimits(tries=2, read_s=5.0)
+    with EliaClient(server.url, limits, now=lambda: now, sleep=lambda seconds: None) as client:
         sources = dict.fromkeys(topics or (Source.PRICES,), EliaSource(client))
         return fetch(store, sources, utc(start), utc(end), refresh=refresh, now=lambda: now)
 
 
 def only(report: FetchReport) -> RecordTypeReport:
-    [shelf] = report.shelves
-    return shelf
+    [record_type] = report.record_types
+    return record_type
 
 
 def asked(server: EliaServer) -> list[str]:
     return [name for name, _ in server.requests]
 
 
-# What is asked for
+# Requests
 
 
 def test_a_span_across_the_go_live_comes_from_both_datasets(server: EliaServer, store: Store) -> None:
@@ -122,7 +122,7 @@ def test_pieces_cover_the_span_and_do_not_depend_on_it(
     assert found[: len(expected)] == expected or sorted(found) == sorted(expected)
 
 
-def test_nothing_is_asked_of_the_future_but_what_is_published_ahead() -> None:
+def test_future_records_are_requested_only_as_far_as_they_are_published_ahead() -> None:
     later = (utc("2025-01-01"), utc("2025-01-02"), NOW)
     assert [chunks(topic, *later) for topic in Source] == [[]] * len(Source)
     tomorrow = chunks(Source.WIND_SOLAR, utc("2024-12-02"), utc("2024-12-03"), NOW)
@@ -138,7 +138,7 @@ def test_recent_days_come_from_the_live_set_too(server: EliaServer, store: Store
     assert frame[PRICE].tolist() == [double.price_of(utc("2024-11-30T23:45")), double.price_of(utc("2024-12-01")) + 9.0]
 
 
-def test_every_topic_of_elia_is_stored_under_the_names_of_the_house(server: EliaServer, store: Store) -> None:
+def test_every_source_of_elia_is_stored_with_the_column_names_of_the_project(server: EliaServer, store: Store) -> None:
     day = ("2024-11-20", "2024-11-21")
     server.datasets |= {
         "ods134": double.quarter_hours(*day),
@@ -151,7 +151,7 @@ def test_every_topic_of_elia_is_stored_under_the_names_of_the_house(server: Elia
     report = bring(server, store, *day, *(topic for topic in Source if topic is not Source.DAY_AHEAD))
     assert report.failures == []
     # The forecast of the next quarter-hour cannot cover the first one of the first day that there is.
-    gaps = {shelf.shelf.name: shelf.missing for shelf in report.shelves if shelf.missing}
+    gaps = {each.record_type.name: each.missing for each in report.record_types if each.missing}
     assert gaps == {"forecast-next-quarter-hour": [(utc("2024-11-20"), utc("2024-11-20T00:15"))]}
     ahead = store.frame(NEXT_QUARTER_HOUR)
     assert (ahead["quarter_hour"] - ahead.index.floor("15min") == pd.Timedelta(minutes=15)).all()
@@ -166,7 +166,7 @@ def test_every_topic_of_elia_is_stored_under_the_names_of_the_house(server: Elia
 # Again
 
 
-def test_a_final_piece_is_not_asked_for_again_unless_that_is_wanted(server: EliaServer, store: Store) -> None:
+def test_a_final_piece_is_not_requested_again_without_refresh(server: EliaServer, store: Store) -> None:
     server.datasets["ods134"] = double.quarter_hours("2024-09-01", "2024-10-01")
     first = only(bring(server, store, "2024-09-10", "2024-09-11"))
     assert (first.asked, first.skipped, first.change.added) == (1, 0, 30 * 96)
@@ -176,7 +176,7 @@ def test_a_final_piece_is_not_asked_for_again_unless_that_is_wanted(server: Elia
     assert (wanted.asked, wanted.change.added, wanted.change.revised) == (1, 0, 0)
 
 
-def test_a_piece_that_was_not_validated_is_asked_for_again_and_its_changes_are_revisions(
+def test_a_piece_that_was_not_validated_is_requested_again_and_its_changes_are_revisions(
     server: EliaServer, store: Store
 ) -> None:
     days = ("2024-10-01", "2024-11-01")
@@ -195,7 +195,7 @@ def test_a_piece_that_was_not_validated_is_asked_for_again_and_its_changes_are_r
     assert only(bring(server, store, *days, now=later)).skipped == 1
 
 
-def test_an_empty_answer_stores_nothing_and_is_asked_for_again(server: EliaServer, store: Store) -> None:
+def test_an_empty_response_stores_nothing_and_is_requested_again(server: EliaServer, store: Store) -> None:
     report = only(bring(server, store, "2024-06-01", "2024-06-02"))
     assert (report.asked, report.empty) == (1, 1)
     assert report.missing == [(utc("2024-06-01"), utc("2024-06-02"))]
@@ -250,7 +250,7 @@ def two_prices(rows: list[Row]) -> list[Row]:
     ],
     ids=["contradiction", "minutes", "solar", "bicycles", "other days", "no number", "no zone"],
 )
-def test_an_answer_that_cannot_be_used_is_named_and_not_stored_and_others_are(
+def test_an_unusable_response_is_reported_and_not_stored_and_others_are(
     server: EliaServer, store: Store, bad_day: double.Reply, reason: str
 ) -> None:
     server.datasets["ods134"] = double.quarter_hours("2024-09-01", "2024-11-01")
@@ -282,7 +282,7 @@ def test_rows_that_repeat_each_other_are_one_and_the_order_does_not_matter(serve
     assert store.frame(PRICES)[PRICE].tolist() == [row["imbalanceprice"] for row in rows]
 
 
-def test_a_validated_row_beside_another_in_one_answer_is_a_revision(server: EliaServer, store: Store) -> None:
+def test_a_validated_row_beside_another_in_one_response_is_a_revision(server: EliaServer, store: Store) -> None:
     rows = whole_september()
     server.datasets["ods134"] = [*rows, rows[3] | {"imbalanceprice": 1.25, "qualitystatus": "NotValidated"}]
     report = only(bring(server, store, "2024-09-01", "2024-10-01"))
@@ -335,8 +335,8 @@ def polls_of(
     server: EliaServer, store: Store, clock: Clock, *topics: Source, interval_s: float = INTERVAL_S
 ) -> list[Poll]:
     found: list[Poll] = []
-    patience = Patience(tries=1, read_s=5.0)
-    with EliaClient(server.url, patience, now=clock.now, sleep=lambda seconds: None) as client:
+    limits = RetryLimits(tries=1, read_s=5.0)
+    with EliaClient(server.url, limits, now=clock.now, sleep=lambda seconds: None) as client:
         source, datasets = EliaSource(client), live_datasets(topics)
         polls = watch(store, source, datasets, interval_s=interval_s, now=clock.now, sleep=clock.sleep)
         with pytest.raises(KeyboardInterrupt):
@@ -364,7 +364,7 @@ def published(server: EliaServer, clock: Clock) -> None:
     server.datasets["ods161"] = Growing()
 
 
-def test_watching_stores_each_minute_and_tells_its_age(server: EliaServer, store: Store) -> None:
+def test_a_poll_stores_each_minute_and_reports_its_age(server: EliaServer, store: Store) -> None:
     clock = Clock("2024-12-01T10:00:20", rounds=3)
     published(server, clock)
     polls = polls_of(server, store, clock, Source.MINUTES)
@@ -379,7 +379,7 @@ def test_watching_stores_each_minute_and_tells_its_age(server: EliaServer, store
     ]
 
 
-def test_an_outage_is_told_with_its_beginning_and_what_was_missed_is_caught_up(
+def test_an_outage_is_reported_with_its_beginning_and_missed_records_are_fetched_later(
     server: EliaServer, store: Store
 ) -> None:
     clock = Clock("2024-12-01T10:00:00", rounds=6)
@@ -395,7 +395,7 @@ def test_an_outage_is_told_with_its_beginning_and_what_was_missed_is_caught_up(
     assert len(store.frame(MINUTES)) == 65
 
 
-def test_an_answer_that_cannot_be_used_is_an_outage_too(server: EliaServer, store: Store) -> None:
+def test_an_unusable_response_is_an_outage_too(server: EliaServer, store: Store) -> None:
     clock = Clock("2024-12-01T10:00:00", rounds=2)
     published(server, clock)
     server.bad_days.append(double.holds(two_prices))
@@ -405,7 +405,7 @@ def test_an_answer_that_cannot_be_used_is_an_outage_too(server: EliaServer, stor
     assert second.failure is None
 
 
-def test_watching_goes_on_over_midnight_into_the_piece_of_the_next_day(server: EliaServer, store: Store) -> None:
+def test_polling_continues_over_midnight_into_the_piece_of_the_next_day(server: EliaServer, store: Store) -> None:
     server.datasets["ods162"] = double.quarter_hours("2024-12-01T22:00", "2024-12-02T00:15", "NotValidated")
     polls = polls_of(server, store, Clock("2024-12-02T00:16", rounds=1), Source.PRICES)
     assert [poll.change.added for poll in polls] == [7]
@@ -423,7 +423,7 @@ def test_a_poll_asks_for_a_part_of_a_piece_and_withdraws_nothing(server: EliaSer
     assert (first.change.added, second.change.added, second.change.withdrawn) == (64, 0, 0)
 
 
-def test_a_slow_poll_does_not_put_off_the_next_one(server: EliaServer, store: Store) -> None:
+def test_a_slow_poll_does_not_delay_the_next_one(server: EliaServer, store: Store) -> None:
     clock = Clock("2024-12-01T10:00:00", rounds=2)
     server.datasets["ods162"] = []
     times = iter(pd.Timedelta(seconds, "s") for seconds in (0, 0, 70, 0, 0, 0, 0, 0, 0, 0))
@@ -439,8 +439,8 @@ def test_a_slow_poll_does_not_put_off_the_next_one(server: EliaServer, store: St
     assert clock.slept[0] == 0.0
 
 
-def test_what_is_not_published_live_cannot_be_watched() -> None:
-    with pytest.raises(BadInput, match="nothing is published live of day-ahead"):
+def test_a_source_without_live_datasets_cannot_be_polled() -> None:
+    with pytest.raises(BadInput, match="no live dataset is published for day-ahead"):
         live_datasets((Source.PRICES, Source.DAY_AHEAD))
 
 

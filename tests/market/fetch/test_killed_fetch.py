@@ -26,7 +26,7 @@ def test_a_fetch_that_is_killed_and_taken_up_again_makes_the_same_store(server: 
     server.datasets["ods133"] = double.minutes(*span, status="Validated")
     undisturbed = fetch_all(server.url, tmp_path / "undisturbed", *span)
     expected = contents(tmp_path / "undisturbed")
-    assert len(expected) == sum(shelf.asked for shelf in undisturbed.shelves) == 2 + 7
+    assert len(expected) == sum(each.asked for each in undisturbed.record_types) == 2 + 7
     for seed, writing in ((1, False), (2, False), (3, True)):
         chance = random.Random(seed)
         directory = tmp_path / str(seed)
@@ -34,5 +34,5 @@ def test_a_fetch_that_is_killed_and_taken_up_again_makes_the_same_store(server: 
         there = contents(directory)
         assert there.items() <= expected.items()
         resumed = fetch_all(server.url, directory, *span)
-        assert sum(shelf.skipped for shelf in resumed.shelves) == len(there)
+        assert sum(each.skipped for each in resumed.record_types) == len(there)
         assert contents(directory) == expected

@@ -56,7 +56,7 @@ def prices(store: Store, **which: object) -> list[float]:
     return store.frame(PRICES, **which)[PRICE].tolist()  # type: ignore[arg-type]
 
 
-def test_what_was_stored_is_read_as_a_file_is_read(store: Store) -> None:
+def test_stored_records_are_read_as_a_file_is_read(store: Store) -> None:
     rows = double.quarter_hours(*FIRST_DAY)
     store.absorb(JUNE, seen(rows, MONDAY))
     pd.testing.assert_frame_equal(store.frame(PRICES), read_answer("answer", json.dumps(rows).encode()).frame)
@@ -69,7 +69,7 @@ def test_minutes_are_read_as_a_genuine_file_is_read(store: Store) -> None:
     pd.testing.assert_frame_equal(store.frame(MINUTES), frame)
 
 
-def test_the_same_again_adds_nothing_and_leaves_the_file_as_it_is(store: Store) -> None:
+def test_the_same_records_again_add_nothing_and_leave_the_file_unchanged(store: Store) -> None:
     store.absorb(JUNE, seen(double.quarter_hours(*FIRST_DAY), MONDAY))
     before = store.path(JUNE).stat()
     change = store.absorb(JUNE, seen(double.quarter_hours(*FIRST_DAY)[::-1], TUESDAY))
@@ -94,7 +94,7 @@ def test_a_record_without_any_value_is_a_record(store: Store) -> None:
     assert store.absorb(chunk("ods032"), seen(rows, TUESDAY)).added == 1
 
 
-def test_a_validated_record_counts_whatever_is_said_later(store: Store) -> None:
+def test_a_validated_record_counts_before_any_later_revision(store: Store) -> None:
     hour = ("2024-06-01T00:00", "2024-06-01T00:15")
     store.absorb(JUNE, seen(double.quarter_hours(*hour, "Validated", 1.0), MONDAY))
     store.absorb(JUNE, seen(double.quarter_hours(*hour, "NotValidated", 2.0), TUESDAY))
@@ -143,7 +143,7 @@ def test_a_new_column_makes_revisions_and_an_absent_one_too(store: Store) -> Non
     assert store.revisions(PRICES)["alpha_component_eur_mwh"].isna().tolist() == [True, False, True]
 
 
-def test_rows_of_one_answer_that_a_validated_one_replaces_are_kept_before_it(store: Store) -> None:
+def test_rows_of_one_response_that_a_validated_one_replaces_are_kept_before_it(store: Store) -> None:
     hour = ("2024-06-01T00:00", "2024-06-01T00:30")
     rows = [*double.quarter_hours(*hour), *double.quarter_hours(*hour, "NotValidated", shift=-3.0)]
     change = store.absorb(JUNE, seen(rows, MONDAY))
@@ -197,12 +197,12 @@ def revised(store: Store) -> Store:
         ({"as_of": LATER, "stage": Stage.FIRST}, [1.0]),
     ],
 )
-def test_the_store_tells_the_record_that_counts(revised: Store, which: dict[str, object], shifts: list[float]) -> None:
+def test_the_store_returns_the_chosen_revision(revised: Store, which: dict[str, object], shifts: list[float]) -> None:
     base = double.price_of(utc("2024-06-01"))
     assert prices(revised, **which) == [base + shift for shift in shifts]
 
 
-def test_a_live_record_does_not_stand_against_one_of_the_past(store: Store) -> None:
+def test_a_record_of_a_past_dataset_counts_before_a_live_one(store: Store) -> None:
     hour = ("2024-06-01T00:00", "2024-06-01T00:15", "NotValidated")
     store.absorb(JUNE, seen(double.quarter_hours(*hour, 2.0), MONDAY))
     store.absorb(chunk("ods162"), seen(double.quarter_hours(*hour, 1.0), TUESDAY))
