@@ -1,12 +1,14 @@
 """A service with a million decisions and ten thousand assets, read by crowds while it decides.
 
     python -m benchmarks.service_crowd --folder /tmp/crowd [--decisions 1000000] [--assets 10000] [--seconds 60]
-        [--readers 6] [--rate 20] [--json out.json]
+        [--readers 6] [--rate 20] [--half-open 500] [--database sqlite] [--workers 1 2] [--json out.json]
 
-The database is made once under the folder, a copy of one real decision under other names and times, and used again.
-`arbitrage serve` runs on it with a simulated feed. First each question is asked five times alone; then readers (lists,
-exports, reconciliation, days, previews) ask as fast as they are answered, from a process of their own, beside decisions
-at a fixed rate, each for another asset and timed from when it was due. Exit code 1 if a decision failed.
+The database is made of copies of one real decision under other names and times: of SQLite once under the folder, and
+used again; of PostgreSQL in a server of its own, each time. `arbitrage serve` runs on it with a simulated feed, with
+each number of workers in turn. First each question is asked five times alone; then readers (lists, exports,
+reconciliation, days, previews) ask as fast as they are answered, from a process of their own, and strangers hold
+connections half open, from another one, beside decisions at a fixed rate, each for another asset and timed from when it
+was due. Exit code 1 if a decision failed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import datetime as dt
 import itertools
 import json
 import multiprocessing
-import sqlite3
 import statistics
 import sys
 import tempfile
@@ -25,19 +26,24 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import text
 
 from api.schemas.assets import AssetIn
 from api.schemas.examples import ASSET, DECISION_REQUEST
 from api.storage.database.columns import microseconds
 from api.storage.database.database import Database
+from api.storage.database.tables import AssetRow, DecisionRow, Tables
+from benchmarks.half_open import hold_for
+from benchmarks.service_kill import database_of as empty_database_of
 from tests.api.conftest import NOW
 from tests.api.local_client import LocalClient, StandingClock, open_settings
-from tests.api.served import served
+from tests.api.served import Served, served
 
 MINUTE_US = 60_000_000
 FIRST_ASSET_SHARE = 5
@@ -46,30 +52,53 @@ KINDS = 20
 SHA256 = ("a" * 64, "b" * 64)
 ALONE = 5
 LIMIT_S = 30.0
+BATCH = 20_000
 
 
 def name_of(number: int) -> str:
     return f"be-{number:05d}"
 
 
-def make(file: Path, decisions: int, assets: int) -> None:
-    """The database: decisions of the minutes before now."""
-    database = Database(f"sqlite:///{file}")
+@contextmanager
+def database_of(options: argparse.Namespace) -> Iterator[str]:
+    """The URL of the database, filled."""
+    if options.database == "postgresql":
+        with empty_database_of("postgresql") as url:
+            fill(url, options.decisions, options.assets)
+            yield url
+        return
+    file = options.folder / f"crowd_{options.decisions}_{options.assets}.db"
+    if not file.exists():
+        options.folder.mkdir(parents=True, exist_ok=True)
+        making = file.with_suffix(".making")
+        making.unlink(missing_ok=True)
+        fill(f"sqlite:///{making}", options.decisions, options.assets)
+        making.rename(file)
+    yield f"sqlite:///{file}"
+
+
+def fill(url: str, decisions: int, assets: int) -> None:
+    """Make the tables and fill them: assets, and decisions of the minutes before now."""
+    database = Database(url)
     database.migrate()
+    insert_all(database, AssetRow, asset_rows(assets))
+    insert_all(database, DecisionRow, decision_rows(decisions, assets))
+    if database.dialect == "postgresql":  # what its autovacuum does within a minute, and then beside the measurement
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
     database.close()
-    connection = sqlite3.connect(file)
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.executemany(f"INSERT INTO assets VALUES ({','.join('?' * 11)})", asset_rows(connection, assets))
-    columns = [row[1] for row in connection.execute("PRAGMA table_info(decisions)")]
-    names = [name for name in columns if name != "sequence"]
-    statement = f"INSERT INTO decisions ({','.join(names)}) VALUES ({','.join('?' * len(names))})"
-    connection.executemany(statement, (tuple(row[name] for name in names) for row in decision_rows(decisions, assets)))
-    connection.commit()
-    connection.close()
 
 
-def asset_rows(connection: sqlite3.Connection, assets: int) -> Iterator[tuple[Any, ...]]:
-    columns = [row[1] for row in connection.execute("PRAGMA table_info(assets)")]
+def insert_all(database: Database, table: type[Tables], rows: Iterator[dict[str, Any]]) -> None:
+    """Insert rows whose values are as the database keeps them."""
+    while batch := list(itertools.islice(rows, BATCH)):
+        names = batch[0].keys()
+        statement = f"INSERT INTO {table.__tablename__} ({', '.join(names)}) VALUES (:{', :'.join(names)})"
+        with database.writing() as connection:
+            connection.execute(text(statement), batch)
+
+
+def asset_rows(assets: int) -> Iterator[dict[str, Any]]:
     now_us = microseconds(dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
     day = dt.datetime.now(dt.UTC).date().isoformat()
     for number in range(assets):
@@ -78,8 +107,7 @@ def asset_rows(connection: sqlite3.Connection, assets: int) -> Iterator[tuple[An
         kept = spec.model_dump_json(include={"battery", "ramp_mw_per_min", "challenger_policy_id"})
         row = {"asset_id": name_of(number), "version": 1, "battery": json.dumps({"spec": kept})}
         row |= {"policy_id": "threshold", "challenger_policy_id": None, "soc_mwh": 1.0, "cycles_used": 0.0}
-        row |= {"cycle_day": day, "power_mw": 0.0, "state_as_of": now_us, "changed_at": now_us}
-        yield tuple(row[name] for name in columns)
+        yield row | {"cycle_day": day, "power_mw": 0.0, "state_as_of": now_us, "changed_at": now_us}
 
 
 def decision_rows(decisions: int, assets: int) -> Iterator[dict[str, Any]]:
@@ -246,17 +274,35 @@ def greedy(readers: int) -> list[str]:
     return [path for path, _ in zip(itertools.cycle(paths), range(readers), strict=False)]
 
 
-def under_load(url: str, options: argparse.Namespace) -> dict[str, Any]:
+def hold_on(port: int, count: int, seconds: float, results: Any) -> None:
+    """Hold connections half open, in a process of its own."""
+    made, open_each_second = hold_for(port, count, seconds)
+    results.put({"connections_made": made, "open_median": statistics.median(open_each_second)})
+
+
+def under_load(running: Served, options: argparse.Namespace) -> dict[str, Any]:
     """The crowd, and what deciding and readiness took meanwhile."""
     context = multiprocessing.get_context("spawn")
-    told = context.Queue()
-    reading = context.Process(target=read_on, args=(url, greedy(options.readers), options.seconds + 2.0, told))
+    reads, strangers = context.Queue(), context.Queue()
+    seconds = options.seconds + 2.0
+    reading = context.Process(target=read_on, args=(running.url, greedy(options.readers), seconds, reads))
+    holding = context.Process(target=hold_on, args=(running.port, options.half_open, seconds, strangers))
     reading.start()
+    holding.start()
     time.sleep(2.0)
-    decisions, readiness = asyncio.run(decide(url, options.rate, options.seconds, options.assets))
-    readers = told.get(timeout=120.0)
+    decisions, readiness = asyncio.run(decide(running.url, options.rate, options.seconds, options.assets))
+    report = {"decisions": decisions.document(), "readyz": readiness.document()}
+    report |= {"readers": reads.get(timeout=120.0), "half_open": strangers.get(timeout=120.0)}
     reading.join()
-    return {"decisions": decisions.document(), "readyz": readiness.document(), "readers": readers}
+    holding.join()
+    return report
+
+
+def measure(url: str, workers: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One service on the database."""
+    given = {"database_url": url, "feed": "simulator", "requests_per_s": 1e6, "burst": 1_000_000, "workers": workers}
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder), **given) as running:
+        return {"workers": workers, "alone": alone(running.url), **under_load(running, options)}
 
 
 def main() -> int:
@@ -267,23 +313,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--readers", type=int, default=6)
     parser.add_argument("--rate", type=float, default=20.0)
+    parser.add_argument("--half-open", type=int, default=500)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    file = options.folder / f"crowd_{options.decisions}_{options.assets}.db"
-    if not file.exists():
-        options.folder.mkdir(parents=True, exist_ok=True)
-        making = file.with_suffix(".making")
-        making.unlink(missing_ok=True)
-        make(making, options.decisions, options.assets)
-        making.rename(file)
-    given = {"database_url": f"sqlite:///{file}", "feed": "simulator", "requests_per_s": 1e6, "burst": 1_000_000}
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder), **given) as running:
-        report = {"alone": alone(running.url), **under_load(running.url, options)}
-    text = json.dumps(report, indent=2)
+    with database_of(options) as url:
+        runs = [measure(url, workers, options) for workers in options.workers]
+    report = json.dumps({"database": options.database, "half_open": options.half_open, "runs": runs}, indent=2)
     if options.json is not None:
-        options.json.write_text(text, encoding="utf-8")
-    print(text)
-    return 0 if set(report["decisions"]["statuses"]) == {200} else 1
+        options.json.write_text(report, encoding="utf-8")
+    print(report)
+    return 0 if all(set(run["decisions"]["statuses"]) == {200} for run in runs) else 1
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python benchmarks/service_strangers.py [--seconds 30] [--rate 20] [--half-open 500] [--readers 6] [--workers 1]
 
-One service on loopback. Strangers hold so many half-open connections (nothing sent, a head without
-end, a head byte by byte) and open each again as soon as it is closed; slow readers ask for the largest documents and
-read a kilobyte a second. Beside them so many decisions a second are asked with a key, each on a new connection half of
-the time, and `/readyz` each second. Prints JSON; exit code 1 if one decision failed.
+One service on loopback. Strangers hold so many half-open connections (nothing sent, a head without end, a head byte by
+byte) and open each again half a second after it is closed; slow readers ask for the largest documents and read a
+kilobyte a second. Beside them so many decisions a second are asked with a key, each on a new connection half of the
+time, and `/readyz` each second. Prints JSON; exit code 1 if one decision failed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ sys.path.insert(0, str(PROJECT))
 
 from api.http.security import ApiKey, digest_of, new_key
 from api.schemas.examples import DECISION_REQUEST
+from benchmarks.half_open import Connections, hold_half_open
 from tests.api.served import served
 
-HALF = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n"
 LARGE = b"GET /openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
-STATES = ("nothing", "half", "dripping")
 
 
 @dataclass
@@ -44,30 +43,8 @@ class Seen:
     decision_s: list[float] = field(default_factory=list)
     readyz_s: list[float] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
-    connections_made: int = 0
-
-
-async def stranger(port: int, kind: str, seen: Seen) -> None:
-    """Hold a connection half open, over and over again."""
-    while True:
-        with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            seen.connections_made += 1
-            writer.write(b"" if kind == "nothing" else HALF)
-            dripping = asyncio.create_task(drip(writer)) if kind == "dripping" else None
-            await reader.read()
-            if dripping is not None:
-                dripping.cancel()
-            writer.close()
-        await asyncio.sleep(0.5)
-
-
-async def drip(writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while True:
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(1.0)
+    connections: Connections = field(default_factory=Connections)
+    """Of strangers; those of slow readers are counted as made only."""
 
 
 async def slow_reader(port: int, seen: Seen) -> None:
@@ -75,7 +52,7 @@ async def slow_reader(port: int, seen: Seen) -> None:
     while True:
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
-            seen.connections_made += 1
+            seen.connections.made += 1
             writer.write(LARGE * 20)
             while await reader.read(1024):
                 await asyncio.sleep(1.0)
@@ -107,7 +84,7 @@ async def probe(client: httpx.AsyncClient, seen: Seen) -> None:
 
 async def measure(options: argparse.Namespace, port: int, key: str) -> Seen:
     seen = Seen()
-    crowd = [stranger(port, STATES[number % len(STATES)], seen) for number in range(options.half_open)]
+    crowd = [hold_half_open(port, options.half_open, seen.connections)]
     crowd += [slow_reader(port, seen) for _ in range(options.readers)]
     strangers = [asyncio.create_task(each) for each in crowd]
     await asyncio.sleep(2.0)
@@ -136,7 +113,7 @@ def figures(seen: Seen, options: argparse.Namespace) -> dict[str, Any]:
         "slow_readers": options.readers,
         "workers": options.workers,
         "files": options.files,
-        "connections_made_by_strangers": seen.connections_made,
+        "connections_made_by_strangers": seen.connections.made,
         "decisions": len(seen.decision_s),
         "failed_decisions": seen.failures.total(),
         "failures": dict(seen.failures),

@@ -97,11 +97,6 @@ class AssetStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, asset_id: str) -> Asset:
-        """One asset. Raises AssetUnknown."""
-        with self._database.reading() as connection:
-            return asset_of(_row(connection, asset_id))
-
     def put(
         self,
         asset_id: str,

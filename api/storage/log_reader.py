@@ -75,11 +75,8 @@ class LogReader:
     def by_idempotency_key(self, principal: str, idempotency_key: str) -> DecisionRecord | None:
         """What a principal was answered under a key; None if nothing."""
         same = and_(DecisionRow.principal == principal, DecisionRow.idempotency_key == idempotency_key)
-        return self._first(same)
-
-    def by_id(self, decision_id: str) -> DecisionRecord | None:
-        """One decision; None if the log does not hold it."""
-        return self._first(DecisionRow.decision_id == decision_id)
+        with self._database.reading() as connection:
+            return stored(connection, select(*COLUMNS).where(same))
 
     def find(self, wanted: DecisionFilter = EVERYTHING, limit: int = 100, cursor: str | None = None) -> Page:
         """Up to `limit` decisions, newest first, from where `cursor` (a page's `next_cursor`) points.
@@ -117,10 +114,6 @@ class LogReader:
             rows = connection.execute(query).all()
         more = len(rows) > limit
         return rows[:limit], _cursor(rows[limit - 1].generated_at, rows[limit - 1].sequence) if more else None
-
-    def _first(self, condition: ColumnElement[bool]) -> DecisionRecord | None:
-        with self._database.reading() as connection:
-            return stored(connection, select(*COLUMNS).where(condition))
 
 
 def stored(connection: Connection, query: Select[Any]) -> DecisionRecord | None:

@@ -17,10 +17,10 @@ import pytest
 from api.schemas.examples import DECISION_REQUEST
 from api.storage.database import file as database_file
 from api.storage.database.database import Database
-from api.storage.log_reader import LogReader
 from tests.api.conftest import NOW
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.storage import postgresql
+from tests.api.storage.decisions import logged
 
 ASSET = {"battery": {}, "policy_id": "threshold", "state": {"soc_mwh": 1.0}}
 OUTAGES = ("/storage", "/outcome-open")
@@ -153,7 +153,7 @@ def test_a_backup_that_takes_the_place_of_a_deleted_file_is_taken_up(tmp_path: P
         decided = decide(client).json()["decision_id"]
         assert decided in {each["decision_id"] for each in client.get("/v1/decisions").json()["decisions"]}
     kept = Database(f"sqlite:///{file}")
-    assert LogReader(kept).by_id(decided) is not None
+    assert logged(kept, decided) is not None
     kept.close()
 
 

@@ -47,7 +47,7 @@ def tell(line: str) -> None:
 
 if __name__ == "__main__":
     connected = Database(sys.argv[1])
-    DecisionLog(connected).by_id("")
+    DecisionLog(connected).by_idempotency_key("", "")
     tell(READY)
     sys.stdin.readline()
     asyncio.run(append_all(connected, sys.argv[2], int(sys.argv[3])))

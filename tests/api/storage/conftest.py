@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from api.storage.database.database import Database
 from api.storage.database.tables import Tables
-from tests.api.storage import postgresql
-
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    programs = postgresql.server_programs()
-    if programs is None:
-        pytest.skip(postgresql.INSTALL)
-    with postgresql.server(programs) as url:
-        yield url
-
-
-def fresh_schema(server_url: str) -> str:
-    """The URL of a new, empty schema on a server."""
-    name = f"test_{next(_numbers)}"
-    engine = create_engine(server_url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {name}"))
-    engine.dispose()
-    return f"{server_url}&options=-csearch_path%3D{name}"
+from tests.api.storage.postgresql import fresh_schema
 
 
 def migrated(url: str) -> str:

@@ -6,9 +6,12 @@ import datetime as dt
 import itertools
 from typing import Any
 
+from sqlalchemy import select
+
 from api.storage.database.database import Database
-from api.storage.decision_record import DecisionRecord
-from api.storage.log_reader import LARGEST_PAGE, LogReader
+from api.storage.database.tables import DecisionRow
+from api.storage.decision_record import COLUMNS, DecisionRecord
+from api.storage.log_reader import LARGEST_PAGE, LogReader, stored
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -24,6 +27,12 @@ def all_records(database: Database) -> list[DecisionRecord]:
         page = log.find(limit=LARGEST_PAGE, cursor=page.next_cursor)
         found += page.records
     return found
+
+
+def logged(database: Database, decision_id: str) -> DecisionRecord | None:
+    """One decision of the log; None if the log does not hold it."""
+    with database.reading() as connection:
+        return stored(connection, select(*COLUMNS).where(DecisionRow.decision_id == decision_id))
 
 
 def decision(minute: float = 0, **changes: Any) -> DecisionRecord:

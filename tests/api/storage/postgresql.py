@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
@@ -14,9 +15,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+from sqlalchemy import create_engine, text
+
 INSTALL = "needs PostgreSQL's server, which is not here; on Debian: apt-get install -y postgresql"
 UNPRIVILEGED = "postgres"
 """The user that the package makes; the server refuses to run as root."""
+_numbers = itertools.count()
 
 
 def server_programs() -> Path | None:
@@ -68,6 +72,16 @@ def stoppable_server(programs: Path) -> Iterator[Server]:
             yield Server(f"postgresql://arbitrage@/postgres?host={quote(folder, safe='')}", stop, start)
         finally:
             stop()
+
+
+def fresh_schema(server_url: str) -> str:
+    """The URL of a new, empty schema on a server."""
+    name = f"test_{next(_numbers)}"
+    engine = create_engine(server_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    engine.dispose()
+    return f"{server_url}&options=-csearch_path%3D{name}"
 
 
 def _other_user() -> pwd.struct_passwd | None:

@@ -25,7 +25,7 @@ from api.storage.decision_log import Appended, DecisionLog
 from api.storage.decision_record import DecisionRecord, Role
 from api.storage.log_reader import DecisionFilter
 from arbitrage.errors import BadInput
-from tests.api.storage.decisions import MINUTE, NOON, decision
+from tests.api.storage.decisions import MINUTE, NOON, decision, logged
 from tests.examples import examples
 
 STATE = StoredAssetState(soc_mwh=1.0, cycles_used=0.5, cycle_day=NOON.date(), power_mw=0.0, as_of=NOON)
@@ -63,9 +63,7 @@ def test_an_appended_decision_is_found_as_it_was_to_the_last_digit(database: Dat
     assert outcome == Appended(record, is_new=True)
     log = DecisionLog(database)
     assert log.find().records == (record,)
-    assert log.by_id(record.decision_id) == record
     assert log.by_idempotency_key("trader", "once") == record
-    assert log.by_id("another") is None
     assert log.by_idempotency_key("another", "once") is None
 
 
@@ -78,9 +76,8 @@ def test_an_appended_decision_is_found_as_it_was_to_the_last_digit(database: Dat
 def test_numbers_and_times_come_back_bit_for_bit(database: Database, numbers: list[float], time: dt.datetime) -> None:
     records = [decision(price_seen_eur_mwh=number, generated_at=time) for number in numbers]
     append(database, *records)
-    log = DecisionLog(database)
     for record, number in zip(records, numbers, strict=True):
-        found = log.by_id(record.decision_id)
+        found = logged(database, record.decision_id)
         assert found is not None
         assert found.price_seen_eur_mwh is not None
         assert found.price_seen_eur_mwh.hex() == (number + 0.0).hex()
@@ -119,7 +116,7 @@ def test_another_decision_with_an_id_of_the_log_is_refused(database: Database) -
     record = decision()
     (refused,) = append(database, record) and append(database, decision(decision_id=record.decision_id, power_mw=0.1))
     assert isinstance(refused, RecordRefused)
-    assert DecisionLog(database).by_id(record.decision_id) == record
+    assert logged(database, record.decision_id) == record
 
 
 @pytest.mark.parametrize(
