@@ -18,7 +18,8 @@ from arbitrage.env.batched import BatchedImbalanceEnv
 from arbitrage.env.registration import ENVIRONMENT_ID, register
 from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.errors import BadInput
-from arbitrage.features import encoder as observation
+from arbitrage.features import minutes, names
+from arbitrage.features.battery_state import BATTERY_FEATURES
 from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.market.point_in_time import INDICATIVE, PRICE
@@ -51,7 +52,7 @@ def test_the_observation_table_of_the_docstring_is_the_observation(features: str
     for group, name, sets in re.findall(r"^\| (?:`(\w+)`|(\w+)) \| ([\w, ]+) \| .+ \|$", table, re.MULTILINE):
         assert set(sets.split(", ")) <= set(FeatureSet)
         if features in sets.split(", "):
-            named = getattr(observation, group) if group else (name,)
+            named = getattr(names, group, None) or getattr(minutes, group) if group else (name,)
             expected += [part for item in named for part in ([item] if isinstance(item, str) else item)]
     for kind in KINDS:
         env = kind(market=simulated_market(1), features=features)
@@ -90,7 +91,7 @@ def test_features_are_chosen_by_name_or_as_they_are_and_by_default_as_full_as_ma
         (minutes, {"features": MarketFeatures(FeatureSet.REFERENCE)}, FeatureSet.REFERENCE),
     ]
     for market, setting, expected in cases:
-        names = MarketFeatures(expected).names + observation.BATTERY_FEATURES[expected]
+        names = MarketFeatures(expected).names + BATTERY_FEATURES[expected]
         single = gymnasium.make(ENVIRONMENT_ID, market=market, **setting).unwrapped
         twin = gymnasium.make_vec(
             ENVIRONMENT_ID, num_envs=2, vectorization_mode="vector_entry_point", market=market, **setting
