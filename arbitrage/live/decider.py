@@ -177,7 +177,7 @@ class LiveDecider:
         fallbacks: dict[Level, Policy] = {Level.RULE: DayAheadRule(), Level.HOLD: Idle()}
         deciding = fallbacks.get(chosen[0], policy)
         dispatcher = Dispatcher(deciding, self.battery, market, time, self.valid_until(time) - time)
-        familiarity = familiarity_of(deciding, dispatcher.outlook)
+        familiarity = familiarity_of(dispatcher.outlook)
         cautious = self._cautious(deciding, market, time) if familiarity.unfamiliar else None
         frame = self._frame(policy, market, time, chosen, judgement, familiarity)
         return Prepared(self, frame, dispatcher, cautious, familiarity.unfamiliar)

@@ -17,7 +17,7 @@ from arbitrage.arrays import Floats
 from arbitrage.battery import Battery, BatteryLaw, BatteryState
 from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import DAY_AHEAD, KnownMarket
-from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.policies.protocol import Intent, PlainView, Untrained
 from arbitrage.quarter_hour import (
     MINUTES_PER_QUARTER_HOUR,
     QUARTER_HOUR_H,
@@ -42,7 +42,7 @@ class DayAheadRule(Untrained):
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedPowers:
+class PlannedPowers(PlainView):
     """The rule's reading of the market: the power [T] it would like."""
 
     power_mw: Floats
@@ -53,10 +53,6 @@ class PlannedPowers:
         if power_mw < 0.0:
             return Intent(power_mw, "day_ahead_price_among_lowest")
         return Intent(power_mw, "day_ahead_price_among_highest" if power_mw > 0.0 else "day_ahead_price_between")
-
-    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
-        """A rule has no idea of outcomes."""
-        return None
 
 
 def knows_curve(knowledge: KnownMarket) -> bool:

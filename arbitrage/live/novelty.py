@@ -6,7 +6,7 @@ Contract
   features that lie out there.
 - A single far feature is nothing new: prices are wild. It takes `UNFAMILIAR_FRACTION` of all features at once, or one
   that lies `UNHEARD_OF` spreads out.
-- A rule was trained on nothing and knows nothing unfamiliar.
+- A policy whose features were not scaled in training, such as a rule, knows nothing unfamiliar.
 """
 
 from __future__ import annotations
@@ -15,13 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arbitrage.arrays import Singles
 from arbitrage.live.quality import Finding, Params
-from arbitrage.policies.closed_form.policy import ClosedFormPolicy
-from arbitrage.policies.closed_form.view import ClosedFormView
-from arbitrage.policies.network_policy import NetworkPolicy, NetworkView
 from arbitrage.policies.networks import CLIP
-from arbitrage.policies.protocol import Policy, PolicyView
+from arbitrage.policies.protocol import PolicyView
 
 UNFAMILIAR_FRACTION = 0.1
 UNHEARD_OF = 25.0
@@ -52,24 +48,13 @@ class Familiarity:
         return Finding("unlike_training", params)
 
 
-def familiarity_of(policy: Policy, outlook: PolicyView) -> Familiarity:
-    """Of the first time that the outlook has read."""
-    if isinstance(policy, ClosedFormPolicy) and isinstance(outlook, ClosedFormView):
-        scaling = policy.members[0].full_map
-        return _familiarity(outlook.encoded.features[outlook.quarter[0]], scaling.mean, scaling.std, policy)
-    if isinstance(policy, NetworkPolicy) and isinstance(outlook, NetworkView):
-        network = policy.critics[0] if policy.critics else policy.actor
-        if network is not None:
-            return _familiarity(outlook.features[0], network.mean, network.std, policy)
-    return Familiarity()
-
-
-def _familiarity(
-    features: Singles, mean: Singles, std: Singles, policy: ClosedFormPolicy | NetworkPolicy
-) -> Familiarity:
-    count = min(len(features), len(mean))
-    distance = np.abs((features[:count] - mean[:count]) / std[:count])
+def familiarity_of(view: PolicyView) -> Familiarity:
+    """Of the first time that the view has read."""
+    inputs = view.inputs(0)
+    if inputs is None:
+        return Familiarity()
+    count = min(len(inputs.values), len(inputs.mean))
+    distance = np.abs((inputs.values[:count] - inputs.mean[:count]) / inputs.std[:count])
     far = np.flatnonzero(distance > CLIP)
-    names = policy.features.quarter_names if isinstance(policy, ClosedFormPolicy) else policy.features.names
     order = far[np.argsort(-distance[far], kind="stable")]
-    return Familiarity(len(far) / count, float(distance.max()), tuple(names[column] for column in order))
+    return Familiarity(len(far) / count, float(distance.max()), tuple(inputs.names[column] for column in order))

@@ -23,7 +23,7 @@ from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import DAY_AHEAD, INDICATIVE, KnownMarket
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
-from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.policies.protocol import Intent, PlainView, Untrained
 from arbitrage.policies.rules import follow_bounds
 from arbitrage.policies.strategy_spec import StrategySpec
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, quarter_hour_starts, refuse_step
@@ -60,7 +60,7 @@ class MinuteSpreadRule(Untrained):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(PlainView):
     """A rule's reading of the market: the power [T] it would like."""
 
     power_mw: Floats
@@ -71,10 +71,6 @@ class Asked:
         if power_mw < 0.0:
             return Intent(power_mw, "indicative_price_below_bound")
         return Intent(power_mw, "indicative_price_above_bound" if power_mw > 0.0 else "indicative_price_between_bounds")
-
-    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
-        """A rule has no idea of outcomes."""
-        return None
 
 
 def indicative_spread_eur_mwh(knowledge: KnownMarket) -> Floats:

@@ -28,7 +28,7 @@ from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import KnownMarket
 from arbitrage.policies.compatibility import mismatches, missing_sources
 from arbitrage.policies.networks import affine
-from arbitrage.policies.protocol import Intent, RiskChoice
+from arbitrage.policies.protocol import Intent, RiskChoice, TrainedInputs
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, step_faults
 from arbitrage.risk import RiskPreference
 
@@ -210,6 +210,13 @@ class NetworkView:
         if not self.policy.critics or self.policy.head is Head.EXPECTED:
             return None
         return np.sort(self._outcomes(self._inputs(at, state)), axis=1)
+
+    def inputs(self, at: int) -> TrainedInputs | None:
+        """The market features, on the scale of the first network that reads them."""
+        network = self.policy.critics[0] if self.policy.critics else self.policy.actor
+        if network is None:
+            return None
+        return TrainedInputs(self.policy.features.names, self.features[at], network.mean, network.std)
 
     def _inputs(self, at: int, state: BatteryState) -> Singles:
         policy, count = self.policy, self.features.shape[1]

@@ -17,7 +17,7 @@ from arbitrage.battery import Battery, BatteryState
 from arbitrage.errors import Fault, refuse
 from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import KnownMarket
-from arbitrage.policies.protocol import Intent, Policy, PolicyView, RiskChoice
+from arbitrage.policies.protocol import Intent, Policy, PolicyView, RiskChoice, TrainedInputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,9 @@ class _ScheduleView:
 
     def outcomes_eur(self, at: int, state: BatteryState) -> npt.NDArray[np.float64] | None:
         return self._on_duty(at).outcomes_eur(int(self.position[at]), state)
+
+    def inputs(self, at: int) -> TrainedInputs | None:
+        return self._on_duty(at).inputs(int(self.position[at]))
 
     def _on_duty(self, at: int) -> PolicyView:
         outlook = self.outlooks[int(self.on_duty[at])]

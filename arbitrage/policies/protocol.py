@@ -1,8 +1,8 @@
 """What every strategy is, learned or not: it reads what is known, then says what power it would like.
 
 Contract: a policy never sees the market itself, only a `KnownMarket`; and it asks, it does not act: the battery law has
-the last word, in `dispatch`. What callers must know of a policy before they ask it, the policy itself answers; nothing
-outside `agents` looks at its type.
+the last word, in `dispatch`. What callers must know of a policy or of its view, it answers itself; nothing outside
+`policies` looks at its type.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from arbitrage.arrays import Singles
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.coverage import Need
@@ -54,6 +55,20 @@ class Intent:
         return not math.isnan(self.power_mw) and gains[0] < math.inf and gains[1] < math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedInputs:
+    """The market features of one time, with the scale that they had in training."""
+
+    names: tuple[str, ...]
+    """At least as many as there are features that are scaled."""
+    values: Singles
+    """Shape [n]."""
+    mean: Singles
+    """Shape [m]; of the first m features. The battery's features, where a policy scales these too, come after them."""
+    std: Singles
+    """Shape [m]."""
+
+
 class PolicyView(Protocol):
     """A policy's reading of the market at a number of times, waiting for a battery's state."""
 
@@ -66,6 +81,10 @@ class PolicyView(Protocol):
 
     def outcomes_eur(self, at: int, state: BatteryState) -> npt.NDArray[np.float64] | None:
         """Quantiles of the profit to the day's end, shape [3 actions, quantiles]; None where the policy has no idea."""
+        ...
+
+    def inputs(self, at: int) -> TrainedInputs | None:
+        """The market features of the `at`-th time beside their training; None where they were not scaled by it."""
         ...
 
 
@@ -124,6 +143,20 @@ class Policy(Protocol):
     def bind(self, known: KnownMarket, battery: Battery) -> PolicyView:
         """Read the market at the times of `known`; time t of the outlook rests on what is known at time t only."""
         ...
+
+
+class PlainView:
+    """Base class of views that know no outcomes and were not scaled in training."""
+
+    __slots__ = ()
+
+    def outcomes_eur(self, _at: int, _state: BatteryState) -> npt.NDArray[np.float64] | None:
+        """None: it does not know how the day may turn out."""
+        return None
+
+    def inputs(self, _at: int) -> TrainedInputs | None:
+        """None: no training set the scale of what it reads."""
+        return None
 
 
 class Untrained:

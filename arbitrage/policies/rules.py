@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, TypeVar
 
 import numba
 import numpy as np
@@ -22,7 +22,8 @@ from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, KnownMarket
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags
-from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.policies.fleet_reading import FleetReading, Scale
+from arbitrage.policies.protocol import Intent, PlainView, Untrained
 from arbitrage.policies.strategy_spec import StrategySpec
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
 
@@ -73,6 +74,10 @@ class ThresholdRule(Untrained):
         """Signal: the last known price."""
         return _signal(self.scale(known), self.bounds, battery)
 
+    def read_for_fleet(self, known: KnownMarket) -> FleetReading:
+        """The same signal, for batteries with bounds of their own."""
+        return FleetReading.of_rule(self.scale(known))
+
     def candidates(self) -> list[ThresholdRule]:
         """The grid that tuning searches."""
         grid = np.linspace(-2.0, 2.0, 17).tolist()
@@ -105,6 +110,10 @@ class SpreadRule(Untrained):
         """Signal: last known price less the day-ahead price of the quarter-hour being decided."""
         return _signal(self.scale(known), self.bounds, battery)
 
+    def read_for_fleet(self, known: KnownMarket) -> FleetReading:
+        """The same signal, for batteries with bounds of their own."""
+        return FleetReading.of_rule(self.scale(known))
+
     def candidates(self) -> list[SpreadRule]:
         """The grid that tuning searches."""
         grid = [-400.0, -300.0, -200.0, -150.0, -100.0, -75.0, -50.0, -25.0, 0.0]
@@ -113,21 +122,13 @@ class SpreadRule(Untrained):
         return [replace(self, charge_below_eur_mwh=a, discharge_above_eur_mwh=b) for a, b in pairs if a <= b]
 
 
-class Scale(NamedTuple):
-    """A signal and what a rule's two numbers mean on it, arrays of shape [T]: a bound is zero + number x unit."""
-
-    signal: Floats
-    zero: Floats
-    unit: Floats
-
-
 def _signal(scale: Scale, bounds: tuple[float, float], battery: Battery) -> _Signal:
     low, high = (scale.zero + bound * scale.unit for bound in bounds)
     return _Signal(scale.signal, low, high, battery.law)
 
 
 @dataclass(frozen=True, slots=True)
-class _Signal:
+class _Signal(PlainView):
     """A rule's reading of the market, arrays of shape [T]."""
 
     signal: Floats
@@ -142,10 +143,6 @@ class _Signal:
         if self.signal[at] > self.high[at]:
             return Intent(self.law.discharge_power_mw, "signal_above_bound")
         return Intent(0.0, "signal_between_bounds")
-
-    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
-        """A rule has no idea of outcomes."""
-        return None
 
 
 Rule = TypeVar("Rule", ThresholdRule, SpreadRule)

@@ -13,7 +13,7 @@ from arbitrage.arrays import Floats
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import KnownMarket
-from arbitrage.policies.protocol import Intent, Policy, PolicyView, RiskChoice
+from arbitrage.policies.protocol import Intent, Policy, PolicyView, RiskChoice, TrainedInputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,10 @@ class ScaledView:
         """The inner outcomes, in the money of the larger battery."""
         outcomes = self.outlook.outcomes_eur(at, self._inner(state))
         return None if outcomes is None else outcomes * self.state_times
+
+    def inputs(self, at: int) -> TrainedInputs | None:
+        """The inner policy's: the market is the same."""
+        return self.outlook.inputs(at)
 
     def _inner(self, state: BatteryState) -> BatteryState:
         return replace(state, soc_mwh=state.soc_mwh / self.state_times)

@@ -24,7 +24,7 @@ from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, KnownMarket
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.policies.closed_form.risk_head import AdvantageSize, RiskHead
-from arbitrage.policies.protocol import NEUTRAL, Intent, RiskChoice, Untrained
+from arbitrage.policies.protocol import NEUTRAL, Intent, PlainView, RiskChoice, Untrained
 from tests.live.policies import BATTERY, IDENTITY, NIGHT, learned
 
 HALF = AssetState(BatteryState(1.0))
@@ -39,7 +39,7 @@ NOT_FINITE = [
 
 
 @dataclass(frozen=True, slots=True)
-class Saying(Untrained):
+class Saying(PlainView, Untrained):
     """A policy that says the same of everything."""
 
     intent_: Intent

@@ -29,16 +29,12 @@ from arbitrage.errors import Fault, refuse
 from arbitrage.market.coverage import SourceCoverage, source_coverage
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags, rows_of
-from arbitrage.policies.closed_form.advantage_table import tabulate
-from arbitrage.policies.closed_form.lattice import LatticeShape
-from arbitrage.policies.closed_form.policy import ClosedFormPolicy
-from arbitrage.policies.closed_form.view import ClosedFormView
-from arbitrage.policies.rules import Scale, SpreadRule, ThresholdRule
+from arbitrage.policies.fleet_reading import FleetPolicy, FleetReading
+from arbitrage.policies.protocol import NEUTRAL
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, calendar_day
 
 Progress = Callable[[int], None]
 """Told the number of battery-quarter-hours just done."""
-FleetPolicy = ThresholdRule | SpreadRule | ClosedFormPolicy
 _ShareOut = Callable[[Callable[[int, int], None], int], None]
 
 _STRETCH = 672
@@ -117,12 +113,13 @@ def run_fleet(
 
 def _read_ahead(
     reader: ThreadPoolExecutor, market: MarketSeries, groups: Sequence[FleetGroup], rows: Numbers
-) -> Iterator[_Reading]:
+) -> Iterator[FleetReading]:
     """What each group's policy reads, the next one being at it meanwhile."""
-    ahead = reader.submit(_Reading, market, groups[0].policy, rows)
+    known = market.known_at(market.quarter_hours[rows])
+    ahead = reader.submit(groups[0].policy.read_for_fleet, known)
     for following in groups[1:]:
         reading = ahead.result()
-        ahead = reader.submit(_Reading, market, following.policy, rows)
+        ahead = reader.submit(following.policy.read_for_fleet, known)
         yield reading
     yield ahead.result()
 
@@ -148,7 +145,7 @@ class _Part:
         self._slot[list(keep)] = np.arange(len(keep))
         self._rows = np.zeros((len(whole.day), len(keep), len(KEPT)))
 
-    def walk(self, reading: _Reading, whole: Stretch, rows: tuple[int, int], share_out: _ShareOut) -> None:
+    def walk(self, reading: FleetReading, whole: Stretch, rows: tuple[int, int], share_out: _ShareOut) -> None:
         """Through rows [first, last) of the selection."""
         stretch, (scale, table) = whole.between(*rows), reading.between(*rows)
         keep = Keep(self._slot, self._rows[rows[0] : rows[1]])
@@ -165,29 +162,6 @@ class _Part:
             yield flows | kept | {"shielded_fraction": (power != kept["asked_mw"]).astype(np.float64)}
 
 
-class _Reading:
-    """What a group's policy reads of the market at the rows [n] of the selection."""
-
-    def __init__(
-        self, market: MarketSeries, policy: ThresholdRule | SpreadRule | ClosedFormPolicy, rows: Numbers
-    ) -> None:
-        knowledge = market.known_at(market.quarter_hours[rows])
-        self._view: ClosedFormView | None = None
-        if isinstance(policy, ClosedFormPolicy):
-            self._view = policy.bind(knowledge, policy.battery)
-            self.shape = self._view.lattice.shape
-            self._scale = Scale(*(np.zeros(len(rows)) for _ in Scale._fields))
-        else:
-            self.shape = LatticeShape(Battery().law, 2, 1)
-            self._scale = policy.scale(knowledge)
-
-    def between(self, first: int, last: int) -> tuple[Scale, Floats]:
-        """A rule's scale, and a learned policy's table, which is empty for a rule."""
-        scale = Scale(*(column[first:last] for column in self._scale))
-        table = np.zeros((0, 1, 2, 1)) if self._view is None else tabulate(self._view, first, last)
-        return scale, table
-
-
 def _stretch(market: MarketSeries, selection: Sequence[Span], rows: Numbers) -> Stretch:
     begins = np.concatenate([np.arange(len(span)) == 0 for span in selection])
     new_day = np.concatenate([new_day_flags(market, span) for span in selection])
@@ -200,8 +174,9 @@ def _laws(group: FleetGroup) -> Laws:
     laws = BatteryLaw(*values.T)
     start = laws.min_soc_mwh if group.start_soc_mwh is None else np.asarray(group.start_soc_mwh, dtype=np.float64)
     bounds, times = np.zeros((len(values), 2)), np.ones(len(values))
-    if isinstance(group.policy, ClosedFormPolicy):
-        times = np.array([battery.power_mw for battery in group.batteries]) / group.policy.battery.power_mw
+    own = group.policy.trained_battery
+    if own is not None:
+        times = np.array([battery.power_mw for battery in group.batteries]) / own.power_mw
     else:
         bounds[:] = group.policy.bounds if group.bounds is None else group.bounds
     return Laws(values, np.ascontiguousarray(start), bounds, times)
@@ -259,19 +234,19 @@ def _wrong_with(group: FleetGroup) -> Iterator[str]:
         yield f"start_soc_mwh must be {count} numbers inside the batteries' SoC windows"
     if group.bounds is not None and np.shape(group.bounds) != (count, 2):
         yield f"bounds must have shape [{count}, 2]"
-    if isinstance(group.policy, ClosedFormPolicy):
-        yield from _wrong_with_learned(group.policy, group, law)
+    if group.policy.trained_battery is not None:
+        yield from _wrong_with_learned(group.policy.trained_battery, group, law)
 
 
-def _wrong_with_learned(policy: ClosedFormPolicy, group: FleetGroup, law: BatteryLaw) -> Iterator[str]:
+def _wrong_with_learned(trained: Battery, group: FleetGroup, law: BatteryLaw) -> Iterator[str]:
+    policy, own = group.policy, trained.law
     if policy.step_min != MINUTES_PER_QUARTER_HOUR:
         yield "the policy decides by the minute, a fleet by the quarter-hour"
-    if policy.risk_aversion != 0.0 or policy.preference is not None:
+    if policy.risk != NEUTRAL:
         yield "the policy weighs risk, a fleet decides risk-neutrally"
     if group.bounds is not None:
         yield "bounds are for rules"
-    own = policy.battery.law
-    times = np.array([battery.power_mw for battery in group.batteries]) / policy.battery.power_mw
+    times = np.array([battery.power_mw for battery in group.batteries]) / trained.power_mw
     sized = {"charge_power_mw", "discharge_power_mw", "capacity_mwh", "min_soc_mwh", "max_soc_mwh"}
     alike = np.ones(len(times), dtype=np.bool_)
     for name in BatteryLaw._fields:

@@ -16,7 +16,7 @@ from arbitrage.backtest.ledger import rounding
 from arbitrage.battery import BatteryLaw, advance, clip_power_mw
 from arbitrage.policies.closed_form.advantage_table import power_by_table
 from arbitrage.policies.closed_form.lattice import LatticeShape
-from arbitrage.policies.rules import Scale
+from arbitrage.policies.fleet_reading import Scale
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
 
 KEPT = ("power_mw", "soc_start_mwh", "soc_end_mwh", "cycles_used", "wear_eur", "asked_mw")

@@ -33,6 +33,7 @@ from arbitrage.policies.closed_form.price_chain import DecisionQueries, continua
 from arbitrage.policies.closed_form.risk_head import RiskHead, read_context, refuse_outside_dial
 from arbitrage.policies.closed_form.view import ClosedFormView, MemberView, RiskAdjustment
 from arbitrage.policies.compatibility import mismatches, missing_sources
+from arbitrage.policies.fleet_reading import FleetReading
 from arbitrage.policies.networks import Network
 from arbitrage.policies.protocol import RiskChoice
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, quarter_hour_starts
@@ -152,7 +153,26 @@ class ClosedFormPolicy:
         reading = self._encode(known)
         members = tuple(self._read_member(member, lattice, reading) for member in self.members)
         dialled = self._turn_dial(known, lattice, reading)
-        return ClosedFormView(lattice, reading.encoded, reading.quarter, members, self.critic, dialled, self.preference)
+        return ClosedFormView(
+            lattice,
+            reading.encoded,
+            reading.quarter,
+            self.features.quarter_names,
+            self.members[0].full_map,
+            members,
+            self.critic,
+            dialled,
+            self.preference,
+        )
+
+    @property
+    def bounds(self) -> None:
+        """None: advantages decide."""
+        return None
+
+    def read_for_fleet(self, known: KnownMarket) -> FleetReading:
+        """For batteries of its own kind, whatever their size. Raises BadInput as `bind` does."""
+        return FleetReading.of_view(self.bind(known, self.battery))
 
     def _turn_dial(self, knowledge: KnownMarket, lattice: Lattice, reading: _Reading) -> RiskAdjustment | None:
         if self.head is None or self.risk_aversion == 0.0:

@@ -22,9 +22,10 @@ from arbitrage.battery import BatteryState, clip_power_mw
 from arbitrage.features.encoder import Encoded
 from arbitrage.policies.closed_form.lattice import CHARGE, DISCHARGE, Lattice, cell
 from arbitrage.policies.closed_form.quantile_critic import outcomes_eur as critic_outcomes_eur
+from arbitrage.policies.closed_form.random_features import RandomFeatures
 from arbitrage.policies.closed_form.risk_head import HeadParameters, RiskContext, adjusted_advantages, power_fraction
 from arbitrage.policies.networks import Network
-from arbitrage.policies.protocol import Intent
+from arbitrage.policies.protocol import Intent, TrainedInputs
 from arbitrage.quarter_hour import QUARTER_HOUR_H
 from arbitrage.risk import RiskPreference, risk_eur
 
@@ -73,6 +74,10 @@ class ClosedFormView:
     """Of the Q quarter-hours."""
     quarter: Numbers
     """Shape [T]; which of them each time lies in."""
+    names: tuple[str, ...]
+    """Of the features of a quarter-hour."""
+    scaling: RandomFeatures
+    """Of the first member: it holds the scale of the features in training."""
     members: tuple[MemberView, ...]
     critic: Network | None
     dialled: RiskAdjustment | None = None
@@ -102,6 +107,11 @@ class ClosedFormView:
         reason = _REASONS[chosen] if chosen == neutral else _RISK_REASONS[chosen]
         powers = (-law.charge_power_mw, law.discharge_power_mw, 0.0)
         return Intent(powers[chosen] * fraction, reason, charge, discharge)
+
+    def inputs(self, at: int) -> TrainedInputs:
+        """The features of the quarter-hour that the `at`-th time lies in, on the first member's scale."""
+        features = self.encoded.features[self.quarter[at]]
+        return TrainedInputs(self.names, features, self.scaling.mean, self.scaling.std)
 
     def _at_risk(
         self, at: int, state: BatteryState, profit_today_eur: float, advantages: tuple[float, float]

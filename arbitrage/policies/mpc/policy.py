@@ -26,7 +26,7 @@ from arbitrage.policies.compatibility import missing_sources
 from arbitrage.policies.mpc.horizon import LONGEST_DAY, encode_ahead, look_ahead
 from arbitrage.policies.mpc.linear_programme import Aim, Plan, best_plan, make_solver
 from arbitrage.policies.mpc.price_forecast import PriceForecast, lay_paths, quantile_at
-from arbitrage.policies.protocol import Intent, RiskChoice
+from arbitrage.policies.protocol import Intent, PlainView, RiskChoice
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers
 from arbitrage.risk import RiskMeasure, RiskPreference
 
@@ -166,7 +166,7 @@ class Outlined:
     end_value_eur_mwh: float
 
 
-class MpcView:
+class MpcView(PlainView):
     """The policy's reading of the market at T times; forecasts of one Brussels day are held at once."""
 
     def __init__(self, policy: MpcPolicy, knowledge: KnownMarket, battery: Battery) -> None:
@@ -191,10 +191,6 @@ class MpcView:
         shared = self._policy.config.shared_quarter_hours
         prices, today, end_value = outlined.prices_eur_mwh, outlined.today, outlined.end_value_eur_mwh
         return best_plan(self._solver, law, state, prices, today, end_value, shared=shared, aim=self._aim)
-
-    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
-        """Plans know too little of what may come to tell."""
-        return None
 
     def outlined(self, at: int) -> Outlined:
         """The prices that the `at`-th decision plans on."""
