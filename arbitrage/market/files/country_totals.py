@@ -1,9 +1,9 @@
-"""The country's wind and solar, from sets that give them by region.
+"""National wind and solar totals, from datasets that give them by region.
 
 Contract
-- Wind has no row for the country: it is the sum of its parts (offshore and onshore, region, kind of connection). A sum
-  from which a part is missing is absent, not smaller. The parts are those that occur in the file.
-- Solar has a row for the country beside those of regions and provinces: it alone is taken, nothing is summed.
+- Wind has no row for the country. Its total is the sum of the parts that occur in the file (offshore or onshore,
+  region, kind of connection). Where a part is missing, the sum is absent, not smaller.
+- Solar has a row for the country beside those of regions and provinces. Only that row is used; nothing is summed.
 """
 
 from __future__ import annotations
@@ -32,36 +32,37 @@ _NAMES: Mapping[Kind, Mapping[str, str]] = {
     },
 }
 KINDS = frozenset(_NAMES)
-"""Kinds of tables that hold parts of the country."""
+"""Kinds of tables that give values by region."""
 
 
-def country_total(pile: RecordBatch, kind: Kind) -> Unique:
-    """One row a start with the values of the country, named as in a table of wind and solar forecasts."""
+def country_total(batch: RecordBatch, kind: Kind) -> Unique:
+    """One row for each start with the national values; columns as in a table of wind and solar forecasts."""
     if kind is Kind.SOLAR_BY_REGION:
-        region = pile.frame[REGION].fillna("").str.strip().str.casefold()
-        country = pile.take(np.flatnonzero(region == COUNTRY.casefold()))
+        region = batch.frame[REGION].fillna("").str.strip().str.casefold()
+        country = batch.take(np.flatnonzero(region == COUNTRY.casefold()))
         unique = unique_starts(_values(country, kind))
         if len(country.frame):
             return unique
-        return Unique(unique.frame, unique.places, 0, unique.replaced, (_no_country(pile),))
-    return _summed(pile, kind) if len(pile.frame) else unique_starts(_values(pile, kind))
+        return Unique(unique.frame, unique.places, 0, unique.replaced, (_no_country(batch),))
+    return _summed(batch, kind) if len(batch.frame) else unique_starts(_values(batch, kind))
 
 
-def _no_country(pile: RecordBatch) -> Fault:
-    return Fault(pile.paths[0], f"gives solar by region, but has no row for {COUNTRY}")
+def _no_country(batch: RecordBatch) -> Fault:
+    message = f"gives solar by region, but has no row for {COUNTRY}; export it with the region {COUNTRY}"
+    return Fault(batch.paths[0], message)
 
 
-def _values(pile: RecordBatch, kind: Kind) -> RecordBatch:
-    """The same rows with their numbers only, under the names of this house."""
-    names = {name: ours for name, ours in _NAMES[kind].items() if name in pile.frame}
-    frame = pile.frame[list(names)].rename(columns=names)
-    return RecordBatch(frame, pile.files, pile.places, pile.paths, pile.place_words)
+def _values(batch: RecordBatch, kind: Kind) -> RecordBatch:
+    """The same rows with their numbers only, under the column names of the national table."""
+    names = {name: ours for name, ours in _NAMES[kind].items() if name in batch.frame}
+    frame = batch.frame[list(names)].rename(columns=names)
+    return RecordBatch(frame, batch.files, batch.places, batch.paths, batch.place_words)
 
 
-def _summed(pile: RecordBatch, kind: Kind) -> Unique:
-    number = pile.frame.groupby(list(PART_COLUMNS), dropna=False, sort=True).ngroup().to_numpy()
+def _summed(batch: RecordBatch, kind: Kind) -> Unique:
+    number = batch.frame.groupby(list(PART_COLUMNS), dropna=False, sort=True).ngroup().to_numpy()
     rows_of_parts = [np.flatnonzero(number == part) for part in range(number.max() + 1)]
-    parts = [unique_starts(_values(pile.take(rows), kind)) for rows in rows_of_parts]
+    parts = [unique_starts(_values(batch.take(rows), kind)) for rows in rows_of_parts]
     columns = parts[0].frame.columns
     sums = {
         name: pd.concat([part.frame[name] for part in parts], axis=1, sort=True).sum(axis=1, min_count=len(parts))

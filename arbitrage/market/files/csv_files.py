@@ -1,10 +1,10 @@
-"""Taking a CSV file apart.
+"""Parsing a CSV file into cells.
 
 Contract
 - The delimiter is the one that splits the header into most columns, or the one that a first line `sep=;` names, as
-  spreadsheets write and read it.
+  spreadsheets write it.
 - The whole file is read as one block, so that the number of a row is the number of its line.
-- A row of another width than the header's is a fault, with its line; a row of nothing but blanks is passed over.
+- A row whose number of fields differs from the header's is a fault with its line. A blank row is skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from arbitrage.errors import BadInput, Fault
 from arbitrage.market.files.records import Records, list_faults
 
 DELIMITERS = ";,\t|"
-"""In the order in which they are preferred where several split the header into as many columns."""
+"""In order of preference, where several split the header into equally many columns."""
 _LONGEST_HEADER = 65_536
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^"\n]*)"?', re.IGNORECASE)
 _POSSIBLE_DELIMITER = r"[\t !#$%&()*,/:;<=>?@\[\]^_`{|}~]"
@@ -30,7 +30,7 @@ _IN_WORDS = {"\t": "a tab"}
 
 
 class _RaggedRows:
-    """Takes the rows whose width is not the header's, while Arrow reads the others."""
+    """Collects the rows whose width differs from the header's; Arrow calls it for each of them."""
 
     def __init__(self) -> None:
         self.lines: list[int] = []
@@ -43,9 +43,9 @@ class _RaggedRows:
 
 
 def csv_records(name: str, text: str) -> Records:
-    """Take a table of text apart; `text` has some line that is not blank, and all its lines end in a line feed.
+    """Parse CSV text; `text` has a line that is not blank, and all its lines end in a line feed.
 
-    Raises BadInput if it has no row of column names, or a value that runs over several lines.
+    Raises BadInput if it has no header line, or a quoted value over several lines.
     """
     header, header_line, delimiter = _header(name, text)
     if header.startswith('"') and len(_split(header, delimiter)) == 1:
@@ -81,7 +81,7 @@ def _header(name: str, text: str) -> tuple[str, int, str]:
         delimiter = named["delimiter"]
         if not re.fullmatch(_POSSIBLE_DELIMITER, delimiter):
             raise BadInput(
-                [Fault(name, f"sep= names {delimiter!r}, which is no delimiter: give one of ; , | or a tab", number)]
+                [Fault(name, f"sep= names {delimiter!r}, which is not a delimiter: give one of ; , | or a tab", number)]
             )
         number, line = next(filled, (number, ""))
     if not line:
@@ -92,7 +92,7 @@ def _header(name: str, text: str) -> tuple[str, int, str]:
 
 
 def _best_delimiter(line: str) -> str | None:
-    """What splits a line into most fields; None where nothing splits it."""
+    """The delimiter that splits a line into most fields; None where none splits it."""
     if len(line) > _LONGEST_HEADER:
         return None
     best = max(DELIMITERS, key=lambda candidate: len(_split(line, candidate)))
@@ -106,7 +106,7 @@ def _split(line: str, delimiter: str) -> list[str]:
 def _unwrapped(text: str) -> str:
     """The text without the quotes around whole lines.
 
-    A spreadsheet writes them where it took the delimiter for a part of the text: each line was one cell to it.
+    A spreadsheet writes such quotes if it read each line as one cell, delimiters included.
     """
     lines = (_split(line, DELIMITERS[0]) if line.startswith('"') else [line] for line in text.split("\n"))
     return "\n".join(DELIMITERS[0].join(fields) for fields in lines)
@@ -133,7 +133,7 @@ def _columns(
 
 
 def _filled_rows(columns: list[pa.ChunkedArray]) -> npt.NDArray[np.bool_]:
-    """Which rows have any value at all: blank lines, and a spreadsheet's rows of bare delimiters, have none."""
+    """Which rows have a value; blank lines and rows of delimiters alone have none."""
     filled = np.zeros(len(columns[0]), dtype=np.bool_)
     for column in columns:
         filled |= column.is_valid().to_numpy()
@@ -153,7 +153,7 @@ def _ragged_faults(name: str, ragged: _RaggedRows, delimiter: str, width: int) -
 
 
 def _first_long_record(text: str, delimiter: str) -> int | None:
-    """The line where the first record begins that is longer than one line."""
+    """The first line of the first record that extends over several lines."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     before = 0
     try:

@@ -1,7 +1,7 @@
-"""What is read, with a short example of each, which the reader itself accepts.
+"""The supported file formats, each with a short example.
 
-Contract: every example is a whole file. A test reads each of them with the options named beside it, so that this list
-says nothing that does not hold. Parquet files have the columns of the CSV examples, with times that have a time zone.
+Contract: every example is a complete file, and a test reads each of them with the options given. Parquet files have the
+columns of the CSV examples, with timestamps that carry a time zone.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from arbitrage.market.files.schemas import Kind
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way in which a kind of table is written."""
+    """One file format of a kind of table."""
 
     kind: Kind
     source: str
     example: str
     options: dict[str, str] = field(default_factory=dict)
-    """Of `read_table` and, as --timezone and --decimal, of the commands."""
+    """Options of `read_table`; the commands take them as --timezone and --decimal."""
 
 
 _STAMP = "2025-01-01T00:00:00+01:00"
@@ -36,12 +36,12 @@ FORMATS = (
     ),
     Format(
         Kind.IMBALANCE_PRICE_QUARTER_HOUR,
-        "Elia open data, JSON: exports, or an answer of records",
+        "Elia open data, JSON: an export, or an API response with records",
         f'[{{"datetime": "{_STAMP}",\n  "qualitystatus": "Validated", "imbalanceprice": 87.3}}]\n',
     ),
     Format(
         Kind.IMBALANCE_PRICE_QUARTER_HOUR,
-        "saved by a spreadsheet: local times, decimal comma",
+        "saved from a spreadsheet: local times, decimal comma",
         "sep=;\nDatetime;Imbalance Price\n31/12/2022 23:45;-17,95\n",
         {"timezone": "Europe/Brussels", "decimal": ","},
     ),
@@ -53,7 +53,7 @@ FORMATS = (
     ),
     Format(
         Kind.DAY_AHEAD_PRICE,
-        "a table of one's own, by the hour or quarter-hour",
+        "your own table, by the hour or quarter-hour",
         "datetime,day_ahead_price_eur_mwh\n2025-01-01T00:00:00+01:00,46.6\n",
     ),
     Format(
@@ -75,7 +75,7 @@ FORMATS = (
     ),
     Format(
         Kind.WIND_SOLAR_FORECAST,
-        "a table of one's own, by the quarter-hour",
+        "your own table, by the quarter-hour",
         "datetime,wind_forecast_day_ahead_mw,solar_forecast_day_ahead_mw\n2025-01-01T00:00:00Z,1200,0\n",
     ),
     Format(
@@ -101,7 +101,7 @@ FORMATS = (
     ),
     Format(
         Kind.MERIT_ORDER,
-        "a bid ladder, as the former web site of Elia gave it",
+        "a bid ladder, as exported by the former web site of Elia",
         "Datetime,-100MW,100MW\n2025-01-01T00:00:00Z,84.58,175.19\n",
     ),
 )

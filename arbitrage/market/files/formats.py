@@ -1,10 +1,11 @@
-"""Taking a market file apart, whatever its form.
+"""Parsing a market file of any supported format into cells.
 
-Contract: the form is told by the content: Parquet by its magic bytes, JSON by its first bracket, else CSV. Whatever
-cannot be taken apart is refused with its place; an error of a parsing library never gets out.
+Contract
+- The format is detected from the content: Parquet by its magic bytes, JSON by its first bracket, otherwise CSV.
+- Content that cannot be parsed is refused with its place. Errors of parsing libraries become `BadInput`.
 
-Forms: CSV (`;`, `,`, tab or `|`, with or without a line `sep=;` and byte order mark, any line ending), JSON (array, or
-object with `results`, or the merit order of the former Elia web site, or the answer of Energy-Charts), Parquet.
+Formats: CSV (`;`, `,`, tab or `|`, with or without a line `sep=;` and byte order mark, any line ending), JSON (array,
+object with `results`, merit order of the former Elia web site, response of Energy-Charts), Parquet.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ _NOT_TEXT = {
 
 
 def read_records(path: Path | str) -> Records:
-    """Take a file apart. Raises BadInput if it is absent, empty, not text, or of no known form."""
-    return take_apart(str(path), _content(Path(path)))
+    """Parse a file. Raises BadInput if it is absent, empty, not text, or of an unknown format."""
+    return parse_records(str(path), _content(Path(path)))
 
 
-def take_apart(name: str, content: bytes) -> Records:
-    """Take the content of a file apart, `name` being how faults call it. Raises BadInput if it is of no known form."""
+def parse_records(name: str, content: bytes) -> Records:
+    """Parse the content of a file; `name` identifies it in faults. Raises BadInput if the format is unknown."""
     if content.startswith(b"PAR1"):
         return _parquet_records(name, content)
     text = _text(name, content)
@@ -52,7 +53,7 @@ def take_apart(name: str, content: bytes) -> Records:
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except (OSError, ValueError) as error:  # the latter where the path itself cannot be one
+    except (OSError, ValueError) as error:  # ValueError: the path contains a null byte
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput([Fault(str(path), f"cannot be read: {reason}")]) from error
 
@@ -85,6 +86,6 @@ def _parquet_records(name: str, content: bytes) -> Records:
 
 
 def _without_view(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column as the type that its view shows: few operations take views."""
+    """The column cast from a view type to its plain type, since few operations accept views."""
     views = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
     return column.cast(views[column.type]) if column.type in views else column

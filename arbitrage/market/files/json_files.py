@@ -1,7 +1,8 @@
-"""Taking a JSON document apart: an array of records, an object that holds them, or the answer of Energy-Charts.
+"""Parsing a JSON document: an array of records, an object with `results`, or a response of Energy-Charts.
 
-Contract: a record is an object, and all records of a file have the same fields, each once. What cannot be taken apart
-is refused with its place; an error of the parser never gets out.
+Contract
+- A record is an object. All records of a file have the same fields, each once.
+- A document that cannot be parsed is refused with its place. Errors of the parser become `BadInput`.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ _PRICE = "price"
 _FIELDS_SHOWN = 10
 _UNIT = "EUR/MWH"
 _SECONDS = range(-(2**40), 2**40)
-"""What is taken for seconds since 1970; whether they are of this century is for the checks of the rows."""
+"""Accepted seconds since 1970; the checks of the rows limit them to this century."""
 
 JsonRow = Mapping[str, object]
 
 
 def json_records(name: str, text: str) -> Records:
-    """Take a document apart. Raises BadInput if it is not JSON, or of no known form."""
+    """Parse a document. Raises BadInput if it is not JSON, or of an unknown form."""
     document = _document(name, text)
     if isinstance(document, dict) and {UNIX_SECONDS, _PRICE} <= document.keys():
         return _energy_charts(name, document)
@@ -65,9 +66,9 @@ def _document(name: str, text: str) -> object:
 
 
 def _energy_charts(name: str, document: dict[str, object]) -> Records:
-    """The answer of Energy-Charts: a list of times, a list of prices, and the unit of these.
+    """A response of Energy-Charts: a list of times, a list of prices, and the unit of the prices.
 
-    Where a price is null, the rows around it still say how long each interval is.
+    Intervals without a price still count when the duration of each interval is derived.
     """
     seconds, prices = document[UNIX_SECONDS], document[_PRICE]
     if not isinstance(seconds, list) or not isinstance(prices, list):
@@ -75,7 +76,7 @@ def _energy_charts(name: str, document: dict[str, object]) -> Records:
     faults = []
     if len(seconds) != len(prices):
         faults.append(
-            Fault(name, f"has {len(seconds):,} {UNIX_SECONDS} and {len(prices):,} {_PRICE}: each needs the other")
+            Fault(name, f"has {len(seconds):,} {UNIX_SECONDS} and {len(prices):,} {_PRICE}: their numbers must agree")
         )
     unit = document.get("unit", _UNIT)
     if "".join(str(unit).upper().split()) != _UNIT:
@@ -104,14 +105,14 @@ def _is_second(time: object) -> bool:
 
 
 def _resolutions(seconds: Sequence[int]) -> list[str]:
-    """The resolution code of each interval, from the starts of all, priced or not."""
+    """The resolution code of each interval, from all starts, with or without a price."""
     starts, row_of = np.unique(np.array(seconds, dtype=np.int64) // 60, return_inverse=True)
     codes = {minutes: code for code, minutes in DURATIONS_MIN.items()}
     return [codes[minutes] for minutes in durations_min(starts)[row_of].tolist()]
 
 
 def _json_rows(name: str, document: object) -> tuple[list[JsonRow], int]:
-    """The records of a JSON document, and how many the answer says there are besides."""
+    """The records of a JSON document, and how many more its `total_count` announces."""
     left_out = 0
     if isinstance(document, dict):
         document, left_out = _records_of_object(name, document)
@@ -130,11 +131,11 @@ def _records_of_object(name: str, document: dict[str, object]) -> tuple[object, 
         held = len(records) if isinstance(records, list) else 0
         return records, max(0, total - held) if isinstance(total, int) else 0
     if "resources" in document:
-        raise BadInput([Fault(name, "is a description of a data set (datapackage), not its data")])
+        raise BadInput([Fault(name, "is a description of a dataset (datapackage), not its data; export the records")])
     for field in ("message", "error_code", "detail"):
         if field in document:
-            raise BadInput([Fault(name, f"is an error answer of the service: {quoted(str(document[field]))[1:-1]}")])
-    raise BadInput([Fault(name, "is JSON of no known form; looked for an array of records or an object with results")])
+            raise BadInput([Fault(name, f"is an error response of the service: {quoted(str(document[field]))[1:-1]}")])
+    raise BadInput([Fault(name, "is JSON of an unknown form; give an array of records or an object with results")])
 
 
 def _mixed_fields(first: JsonRow, other: JsonRow) -> str:
@@ -152,7 +153,7 @@ def _cell(value: object) -> str | None:
 
 
 def _flat_merit_order(row: JsonRow) -> JsonRow:
-    """A record `{day: {"Quarter": ..., levels}}` of the former web site as a flat one; any other as it is."""
+    """A record `{day: {"Quarter": ..., levels}}` of the former web site, flattened; any other record unchanged."""
     inner = next(iter(row.values()))
     if len(row) != 1 or not isinstance(inner, dict) or "Quarter" not in inner:
         return row
@@ -162,9 +163,9 @@ def _flat_merit_order(row: JsonRow) -> JsonRow:
 
 
 def _start_of_quarter(quarter: str) -> str:
-    """`25/01/2023 00:00 -> 00:15`, which that site gave in Brussels time, with its UTC offset.
+    """Start of `25/01/2023 00:00 -> 00:15`, Brussels time on that web site, as ISO 8601 with its UTC offset.
 
-    Left as it is, and so refused later as a time without an offset, where the clock shows it twice or never.
+    Ambiguous and nonexistent local times are returned unchanged, and so refused later as times without an offset.
     """
     match = _QUARTER.fullmatch(quarter.strip())
     if match is None:

@@ -1,7 +1,7 @@
-"""Files of day-ahead prices as their publishers give them: which rows are Belgian prices of the coupled auction.
+"""Published files of day-ahead prices: selecting the Belgian prices of the coupled auction.
 
 Contract
-- A row without a price says that none was published: it is left out and counted, and its interval is a gap.
+- A row without a price means that none was published. It is left out and counted, and its interval is a gap.
 - Rows of another auction than the first (Sequence 2 and so on) are left out and counted.
 - A price of another area than Belgium, or in another currency than the euro, is a fault.
 """
@@ -35,7 +35,7 @@ Cells = npt.NDArray[np.object_]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The rows that are to be read, and how many are not."""
+    """The rows to read, and the numbers of rows left out."""
 
     records: Records
     faults: tuple[Fault, ...] = ()
@@ -44,13 +44,14 @@ class Published:
 
 
 def published(records: Records, known: Recognised) -> Published:
-    """The rows of a file with a price of the coupled auction; all rows where the layout knows no others."""
+    """The rows of a file with a price of the coupled auction; all rows where the layout has no others."""
     if not known.layout.no_price:
         return Published(records)
     faults = _other_area_named(records)
-    faults += _refused(records, known, AREA, _is_belgium, "is another area", "export the prices of Belgium (BZN|BE)")
+    remedy = "export the prices of Belgium (BZN|BE)"
+    faults += _refused(records, known, AREA, _is_belgium, "is not the Belgian area", remedy)
     faults += _refused(
-        records, known, CURRENCY, lambda cell: cell.upper() in _EURO, "is another currency", "EUR is needed"
+        records, known, CURRENCY, lambda cell: cell.upper() in _EURO, "is not in euros", "export the prices in EUR"
     )
     first = _flags(records, known, SEQUENCE, lambda cell: " ".join(cell.upper().split()) in _FIRST_AUCTION)
     price = ~_flags(records, known, DAY_AHEAD, lambda cell: cell.lower() in known.layout.no_price)
@@ -68,23 +69,23 @@ def _is_belgium(cell: str) -> bool:
 
 
 def _other_area_named(records: Records) -> list[Fault]:
-    """Faults of columns that are named after another area, as the older layout of ENTSO-E names one."""
+    """Faults of columns named after another area; the older layout of ENTSO-E names its area column so."""
     named = [name for name in records.names if _AREA_NAME.fullmatch(name) and not _is_belgium(name)]
-    message = "names another area: export the prices of Belgium (BZN|BE)"
+    message = "names another area than Belgium: export the prices of Belgium (BZN|BE)"
     return [Fault(records.path, f"column {quoted(name)} {message}", records.header_line) for name in named]
 
 
 def _refused(
     records: Records, known: Recognised, name: str, accepts: Callable[[str], bool], message: str, remedy: str
 ) -> list[Fault]:
-    """Faults of rows whose cell of a column is not accepted."""
+    """Faults of the rows whose cell in a column is not accepted."""
     rows = np.flatnonzero(~_flags(records, known, name, accepts))
     cells = records.columns[known.positions[name]] if len(rows) else pa.chunked_array([], pa.string())
     return records.faults_at(rows, shows(as_strings(cells), message), remedy)
 
 
 def _flags(records: Records, known: Recognised, name: str, accepts: Callable[[str], bool]) -> Flags:
-    """Whether the cell [rows] of a column is accepted, an empty one being an empty text; true without the column."""
+    """Whether each cell [rows] of a column is accepted, empty cells as empty text; true without the column."""
     if name not in known.positions:
         return np.ones(len(records.places), dtype=np.bool_)
     cells = [cell.strip() if cell else "" for cell in texts(records.columns[known.positions[name]])]

@@ -1,12 +1,12 @@
-"""Market files read into tables with the names of this house, and several of them into one market.
+"""Reading market files into tables with standard column names, and several files into one market.
 
 Contract
-- A file is taken whole or refused whole, with everything that is wrong with it. Nothing is filled in, clipped or
-  judged by its price level: extremes and repeated prices are real.
-- Times carry their offset; a gap is no fault but is reported; a start has one record (see `revisions`).
+- A file is accepted completely or refused with all its faults. Nothing is filled in or clipped, and no price is refused
+  for its level: extreme and repeated prices are real.
+- Times carry their UTC offset. A gap is not a fault, but it is reported. Each start has one record (see `revisions`).
 - Since 2020 one imbalance price settles surplus and shortage, so a positive and a negative price must agree.
 
-Names of columns and statuses: `dialects`. Forms of files: `file_forms`.
+Names of columns and statuses: `files.schemas`. File formats: `files.formats`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow.compute as compute
 
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.files.country_totals import KINDS, country_total
-from arbitrage.market.files.formats import read_records, take_apart
+from arbitrage.market.files.formats import parse_records, read_records
 from arbitrage.market.files.published_prices import published
 from arbitrage.market.files.reading import Decimal, Reading
 from arbitrage.market.files.recognition import Recognised, recognise
@@ -38,46 +38,45 @@ Paths = Path | str | Sequence[Path | str]
 Gap = tuple[pd.Timestamp, pd.Timestamp]
 
 _INSTEAD = {
-    Kind.IMBALANCE_PRICE_MINUTE: "; a price by minute is indicative, the quarter-hour settles at its own",
-    Kind.MERIT_ORDER: "; the price in it, if any, is without the alpha component and settles nothing",
+    Kind.IMBALANCE_PRICE_MINUTE: "; a price by minute is indicative, a quarter-hour settles at its final price",
+    Kind.MERIT_ORDER: "; its price, if any, lacks the alpha component and is not a settlement price",
 }
-"""Why a table that looks like prices is none."""
+"""Why a table that resembles prices is not accepted as prices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One market file, valid throughout."""
+    """One market file without faults."""
 
     kind: Kind
     frame: pd.DataFrame
-    """Indexed by `start` (UTC, sorted, unique); columns named as in `dialects`, with units. For forecasts of the
-    system imbalance `start` is the time of forecasting and `quarter_hour` the quarter-hour that is forecast."""
+    """Indexed by `start` (UTC, sorted, unique); columns named as in `files.schemas`, with units. For forecasts
+    of the system imbalance, `start` is the time of the forecast and `quarter_hour` the forecast quarter-hour."""
     path: str
     places: Places = field(repr=False)
-    """Shape [rows]; where in the file each row stands."""
+    """Shape [rows]; the place of each row in the file."""
     place_word: str
     """What `places` counts: line, record or row."""
     step_min: int | None = None
-    """Grid of `start`; None where records come at odd seconds."""
+    """Grid of `start`; None where records are not on a grid of minutes."""
     duplicates_collapsed: int = 0
-    """Rows that only repeated another."""
+    """Rows equal to another."""
     unread_columns: tuple[str, ...] = ()
-    """Columns of the file that nobody here knows."""
+    """Columns of the file that are unknown and not read."""
     replaced: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     """Rows that a validated one of the same start replaced, in the order of the file."""
-
     without_price: int = 0
-    """Rows that say that no price was published; their intervals are gaps."""
+    """Rows that state that no price was published; their intervals are gaps."""
     of_other_auctions: int = 0
     """Rows of another auction than the coupled one, which are not read."""
 
     @property
     def revisions(self) -> int:
-        """How many rows a validated one of the same start replaced."""
+        """Number of rows that a validated one of the same start replaced."""
         return len(self.replaced)
 
     def gaps(self) -> list[Gap]:
-        """The spans [start, end) inside the table for which there is no row, or a row without its price."""
+        """The spans [start, end) inside the table without a row, or with a row that lacks its price."""
         frame = self.frame.dropna(subset=[PRICE]) if PRICE in self.frame else self.frame
         starts = frame.index
         # Forecasts come about once a minute, some seconds early or late.
@@ -88,10 +87,10 @@ class Table:
 
 
 def read_table(path: Path | str, *, timezone: str | None = None, decimal: str = Decimal.POINT) -> Table:
-    """Read one file of any known kind and form. Raises BadInput with every fault of the file.
+    """Read one file of any known kind and format. Raises BadInput with every fault of the file.
 
-    timezone: of times that have no offset, such as Europe/Brussels; None: such times are refused.
-    decimal: the decimal sign of numbers in text: a point, a comma, or `auto` for the one that the file shows.
+    timezone: time zone of times without an offset, such as Europe/Brussels; None: such times are refused.
+    decimal: decimal sign of numbers in text: a point, a comma, or `auto` to detect it from the file.
     """
     return _read(path, Reading.of(timezone, decimal))
 
@@ -101,8 +100,8 @@ def _read(path: Path | str, reading: Reading) -> Table:
 
 
 def read_answer(name: str, content: bytes, *, timezone: str | None = None, decimal: str = Decimal.POINT) -> Table:
-    """Read what a service answered as a file is read; `name` is how faults call it. Raises BadInput with every one."""
-    return _table(take_apart(name, content), Reading.of(timezone, decimal))
+    """Read the response of a service as a file; `name` identifies it in faults. Raises BadInput with every fault."""
+    return _table(parse_records(name, content), Reading.of(timezone, decimal))
 
 
 def _table(records: Records, reading: Reading) -> Table:
@@ -120,10 +119,10 @@ def _table(records: Records, reading: Reading) -> Table:
     frame, column_faults = read_columns(records, known, reading)
     timed = np.flatnonzero(frame.index.notna())
     files = np.zeros(len(frame), dtype=np.int64)
-    pile = RecordBatch(frame, files, records.places, (records.path,), (records.place_word,))
+    batch = RecordBatch(frame, files, records.places, (records.path,), (records.place_word,))
     kind = known.layout.kind
-    timed_pile = pile.take(timed)
-    unique = country_total(timed_pile, kind) if kind in KINDS else unique_starts(timed_pile)
+    timed_batch = batch.take(timed)
+    unique = country_total(timed_batch, kind) if kind in KINDS else unique_starts(timed_batch)
     refuse([*faults, *rows.faults, *column_faults, *unique.faults, *_missing_records(records)])
     return Table(
         Kind.WIND_SOLAR_FORECAST if kind in KINDS else kind,
@@ -141,13 +140,13 @@ def _table(records: Records, reading: Reading) -> Table:
 
 
 def _missing_records(records: Records) -> list[Fault]:
-    """A page of an answer is not the answer."""
+    """A fault if the file is one page of a longer response."""
     left_out, held = records.records_left_out, len(records.places)
-    return [Fault(records.path, f"holds {held} of {held + left_out} records; fetch them all")] if left_out else []
+    return [Fault(records.path, f"holds {held} of {held + left_out} records; export all of them")] if left_out else []
 
 
 def _without_second_headers(records: Records, known: Recognised) -> tuple[Records, list[Fault]]:
-    """The records without lines that repeat the header, and the faults of taking the file apart."""
+    """The records without lines that repeat the header, and the faults of parsing the file."""
     faults = list(records.faults)
     if records.header_line is None:
         return records, faults
@@ -156,9 +155,8 @@ def _without_second_headers(records: Records, known: Recognised) -> tuple[Record
     repeated = compute.equal(titles, records.names[position].lower()).fill_null(False).to_numpy()
     if not repeated.any():
         return records, faults
-    faults += records.faults_at(
-        np.flatnonzero(repeated), lambda row: "is a second header: give each of the files put together here by itself"
-    )
+    message = "is a second header line: split the joined files and give each of them separately"
+    faults += records.faults_at(np.flatnonzero(repeated), lambda row: message)
     return records.take(~repeated), faults
 
 
@@ -173,14 +171,14 @@ def read_market(
     timezone: str | None = None,
     decimal: str = Decimal.POINT,
 ) -> MarketSeries:
-    """Read the files of a market, each a path or several, and put them together.
+    """Read the files of a market, each argument one path or several, and build the market.
 
     prices: imbalance prices by quarter-hour. day_ahead: day-ahead prices, hourly or quarter-hourly.
     forecasts: day-ahead wind and solar forecasts, in one file or apart.
     minutes: indicative prices by minute.
-    timezone, decimal: of times without an offset and of numbers, in all of these files; see `read_table`.
-    Raises BadInput with the faults of all files, among them files of another kind than their place asks for and
-    records that contradict each other across files.
+    timezone, decimal: of times without an offset and of numbers, in all files; see `read_table`.
+    Raises BadInput with the faults of all files, including files of the wrong kind and records that contradict each
+    other across files.
     """
     reading = Reading.of(timezone, decimal)
     faults: list[Fault] = []
@@ -204,7 +202,7 @@ def read_market(
 
 
 def _read_joined(slot: str, paths: Paths, kind: Kind, reading: Reading, faults: list[Fault]) -> pd.DataFrame:
-    """The rows of several files of one kind as one table; what is wrong is added to `faults`."""
+    """The rows of several files of one kind as one table; faults are added to `faults`."""
     tables: list[Table] = []
     for path in [paths] if isinstance(paths, str | Path) else paths:
         try:
@@ -219,14 +217,14 @@ def _read_joined(slot: str, paths: Paths, kind: Kind, reading: Reading, faults: 
             faults.append(Fault(table.path, f"holds {table.kind.value}, but {slot} needs {kind.value}{reason}"))
     if not tables:
         if not faults:
-            faults.append(Fault(slot, "names no file"))
+            faults.append(Fault(slot, "contains no file; give at least one path"))
         return pd.DataFrame()
-    unique = unique_starts(_by_quarter_hour(_piled(tables)))
+    unique = unique_starts(_by_quarter_hour(_joined(tables)))
     faults += unique.faults
     return unique.frame
 
 
-def _piled(tables: Sequence[Table]) -> RecordBatch:
+def _joined(tables: Sequence[Table]) -> RecordBatch:
     sizes = [len(table.frame) for table in tables]
     return RecordBatch(
         pd.concat([table.frame for table in tables]),
@@ -237,14 +235,14 @@ def _piled(tables: Sequence[Table]) -> RecordBatch:
     )
 
 
-def _by_quarter_hour(pile: RecordBatch) -> RecordBatch:
-    """Rows that cover an hour repeated for each of its quarter-hours, so that hourly and quarter-hourly files join."""
-    if DURATION not in pile.frame:
-        return pile
-    repeats = pile.frame[DURATION].to_numpy().astype(np.int64) // MINUTES_PER_QUARTER_HOUR
+def _by_quarter_hour(batch: RecordBatch) -> RecordBatch:
+    """Hourly rows repeated for each of their quarter-hours, so that hourly and quarter-hourly files can be joined."""
+    if DURATION not in batch.frame:
+        return batch
+    repeats = batch.frame[DURATION].to_numpy().astype(np.int64) // MINUTES_PER_QUARTER_HOUR
     rows = np.repeat(np.arange(len(repeats)), repeats)
     number_in_row = np.arange(len(rows)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    fine = pile.take(rows)
+    fine = batch.take(rows)
     start = fine.frame.index + pd.to_timedelta(MINUTES_PER_QUARTER_HOUR * number_in_row, unit="min")
     frame = fine.frame.drop(columns=DURATION).set_index(start.rename(START))
     return dataclasses.replace(fine, frame=frame)

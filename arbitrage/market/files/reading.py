@@ -1,7 +1,7 @@
-"""How the cells of a file are to be read where the file does not say it itself.
+"""Options for reading cells whose time zone or decimal sign the file does not state.
 
-Contract: nothing here overrides what stands in the file. An offset beside a time, and a time zone in the name of a
-column, go before the time zone given here. The decimal sign is a point unless the reader is told otherwise.
+Contract: the file takes precedence over these options. An offset beside a time, or a time zone in the name of a column,
+overrides the time zone given here. The decimal sign is a point unless another is given.
 """
 
 from __future__ import annotations
@@ -18,32 +18,30 @@ _OFFSET = re.compile(r"(?:UTC)?(?P<sign>[+-])(?P<hours>\d{2}):?(?P<minutes>\d{2}
 
 
 class Decimal(StrEnum):
-    """The sign before the decimals."""
+    """The decimal sign of numbers in text."""
 
     POINT = "."
     COMMA = ","
     AUTO = "auto"
-    """Whichever the numbers of the file show; refused where they do not show it."""
+    """Detected from the numbers of the file; refused where they are ambiguous."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What to take for granted where the file does not say."""
+    """Time zone and decimal sign where the file does not state them."""
 
     zone: dt.tzinfo | None = None
-    """Of times that have no offset; None: such times are refused."""
+    """Time zone of times without an offset; None: such times are refused."""
     decimal: Decimal = Decimal.POINT
 
     @classmethod
     def of(cls, timezone: str | None = None, decimal: str = Decimal.POINT) -> Reading:
-        """From the name of a time zone or an offset such as +01:00, and a decimal sign. Raises BadInput."""
+        """From the name of a time zone or an offset such as +01:00, and a decimal sign. Raises BadInput for others."""
         zone = None if timezone is None else _zone(timezone)
         faults = []
         if timezone is not None and zone is None:
-            message = (
-                f"{timezone!r} is not a time zone: give a name such as Europe/Brussels, UTC, or an offset as +01:00"
-            )
-            faults.append(Fault("timezone", message))
+            remedy = "give a name such as Europe/Brussels, UTC, or an offset such as +01:00"
+            faults.append(Fault("timezone", f"{timezone!r} is not a time zone: {remedy}"))
         if decimal not in list(Decimal):
             faults.append(Fault("decimal", f"{decimal!r} is not a decimal sign: give one of . , auto"))
         refuse(faults)

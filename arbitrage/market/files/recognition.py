@@ -1,9 +1,9 @@
-"""Which kind of table a file holds, told by its columns.
+"""Recognising the kind of a table by its columns.
 
 Contract
-- A table is recognised by its columns, never by its file name. A column is recognised by its spelling with case,
-  accents, spaces, underscores and punctuation taken away, so that portal labels and API names come to the same.
-- Columns that nobody here knows are left unread and named; they never make a known table unknown.
+- A table is recognised by its columns, never by its file name. Column names are compared without case, accents, spaces,
+  underscores and punctuation, so that portal labels and API names match.
+- Unknown columns are not read, but they are reported. They never make a known table unknown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAMES_SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A layout, and where in the file each of its columns stands."""
+    """A layout, and the position of each of its columns in the file."""
 
     layout: Layout
     positions: dict[str, int]
@@ -31,15 +31,15 @@ class Recognised:
 
 
 def spelling_key(name: str) -> str:
-    """A column name without case, accents, spaces, underscores and punctuation, but with its signs and primes."""
+    """A column name in lower case, without accents, blanks and punctuation; signs and primes are kept as words."""
     signed = re.sub(r"['\u2019\u2032]", "prime", name.lower()).replace("+", "plus").replace("-", "minus")
     return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKD", signed))
 
 
 def recognise(path: str, names: Sequence[str], line: int | None = None) -> Recognised:
-    """The layout that these column names make, the most specific one where several fit.
+    """The layout that these column names match, the most specific one where several match.
 
-    Raises BadInput if none fits, if two kinds fit, or if two columns of the file mean the same.
+    Raises BadInput if none matches, if two kinds match, or if two columns of the file have the same meaning.
     """
     keys = [spelling_key(name) for name in names]
     found = [_match(layout, keys, names) for layout in LAYOUTS]
@@ -51,9 +51,8 @@ def recognise(path: str, names: Sequence[str], line: int | None = None) -> Recog
         return best[0]
     if best:
         kinds = " and ".join(match.layout.kind.value for match in best)
-        raise BadInput(
-            [Fault(path, f"holds columns of more than one kind of table: {kinds}; give each its file", line)]
-        )
+        message = f"holds columns of more than one kind of table: {kinds}; give each kind in its own file"
+        raise BadInput([Fault(path, message, line)])
     raise BadInput([Fault(path, _unknown_columns(names), line)])
 
 
@@ -88,17 +87,17 @@ def _refuse_twice_spelled(
 
 def _unknown_columns(names: Sequence[str]) -> str:
     looked_for = "\n  ".join(f"{layout.kind.value}: {_needs_in_words(layout)}" for layout in LAYOUTS)
-    return f"unknown columns: {_shown(names)}; looked for\n  {looked_for}"
+    return f"unknown columns: {_shown(names)}; known kinds of tables need\n  {looked_for}"
 
 
 def _shown(names: Sequence[str]) -> str:
-    """The names as far as they are a table's; control characters escaped."""
+    """The first names, with control characters escaped, and the number of further ones."""
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(quoted(name)[1:-1] for name in names[:_NAMES_SHOWN]) + more
 
 
 def _needs_in_words(layout: Layout) -> str:
-    """The columns that make a layout, as Elia spells them where it does."""
+    """The columns that a layout needs, in Elia's spelling where there is one."""
     words = {column.name: (*column.spellings, column.name)[0] for column in layout.columns}
     needs = ", ".join(word for name, word in words.items() if name in layout.needs)
     choice = " or ".join(word for name, word in words.items() if name in layout.needs_one_of)

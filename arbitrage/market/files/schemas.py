@@ -1,15 +1,16 @@
-"""What the tables of the Belgian market are called and what columns they have: declarations only.
+"""Declarations of the tables of the Belgian market and of their columns.
 
 Contract
-- Every dialect ends in one set of names, and a name carries its unit.
+- Every spelling of a column maps to one standard name, and that name carries its unit.
 - A column is declared once, with every spelling that was seen for it.
 
 Sources: Elia open data (ods031, 032, 046, 047, 078, 086, 087, 133, 134, 136, 147, 161, 162), the former Elia web site
 (merit order), ENTSO-E day-ahead prices, Energy-Charts. API names of the activated volumes are those of ods127 and
-ods169. API names of ods136 and ods147, and those of the wind and solar sets, are as public clients of that API use
-them; no genuine answer of these was at hand. Nor was a genuine file of ENTSO-E's web site or an answer of
-Energy-Charts: both layouts of the one, to 2024 and since, are as public programs that read such files use them and
-quote their rows, the other is as its documentation has it.
+ods169.
+
+Not checked against genuine data: API names of ods136, ods147 and the wind and solar datasets (taken from public clients
+of that API); both layouts of ENTSO-E's web site, to 2024 and since (taken from public programs that read such files);
+the response of Energy-Charts (taken from its documentation).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ DURATION = "duration_min"
 
 
 class Kind(Enum):
-    """What a table holds; the value is how messages call it."""
+    """The kind of a table; messages use the value."""
 
     IMBALANCE_PRICE_QUARTER_HOUR = "imbalance prices by quarter-hour"
     IMBALANCE_PRICE_MINUTE = "imbalance prices by minute"
@@ -45,7 +46,7 @@ class Kind(Enum):
 
 
 class RecordQuality(StrEnum):
-    """How far a record has been checked by Elia."""
+    """The quality status that Elia gives a record."""
 
     VALIDATED = "validated"
     NOT_VALIDATED = "not_validated"
@@ -64,29 +65,29 @@ _QUALITIES = {
 
 
 def quality_of(status: str | None) -> RecordQuality:
-    """The quality that a published status stands for; one never seen, or none, is UNKNOWN."""
+    """The quality of a published status; UNKNOWN for an unknown status or none."""
     return _QUALITIES.get(re.sub(r"[^a-z]", "", (status or "").lower()), RecordQuality.UNKNOWN)
 
 
 class Role(Enum):
-    """How the cells of a column are read and checked."""
+    """How to read and check the cells of a column."""
 
     START = "start of the interval: the index"
     TIME = "another time, on the quarter-hour"
-    PRICE = "a number that no row may lack"
-    NUMBER = "a number, possibly absent"
+    PRICE = "a number, required in every row"
+    NUMBER = "a number, may be absent"
     QUALITY = "a quality status"
     RESOLUTION = "a resolution code"
     INTERVAL = "start and end of the interval in one cell"
-    AREA = "the area that a price is of"
+    AREA = "the area of a price"
     CURRENCY = "the currency of a price"
-    SEQUENCE = "which of several auctions a price is of"
-    TEXT = "text, kept as it is"
+    SEQUENCE = "the auction of a price, where there are several"
+    TEXT = "text, kept unchanged"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name in this house, how its cells are read, and how others spell it."""
+    """One column: its standard name, its role, and its other spellings."""
 
     name: str
     role: Role
@@ -95,24 +96,24 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One set of columns by which a kind of table is known."""
+    """One set of columns that identifies a kind of table."""
 
     kind: Kind
     columns: tuple[Column, ...]
     needs: frozenset[str]
-    """Columns without which a table is not of this layout."""
+    """Columns that a table of this layout must have."""
     needs_one_of: frozenset[str] = frozenset()
     resolutions: tuple[str, ...] = ()
     """Resolution codes that its rows may carry."""
     step_min: int | None = MINUTES_PER_QUARTER_HOUR
-    """The grid of `start`; None where records come at odd seconds."""
+    """The grid of `start`; None where records are not on a grid of minutes."""
     no_price: frozenset[str] = frozenset()
-    """What stands for a price that was not published, so that the interval is a gap. Empty: each row has its price."""
+    """Cells that mean "no price published", so that the interval is a gap. Empty: each row must have its price."""
     times: str = START
-    """The column that says when the interval is."""
+    """The column with the time of the interval."""
 
     def fits(self, names: set[str]) -> bool:
-        """Whether columns of these names make this layout."""
+        """Whether columns of these names match this layout."""
         return self.needs <= names and (not self.needs_one_of or bool(self.needs_one_of & names))
 
 
@@ -186,7 +187,7 @@ _WIND_SOLAR = _numbers(
 )
 REGION = "region"
 PART_COLUMNS = ("offshore_onshore", REGION, "grid_connection")
-"""What tells the parts of the country's wind production apart."""
+"""The columns that identify a part of the national wind production."""
 _PARTS = (
     Column(PART_COLUMNS[0], Role.TEXT, ("Offshore/onshore",)),
     Column(PART_COLUMNS[1], Role.TEXT),
@@ -198,11 +199,11 @@ _PART_VALUES = _numbers(
     ("recent_forecast_mw", "mostrecentforecast"),
     ("measured_mw", "measured", "realtime"),
 )
-"""Of the day-ahead forecasts, `dayaheadforecast` is the one of 18:00."""
+"""`dayaheadforecast` is the day-ahead forecast of 18:00."""
 
 
 def ladder_column(activated_mw: int) -> str:
-    """The name of the marginal price at an activated volume, downward volumes being negative."""
+    """Column name of the marginal price at an activated volume; downward volumes are negative."""
     return f"ladder_{'m' if activated_mw < 0 else ''}{abs(activated_mw)}mw_eur_mwh"
 
 
@@ -223,7 +224,7 @@ _WEB_SITE = (
     Column(CURRENCY, Role.CURRENCY),
     Column(SEQUENCE, Role.SEQUENCE),
 )
-"""The export of day-ahead prices of ENTSO-E's web site, the older layout with the area as the name of a column."""
+"""The export of day-ahead prices of ENTSO-E's web site; the older layout has the area as a column name."""
 
 _QUARTER_HOURLY = ("PT15M",)
 _MINUTELY = ("PT1M",)

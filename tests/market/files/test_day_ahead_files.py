@@ -145,7 +145,7 @@ def test_half_of_the_doubled_hour_is_refused() -> None:
 
 
 @BOTH
-def test_hours_and_quarter_hours_are_told_by_their_intervals_in_one_file(layout: str) -> None:
+def test_hours_and_quarter_hours_are_distinguished_by_their_intervals_in_one_file(layout: str) -> None:
     hours = pd.date_range("2024-06-01T21:00", periods=3, freq="h", tz="Europe/Brussels")
     quarters = pd.date_range("2024-06-02T00:00", periods=5, freq="15min", tz="Europe/Brussels")
     rows = [(interval, "1") for interval in written(layout, hours, 60) + written(layout, quarters, 15)]
@@ -192,7 +192,7 @@ def test_prices_of_another_area_are_refused(layout: str, area: str) -> None:
 
 def test_prices_in_another_currency_are_refused() -> None:
     text = export("older", [("01.06.2024 10:00 - 01.06.2024 11:00", "5")]).replace('EUR"', 'GBP"')
-    assert faults_of(text) == ["2: 'GBP' is another currency: EUR is needed"]
+    assert faults_of(text) == ["2: 'GBP' is not in euros: export the prices in EUR"]
 
 
 def test_prices_of_other_auctions_are_not_read_and_counted() -> None:
@@ -283,7 +283,7 @@ def test_null_prices_of_energy_charts_are_gaps_as_long_as_their_intervals() -> N
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (answer([MIDNIGHT], []), "has 1 unix_seconds and 0 price: each needs the other"),
+        (answer([MIDNIGHT], []), "has 1 unix_seconds and 0 price: their numbers must agree"),
         (answer([MIDNIGHT], [1], unit="GBP / MWh"), "unit is 'GBP / MWh', but prices are needed in EUR / MWh"),
         (answer(["x"], [1]), "record 1: unix_seconds: 'x' is not a time in whole seconds"),
         (answer([True], [1]), "record 1: unix_seconds: 'True' is not a time in whole seconds"),
@@ -295,7 +295,7 @@ def test_null_prices_of_energy_charts_are_gaps_as_long_as_their_intervals() -> N
         (answer([MIDNIGHT], [None]), "holds no price"),
         (answer([], []), "holds no rows"),
         (b'{"unix_seconds": 5, "price": {}}', "unix_seconds and price must be lists"),
-        (b'{"detail": "no data for 2099"}', "is an error answer of the service: no data for 2099"),
+        (b'{"detail": "no data for 2099"}', "is an error response of the service: no data for 2099"),
     ],
 )
 def test_a_damaged_answer_of_energy_charts_is_refused(content: bytes, fault: str) -> None:

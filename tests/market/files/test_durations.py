@@ -1,4 +1,4 @@
-"""Hours told from quarter-hours by the starts of the rows."""
+"""Hours are distinguished from quarter-hours by the starts of the rows."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_records_with_a_data_issue_may_lack_their_price_and_are_then_gaps() -> N
     ]
 
 
-def test_the_day_ahead_forecasts_are_told_from_later_ones() -> None:
+def test_day_ahead_forecasts_are_distinguished_from_later_ones() -> None:
     frame = read_table(shared_file("wind_solar_qh_2022.parquet")).frame
     raw = pd.read_parquet(shared_file("wind_solar_qh_2022.parquet"))
     assert list(frame.columns) == [
@@ -282,7 +282,7 @@ def test_the_hour_that_the_clock_shows_twice_is_two_hours(tmp_path: Path) -> Non
     assert list(table.frame.index) == [utc("2023-10-29T00:00"), utc("2023-10-29T01:00")]
 
 
-def test_columns_that_nobody_knows_are_left_unread_and_named(tmp_path: Path) -> None:
+def test_unknown_columns_are_not_read_and_are_reported(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, PRICES + ",remark", "2024-01-01T00:00:00Z,NV,1.0,mind the gap"))
     assert table.unread_columns == ("remark",)
     assert "remark" not in table.frame
@@ -309,7 +309,7 @@ def test_a_page_of_records_is_refused_as_not_the_whole(tmp_path: Path) -> None:
 def test_the_mangled_file_is_refused_with_its_header_and_its_lines() -> None:
     faults = faults_of(shared_file("formats/old_website_ImbalanceNrvPrices_mangled.csv"))
     assert faults[0].startswith("1: unknown columns: Title, Validity, execdate, strQuarter")
-    assert "looked for" in faults[0]
+    assert "known kinds of tables need" in faults[0]
     assert faults[1] == (
         "2: has 9 fields split at ',', the header has 13 (delimiters mixed?); the same in 96 lines (2, 3, 4 ... 97)"
     )
@@ -318,11 +318,11 @@ def test_the_mangled_file_is_refused_with_its_header_and_its_lines() -> None:
 
 def test_a_description_of_a_data_set_is_refused_as_such() -> None:
     assert faults_of(shared_file("formats/ods161_datapackage.json")) == [
-        "is a description of a data set (datapackage), not its data"
+        "is a description of a dataset (datapackage), not its data; export the records"
     ]
 
 
-def test_all_faults_of_a_file_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+def test_all_faults_of_a_file_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         LABELS,
@@ -341,7 +341,7 @@ def test_all_faults_of_a_file_are_told_at_once_with_their_lines(tmp_path: Path) 
     assert sorted(faults_of(path), key=lambda fault: int(fault.split(":")[0])) == [
         f"3: '2023-03-26T00:15:00' has no time zone: {GIVE_ZONE}",
         "4: 2023-03-25T23:31Z is not on the grid of 15 min",
-        "6: resolution code PT1M, but imbalance prices by quarter-hour have PT15M",
+        "6: resolution code PT1M, but imbalance prices by quarter-hour need PT15M",
         "7: positive price 7.0 and negative price 8.0 differ; since 2020 there is a single imbalance price",
         "8: Positive imbalance price is missing",
         "8: Negative imbalance price is missing",
@@ -412,7 +412,7 @@ def test_contradicting_duplicates_are_refused_with_both_lines(tmp_path: Path) ->
 def test_files_put_one_behind_the_other_are_refused_at_the_second_header(tmp_path: Path) -> None:
     row = "2024-01-01T00:00:00Z,NV,1.0"
     assert faults_of(write(tmp_path, PRICES, row, PRICES, row)) == [
-        "3: is a second header: give each of the files put together here by itself"
+        "3: is a second header line: split the joined files and give each of them separately"
     ]
 
 
@@ -438,7 +438,7 @@ def test_a_file_with_columns_of_two_kinds_is_refused(tmp_path: Path) -> None:
     assert faults_of(path) == [
         (
             "1: holds columns of more than one kind of table: "
-            "imbalance prices by quarter-hour and day-ahead prices; give each its file"
+            "imbalance prices by quarter-hour and day-ahead prices; give each kind in its own file"
         )
     ]
 
@@ -461,13 +461,13 @@ def test_a_quoted_value_over_several_lines_is_refused_where_it_begins(tmp_path: 
         (b"\x0b", "is empty"),
         ("\x0c\x1c\x1d\x1e\x85\u2028\u2029\u00a0\u3000".encode(), "is empty"),
         (b"sep=;\n", "1: holds no column names"),
-        (b"sep=\ndatetime;imbalanceprice\n", "1: sep= names '', which is no delimiter: give one of ; , | or a tab"),
+        (b"sep=\ndatetime;imbalanceprice\n", "1: sep= names '', which is not a delimiter: give one of ; , | or a tab"),
         (b"datetime,imbalanceprice\n", "holds no rows"),
         (b"[]", "holds no records"),
         (b'{"total_count": 0, "results": []}', "holds no records"),
         (b"[1, 2]", "record 1: is not an object with fields"),
-        (b'{"error_code": "TooMany", "message": "quota"}', "is an error answer of the service: quota"),
-        (b'{"a": 1}', "is JSON of no known form; looked for an array of records or an object with results"),
+        (b'{"error_code": "TooMany", "message": "quota"}', "is an error response of the service: quota"),
+        (b'{"a": 1}', "is JSON of an unknown form; give an array of records or an object with results"),
         (b"datetime,price\n2024,\xe9\n", "2: is not UTF-8 text: byte 0xe9"),
         (b"datetime\n\n\0", "3: is binary, not text"),
         ("datetime,imbalanceprice\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
@@ -663,9 +663,7 @@ def test_faults_of_all_files_are_raised_together(tmp_path: Path) -> None:
 
 
 def test_a_bid_ladder_is_refused_as_prices_for_lacking_alpha() -> None:
-    with pytest.raises(
-        BadInput, match=r"prices needs imbalance prices by quarter-hour; .* without the alpha component"
-    ):
+    with pytest.raises(BadInput, match=r"prices needs imbalance prices by quarter-hour; .* lacks the alpha component"):
         read_market(shared_file("imbalance_qh_2018_2019_bid_ladder.parquet"))
 
 
@@ -681,7 +679,7 @@ def test_prices_are_refused_in_the_place_of_forecasts(tmp_path: Path) -> None:
 
 
 def test_no_file_at_all_is_refused() -> None:
-    with pytest.raises(BadInput, match="prices: names no file"):
+    with pytest.raises(BadInput, match="prices: contains no file"):
         read_market([])
 
 

@@ -88,7 +88,7 @@ def test_dates_that_make_sense_with_the_month_first_only_are_refused(refused, re
     american = [f"1/{day}/2022 00:00;1" for day in range(1, 13)]
     assert refused(*american, timezone="Europe/Brussels") == [
         (
-            "2: dates follow each other only if the month stands before the day: "
+            "2: dates are consecutive only if the month stands before the day: "
             "give them as day/month/year or year-month-day"
         )
     ]
@@ -103,7 +103,7 @@ OCTOBER_UTC = pd.date_range("2022-10-29T23:45Z", periods=10, freq="15min")
 
 
 @pytest.mark.parametrize("backward", [False, True])
-def test_an_hour_that_occurs_twice_is_told_apart_by_the_order_of_the_rows(read, backward: bool) -> None:
+def test_an_hour_that_occurs_twice_is_resolved_by_the_order_of_the_rows(read, backward: bool) -> None:
     rows = [f"{stamp};{number}" for number, stamp in enumerate(OCTOBER)][:: -1 if backward else 1]
     table = read(*rows, **BELGIUM)
     assert list(table.frame.index) == list(OCTOBER_UTC)
@@ -121,8 +121,8 @@ def test_a_doubled_hour_that_stands_once_is_refused_with_its_rows(refused) -> No
     once = [f"{stamp};1" for stamp in (*OCTOBER[:5], OCTOBER[-1])]
     assert refused(*once, **BELGIUM) == [
         (
-            "3: '30/10/2022 02:00' occurs twice in Europe/Brussels, and the order of the rows does not say which of "
-            "the two it is; the same in 4 lines (3, 4, 5 ... 6): give times with an offset (+02:00, +01:00)"
+            "3: '30/10/2022 02:00' occurs twice in Europe/Brussels, and the order of the rows does not show which of "
+            "the two is meant; the same in 4 lines (3, 4, 5 ... 6): give times with an offset (+02:00, +01:00)"
         )
     ]
 
@@ -144,7 +144,7 @@ def test_a_time_that_the_clock_leaves_out_in_march_is_refused(refused) -> None:
     rows = ["26/03/2023 01:45;1", "26/03/2023 02:00;1", "26/03/2023 03:00;1"]
     assert refused(*rows, **BELGIUM) == [
         (
-            "3: '26/03/2023 02:00' does not exist in Europe/Brussels: the clock goes forward over it: "
+            "3: '26/03/2023 02:00' does not exist in Europe/Brussels: the clock skips it when summer time begins: "
             "give times with an offset"
         )
     ]

@@ -1,11 +1,11 @@
-"""Cells to numbers, times and statuses, and what is wrong with those that are none.
+"""Converting cells to numbers, times and statuses, and reporting the cells that cannot be converted.
 
 Contract
-- A whole column is converted at once. Only where that fails is it gone through cell by cell, by the same conversion,
-  so that both ways accept the same.
-- An empty cell is an absent value here (NaN, NaT); whether that may be is for the caller to say.
-- A time has an explicit offset (or Z, or a time zone in Parquet), or the caller gives the time zone of those without.
-  One without either is refused, never guessed.
+- A column is converted as a whole. If that fails, it is converted cell by cell with the same conversion, so that both
+  ways accept the same cells.
+- An empty cell is an absent value (NaN, NaT); the caller decides whether it is allowed.
+- A time has an explicit offset (or Z, or a time zone in Parquet), or the caller gives the time zone of times without
+  one. A time without either is refused, never guessed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import pyarrow.compute as compute
 
 from arbitrage.arrays import Floats
 from arbitrage.market.files.reading import Decimal
-from arbitrage.market.files.records import Complaint, Rows, shows
+from arbitrage.market.files.records import CellFaults, Rows, shows
 from arbitrage.market.files.schemas import RecordQuality, quality_of
 from arbitrage.market.files.values.local_times import Times
 from arbitrage.market.files.values.numbers import with_point
-from arbitrage.market.files.values.times import Written, interval_minutes, split_intervals, utc_of, written_times
+from arbitrage.market.files.values.times import ParsedTimes, interval_minutes, parse_times, split_intervals, utc_of
 
 Minutes = npt.NDArray[np.int64]
 
@@ -32,8 +32,8 @@ _TIME = pa.timestamp("us", tz="UTC")
 _DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
 
 
-def numbers(column: pa.ChunkedArray, decimal: Decimal = Decimal.POINT) -> tuple[Floats, list[Complaint]]:
-    """A column [n] as floats, NaN where empty or bad, and what is wrong with the bad ones. `decimal`: not AUTO."""
+def numbers(column: pa.ChunkedArray, decimal: Decimal = Decimal.POINT) -> tuple[Floats, list[CellFaults]]:
+    """A column [n] as floats, NaN where empty or invalid, and the faults of invalid cells. `decimal`: not AUTO."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _floats(column.cast(pa.float64(), safe=False)), []
@@ -52,19 +52,19 @@ def _floats(column: pa.ChunkedArray) -> Floats:
     return np.asarray(column.to_numpy(), dtype=np.float64)
 
 
-def _bad_numbers(texts: pa.ChunkedArray, rows: Rows, decimal: Decimal) -> list[Complaint]:
+def _bad_numbers(texts: pa.ChunkedArray, rows: Rows, decimal: Decimal) -> list[CellFaults]:
     with_comma = [decimal is Decimal.POINT and bool(re.match(_DECIMAL_COMMA, str(texts[row].as_py()))) for row in rows]
     comma = np.array(with_comma, dtype=np.bool_)
     says = shows(texts, "is not a number")
     instead = "" if decimal is Decimal.POINT else "the decimal sign is a comma"
     remedy = "the decimal sign is a point; give --decimal , if it is a comma here"
-    return [Complaint(rows[~comma], says, instead), Complaint(rows[comma], says, remedy)]
+    return [CellFaults(rows[~comma], says, instead), CellFaults(rows[comma], says, remedy)]
 
 
-def times(column: pa.ChunkedArray, zone: dt.tzinfo | None = None) -> tuple[Times, list[Complaint]]:
-    """A column [n] as UTC times (datetime64[us]), NaT where empty or bad, and what is wrong with the bad ones.
+def times(column: pa.ChunkedArray, zone: dt.tzinfo | None = None) -> tuple[Times, list[CellFaults]]:
+    """A column [n] as UTC times (datetime64[us]), NaT where empty or invalid, and the faults of invalid cells.
 
-    zone: of times without an offset; None: these are bad.
+    zone: of times without an offset; None: such times are invalid.
     """
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
@@ -73,27 +73,27 @@ def times(column: pa.ChunkedArray, zone: dt.tzinfo | None = None) -> tuple[Times
     try:
         return _stamps(compute.cast(texts, _TIME)), []
     except pa.ArrowInvalid:
-        written = written_times(texts)
-    utc, complaints = utc_of(written, zone, texts)
-    return utc, [*complaints, *_other_times(texts, written, utc), *_month_first(written)]
+        parsed = parse_times(texts)
+    utc, cell_faults = utc_of(parsed, zone, texts)
+    return utc, [*cell_faults, *_other_times(texts, parsed, utc), *_month_first(parsed)]
 
 
-def intervals(column: pa.ChunkedArray, zone: dt.tzinfo | None) -> tuple[Times, Minutes, list[Complaint]]:
-    """A column [n] of intervals as their UTC starts and minutes, NaT and 0 where bad, and what is wrong with these."""
+def intervals(column: pa.ChunkedArray, zone: dt.tzinfo | None) -> tuple[Times, Minutes, list[CellFaults]]:
+    """A column [n] of intervals as UTC starts and minutes, NaT and 0 where invalid, and the faults of invalid cells."""
     texts = as_strings(column)
     first, second = split_intervals(texts)
-    start, end = written_times(first), written_times(second)
+    start, end = parse_times(first), parse_times(second)
     of_both = (start.mark == "") & np.isin(end.mark.astype(np.str_), ("UTC", "CET/CEST"))
     start.mark[of_both] = end.mark[of_both]
     no_interval = np.flatnonzero(np.isnat(start.clock) | np.isnat(end.clock))
-    utc, complaints = utc_of(start, zone, texts)
+    utc, cell_faults = utc_of(start, zone, texts)
     minutes = interval_minutes(utc, start, end, zone)
     odd = np.flatnonzero(~np.isnat(utc) & ~np.isnat(end.clock) & (minutes == 0))
     utc[no_interval] = np.datetime64("NaT")
     filled = ~texts.is_null().to_numpy()
-    complaints.append(Complaint(no_interval[filled[no_interval]], shows(texts, "is not an interval of two times")))
-    complaints.append(Complaint(odd, shows(texts, "is neither an hour nor a quarter-hour")))
-    return utc, minutes, complaints
+    cell_faults.append(CellFaults(no_interval[filled[no_interval]], shows(texts, "is not an interval of two times")))
+    cell_faults.append(CellFaults(odd, shows(texts, "is neither an hour nor a quarter-hour")))
+    return utc, minutes, cell_faults
 
 
 def texts(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
@@ -118,37 +118,37 @@ def _stamps(column: pa.ChunkedArray) -> Times:
     return np.asarray(column.cast(pa.timestamp("us")).to_numpy()).astype("datetime64[us]")
 
 
-def _other_times(texts: pa.ChunkedArray, written: Written, utc: Times) -> list[Complaint]:
-    """Fill in `utc` [n] where a cell is a time in a form that only the library knows; what is wrong with the rest."""
-    rows = np.flatnonzero(np.isnat(written.clock) & ~texts.is_null().to_numpy())
+def _other_times(texts: pa.ChunkedArray, parsed: ParsedTimes, utc: Times) -> list[CellFaults]:
+    """Fill in `utc` [n] where only the library can parse a cell; return the faults of the other cells."""
+    rows = np.flatnonzero(np.isnat(parsed.clock) & ~texts.is_null().to_numpy())
     values, bad = _converted(texts.take(pa.array(rows)), _TIME)
     utc[rows] = _stamps(values)
-    return [Complaint(rows[bad], shows(texts, "is not an ISO 8601 time with an offset"))]
+    return [CellFaults(rows[bad], shows(texts, "is not an ISO 8601 time with an offset"))]
 
 
-def _month_first(written: Written) -> list[Complaint]:
-    if not written.month_first:
+def _month_first(parsed: ParsedTimes) -> list[CellFaults]:
+    if not parsed.month_first:
         return []
-    first = np.flatnonzero(~np.isnat(written.clock))[:1]
+    first = np.flatnonzero(~np.isnat(parsed.clock))[:1]
     remedy = "give them as day/month/year or year-month-day"
-    return [Complaint(first, lambda _: "dates follow each other only if the month stands before the day", remedy)]
+    return [CellFaults(first, lambda _: "dates are consecutive only if the month stands before the day", remedy)]
 
 
 def as_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as strings; values of types that are neither text, numbers nor aware times are shown as Python does."""
+    """A column as strings; values of other types in the notation of Python."""
     if pa.types.is_string(column.type):
         return column
     if pa.types.is_large_string(column.type):
         return column.cast(pa.string())
     try:
         shown = [None if value is None else str(value) for value in column.to_pylist()]
-    except (pa.ArrowException, OverflowError, ValueError):  # values that Python has no type for
+    except (pa.ArrowException, OverflowError, ValueError):  # values without a Python type
         shown = [f"a value of type {column.type}" if valid else None for valid in column.is_valid().to_pylist()]
     return pa.chunked_array([pa.array(shown, pa.string())])
 
 
 def _converted(column: pa.ChunkedArray, to: pa.DataType) -> tuple[pa.ChunkedArray, Rows]:
-    """A column of strings as another type, and the rows that cannot be (null in the result)."""
+    """A column of strings as another type, and the rows that cannot be converted (null in the result)."""
     try:
         return compute.cast(column, to), _none()
     except pa.ArrowInvalid:
@@ -158,7 +158,7 @@ def _converted(column: pa.ChunkedArray, to: pa.DataType) -> tuple[pa.ChunkedArra
 
 
 def _converted_cell(text: str | None, to: pa.DataType) -> tuple[object, bool]:
-    """One cell without the blanks around it, and whether it could be converted."""
+    """One cell, stripped and converted, and whether it could be converted."""
     if text is None or not text.strip():
         return None, True
     try:

@@ -1,8 +1,9 @@
-"""How many minutes a day-ahead price or forecast covers, where only the starts of the rows say it.
+"""The duration of day-ahead prices and forecasts, derived from the starts of the rows.
 
-Contract: one rule for files, for the store and for the market built of them. The step may change within a table, as
-day-ahead prices did on 2025-10-01. No row is taken to cover more than its neighbours make likely: where a quarter-hour
-before a gap and an hour look the same, the rows around decide.
+Contract
+- Files, the store and the market use this one rule.
+- The step may change within a table, as that of day-ahead prices did on 2025-10-01.
+- A row before a gap may be an hour or a quarter-hour; its neighbours decide.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ _UNKNOWN, _QUARTER_HOUR, _HOUR = 0, 1, 2
 
 
 def durations_min(starts: EpochMinutes) -> EpochMinutes:
-    """Minutes that each row covers, an hour or a quarter of it, from ascending starts [n].
+    """Minutes that each row covers, 60 or 15, from ascending starts [n].
 
-    An hour begins on the hour, and no other row begins in it. Two of these in a row are hours. One by itself is what
-    the rows around it are; between hours and quarter-hours it is an hour if the next row begins where the hour ends.
+    A row can be an hour if it begins on the hour and no other row begins within that hour. Two such rows in sequence
+    are hours. A single one has the duration of its neighbours; between hours and quarter-hours it is an hour if the
+    next row begins where the hour ends.
     """
     if not len(starts):
         return starts
     steps = np.diff(starts)
     after = np.append(steps, 2 * MINUTES_PER_HOUR)
     possible = (starts % MINUTES_PER_HOUR == 0) & (after >= MINUTES_PER_HOUR)
-    beside = possible[:-1] & possible[1:] & (steps == MINUTES_PER_HOUR)
-    hourly = np.append(beside, False) | np.append(False, beside)
+    adjacent = possible[:-1] & possible[1:] & (steps == MINUTES_PER_HOUR)
+    hourly = np.append(adjacent, False) | np.append(False, adjacent)
     single = possible & ~hourly
     known = np.where(single, _UNKNOWN, np.where(hourly, _HOUR, _QUARTER_HOUR))
     before, following = _last_known(known), _last_known(known[::-1])[::-1]
@@ -36,6 +38,6 @@ def durations_min(starts: EpochMinutes) -> EpochMinutes:
 
 
 def _last_known(known: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The newest entry [n] up to each that is not unknown; unknown before the first of them."""
+    """Each entry [n], or the last known one before it where it is unknown."""
     rows = np.maximum.accumulate(np.where(known != _UNKNOWN, np.arange(len(known)), 0))
     return known[rows]

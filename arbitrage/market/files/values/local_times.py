@@ -1,10 +1,10 @@
-"""Local times to UTC: what the clock showed, and which of two moments it was on the night when it goes back.
+"""Converting local times to UTC, including the ambiguous hour when summer time ends.
 
 Contract
-- A local time that the clock never shows is a fault.
-- One that it shows twice is decided by the order of the rows, where that order is plain: all rows of the file go
-  forward, or all go backward, and those of that night stand together and go through the hour twice. Otherwise it is a
-  fault: nothing is guessed.
+- A local time that does not exist is a fault.
+- An ambiguous local time is resolved by the order of the rows, if that order is clear: all rows of the file ascend, or
+  all descend, and the rows of that night are adjacent and pass the hour twice. Otherwise it is a fault; nothing is
+  guessed.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from arbitrage.market.files.records import Rows
 
 Times = npt.NDArray[np.datetime64]
 EARLIER, LATER, UNKNOWN = 0, 1, -1
-"""Which of its two moments an ambiguous local time is: in summer time, in winter time, not said."""
+"""Which of its two UTC times an ambiguous local time has: in summer time, in winter time, not stated."""
 
 
-def to_utc(local: Times, zone: dt.tzinfo, said: npt.NDArray[np.int8]) -> tuple[Times, Rows, Rows]:
+def to_utc(local: Times, zone: dt.tzinfo, stated: npt.NDArray[np.int8]) -> tuple[Times, Rows, Rows]:
     """Local times [n] in the order of the file as UTC, the rows that do not exist, and those that stay ambiguous.
 
-    local: datetime64[us], none NaT. said: shape [n], what the file says of each, EARLIER, LATER or UNKNOWN.
+    local: datetime64[us], without NaT. stated: shape [n], what the file states: EARLIER, LATER or UNKNOWN.
     Faulty rows are NaT in the result.
     """
     earlier, later = possible_utc(local, zone)
     missing = np.isnat(earlier)
     ambiguous = ~missing & (earlier != later)
-    turn = np.where(ambiguous, said, EARLIER).astype(np.int8)
+    turn = np.where(ambiguous, stated, EARLIER).astype(np.int8)
     if (turn == UNKNOWN).any():
         turn = _by_order(local, ambiguous, turn)
     utc = np.where(turn == LATER, later, earlier)
@@ -41,7 +41,7 @@ def to_utc(local: Times, zone: dt.tzinfo, said: npt.NDArray[np.int8]) -> tuple[T
 
 
 def possible_utc(local: Times, zone: dt.tzinfo) -> tuple[Times, Times]:
-    """Both moments [n] that each local time may be, the same twice where there is one, NaT where there is none."""
+    """Both UTC times [n] of each local time: equal where it is unique, NaT where it does not exist."""
     index = pd.DatetimeIndex(local)
     summer = np.ones(len(local), dtype=np.bool_)
     moments = [index.tz_localize(zone, ambiguous=flags, nonexistent="NaT") for flags in (summer, ~summer)]
@@ -50,7 +50,7 @@ def possible_utc(local: Times, zone: dt.tzinfo) -> tuple[Times, Times]:
 
 
 def _by_order(local: Times, ambiguous: Flags, turn: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """The turns [n] with those of unknown rows decided where the order of the rows decides them."""
+    """`turn` [n], with unknown rows resolved where the order of the rows allows it."""
     turn = turn.copy()
     forward = _goes_forward(local, ambiguous)
     if forward is None:
@@ -61,7 +61,7 @@ def _by_order(local: Times, ambiguous: Flags, turn: npt.NDArray[np.int8]) -> npt
         of_night = rows[nights == night]
         ordered = of_night if forward else of_night[::-1]
         second = np.flatnonzero(np.diff(local[ordered]) <= np.timedelta64(0)) + 1
-        if len(second) != 1 or not _stand_together(local, of_night, forward=forward):
+        if len(second) != 1 or not _adjacent(local, of_night, forward=forward):
             continue
         by_order = np.where(np.arange(len(ordered)) < second[0], EARLIER, LATER)
         unknown = turn[ordered] == UNKNOWN
@@ -70,7 +70,7 @@ def _by_order(local: Times, ambiguous: Flags, turn: npt.NDArray[np.int8]) -> npt
 
 
 def _goes_forward(local: Times, ambiguous: Flags) -> bool | None:
-    """Whether the rows go forward in time; None where they go both ways, or it cannot be seen."""
+    """Whether the rows ascend in time; None where they go both ways, or where there are too few rows."""
     forward, backward = _steps_each_way(local[~ambiguous])
     if forward and backward:
         return None
@@ -84,8 +84,8 @@ def _steps_each_way(local: Times) -> tuple[int, int]:
     return int(np.count_nonzero(steps > 0)), int(np.count_nonzero(steps < 0))
 
 
-def _stand_together(local: Times, rows: Rows, *, forward: bool) -> bool:
-    """Whether the rows [k] of one night follow each other, between earlier rows and later ones."""
+def _adjacent(local: Times, rows: Rows, *, forward: bool) -> bool:
+    """Whether the rows [k] of one night are adjacent, between earlier rows and later ones."""
     if rows[-1] - rows[0] + 1 != len(rows):
         return False
     first, last = local[rows].min(), local[rows].max()

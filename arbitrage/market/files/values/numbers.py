@@ -1,10 +1,10 @@
-"""Numbers as they are written in files: the decimal sign, and signs between groups of three digits.
+"""Numbers as written in files: the decimal sign, and separators between groups of three digits.
 
 Contract
-- With a decimal point, groups may stand apart by blanks or apostrophes (1 234.5), and by commas only where a point
-  follows (1,234.5): 1,234 alone is refused, since it may be meant as 1.234.
-- With a decimal comma, groups may stand apart by points, blanks or apostrophes (1.234,5).
-- The sign is found for the whole file: cells that could be read in one way only decide, and must agree.
+- With a decimal point, groups may be separated by blanks or apostrophes (1 234.5), and by commas only where a point
+  follows (1,234.5). 1,234 alone is refused, since it may mean 1.234.
+- With a decimal comma, groups may be separated by points, blanks or apostrophes (1.234,5).
+- The decimal sign is detected for the whole file, from the cells that allow one reading only. These must agree.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _BLANKS = "[ '\u00a0\u2009\u202f\u2019]"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _GROUPED_BY_BLANKS = rf"^[+-]?\d{{1,3}}(?:{_BLANKS}\d{{3}})+"
 _SIGNS = {Decimal.POINT: (r"\.", ","), Decimal.COMMA: (",", r"\.")}
-"""Each decimal sign as a pattern, and the one that may stand between groups of digits then."""
+"""For each decimal sign: its pattern, and the pattern of the other sign, which may separate groups."""
 
 
 def with_point(texts: pa.ChunkedArray, decimal: Decimal) -> tuple[pa.ChunkedArray, Rows]:
-    """Cells [n] of numbers as a program writes them, and the rows that are no numbers with this decimal sign.
+    """Cells [n] with a decimal point and without groups, and the rows that are not numbers with this decimal sign.
 
-    Those rows are null. Cells that hold no decimal sign and no groups are left as they are.
+    Those rows are null. Cells without a decimal sign and without groups are unchanged.
     """
     trimmed = _trimmed(texts)
     if decimal is Decimal.POINT:
@@ -41,9 +41,9 @@ def with_point(texts: pa.ChunkedArray, decimal: Decimal) -> tuple[pa.ChunkedArra
 
 
 def shown_sign(columns: Iterable[pa.ChunkedArray]) -> dict[Decimal | None, tuple[int, int]]:
-    """The decimal signs that columns of text show, each with the column and row that shows it first.
+    """The decimal signs in columns of text, each with the column and row of its first occurrence.
 
-    The key None stands for cells such as 1,234 that could be read with either sign.
+    The key None stands for ambiguous cells such as 1,234.
     """
     shown: dict[Decimal | None, tuple[int, int]] = {}
     for number, column in enumerate(columns):
@@ -76,7 +76,7 @@ def _plain(decimal: Decimal) -> str:
 
 
 def _grouped(decimal: Decimal) -> str:
-    """Groups of three digits: by blanks, or by the other sign, which must be followed by this one if it is a comma."""
+    """Groups of three digits, separated by blanks or by the other sign; a comma must be followed by a point."""
     sign, other = _SIGNS[decimal]
     decimals = rf"{sign}\d+" if decimal is Decimal.POINT else rf"(?:{sign}\d+)?"
     return rf"{_GROUPED_BY_BLANKS}(?:{sign}\d+)?$|^[+-]?\d{{1,3}}(?:{other}\d{{3}})+{decimals}$"
@@ -89,7 +89,7 @@ def _without_groups(trimmed: pa.ChunkedArray, decimal: Decimal) -> pa.ChunkedArr
 
 
 def _unmistakable(decimal: Decimal) -> str:
-    """Numbers that can be meant with this decimal sign only."""
+    """Pattern of numbers that are valid with this decimal sign only."""
     sign, other = _SIGNS[decimal]
     not_three_decimals = rf"\d*{sign}(?:\d{{0,2}}|\d{{4,}})"
     no_group_before = rf"(?:0\d*|\d{{4,}}|){sign}\d+"

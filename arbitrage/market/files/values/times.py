@@ -1,10 +1,10 @@
-"""Times as they are written in files: a clock time of a day, and beside it perhaps an offset or the name of one.
+"""Times as written in files: a date and a clock time, optionally with an offset or a zone abbreviation.
 
 Contract
-- The year stands first (2022-12-31 23:45) or the day does (31/12/2022 23:45, 31-12-2022 23:45, 31.12.2022 23:45:00).
-  The month never stands first. A column whose dates make sense only so is refused.
-- What stands beside a time goes before the zone that is taken for granted: Z, an offset, UTC, CET, CEST. CET/CEST is
-  the time of Brussels.
+- The year comes first (2022-12-31 23:45) or the day does (31/12/2022 23:45, 31-12-2022 23:45, 31.12.2022 23:45:00).
+  The month never comes first. A column whose dates are consecutive only with the month first is refused.
+- An offset or abbreviation beside a time (Z, UTC, CET, CEST, +01:00) takes precedence over the zone given by the user.
+  CET/CEST means Brussels time.
 - An interval is two such times with a dash between them.
 """
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as compute
 
 from arbitrage.arrays import Flags
-from arbitrage.market.files.records import Complaint, Rows, shows
+from arbitrage.market.files.records import CellFaults, Rows, shows
 from arbitrage.market.files.values.local_times import EARLIER, LATER, UNKNOWN, Times, possible_utc, to_utc
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 
@@ -32,26 +32,26 @@ _INTERVAL = r"^(?P<first>.*\S)\s+-\s+(?P<second>\S.*)$"
 _OFFSETS_MIN = {"Z": 0, "UTC": 0, "GMT": 0, "CET": 60, "CEST": 120}
 _BRUSSELS_MARK = "CET/CEST"
 _SPAN = (np.datetime64("1990-01-01"), np.datetime64("2110-01-01"))
-"""Local times outside of this are not converted; they are refused later for lying outside of it."""
+"""Local times outside this range are not converted; a later check refuses them."""
 _NO_TIME = np.datetime64("NaT", "us")
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """Cells [n] taken apart."""
+class ParsedTimes:
+    """Parsed cells [n]."""
 
     clock: Times
-    """What the clock showed; NaT where the cell is no time."""
+    """The local clock time; NaT where the cell is not a time."""
     mark: npt.NDArray[np.object_]
-    """What stands beside it, without brackets; empty if nothing does."""
+    """The offset or abbreviation beside it, without brackets; empty if there is none."""
     month_first: bool
-    """Whether the dates make sense with the month first only."""
+    """Whether the dates are consecutive only with the month first."""
 
 
-def written_times(texts: pa.ChunkedArray) -> Written:
-    """Take cells [n] apart."""
+def parse_times(texts: pa.ChunkedArray) -> ParsedTimes:
+    """Parse cells [n] of text."""
     clock = np.full(len(texts), _NO_TIME)
     mark = np.full(len(texts), "", dtype=np.object_)
     trimmed = compute.utf8_trim_whitespace(texts)
@@ -67,7 +67,7 @@ def written_times(texts: pa.ChunkedArray) -> Written:
         marks = compute.utf8_trim(found.field("mark"), "()")
         mark[rows] = np.asarray(marks.to_numpy(zero_copy_only=False), dtype=np.object_)
         month_first |= pattern == _DAY_FIRST and _month_stands_first(year, month, day)
-    return Written(clock, mark, month_first)
+    return ParsedTimes(clock, mark, month_first)
 
 
 def _ints(fields: pa.StructArray, name: str) -> Ints:
@@ -87,7 +87,7 @@ def _moment(year: Ints, month: Ints, day: Ints, hour: Ints, minute: Ints, second
 
 
 def _month_stands_first(year: Ints, month: Ints, day: Ints) -> bool:
-    """Whether the dates follow each other day by day if month and day change places, and not as they stand."""
+    """Whether the dates are consecutive with month and day exchanged, and not as written."""
     if (day > 12).any() or (month > 12).any():
         return False
     ones = np.zeros_like(year)
@@ -97,49 +97,51 @@ def _month_stands_first(year: Ints, month: Ints, day: Ints) -> bool:
     return len(as_read) > 1 and bool((np.diff(changed) == a_day).all() and not (np.diff(as_read) == a_day).any())
 
 
-def utc_of(written: Written, zone: dt.tzinfo | None, texts: pa.ChunkedArray) -> tuple[Times, list[Complaint]]:
-    """UTC times [n] of cells taken apart, NaT where there is none, and what is wrong with those that have no UTC."""
-    utc = np.full(len(written.clock), _NO_TIME)
-    there = ~np.isnat(written.clock)
-    outside = there & ((written.clock < _SPAN[0]) | (written.clock >= _SPAN[1]))
-    utc[outside] = written.clock[outside]
-    for mark in np.unique(written.mark[there].astype(np.str_)):
+def utc_of(parsed: ParsedTimes, zone: dt.tzinfo | None, texts: pa.ChunkedArray) -> tuple[Times, list[CellFaults]]:
+    """UTC times [n] of parsed cells, NaT where there is none, and the faults of cells without a UTC time."""
+    utc = np.full(len(parsed.clock), _NO_TIME)
+    there = ~np.isnat(parsed.clock)
+    outside = there & ((parsed.clock < _SPAN[0]) | (parsed.clock >= _SPAN[1]))
+    utc[outside] = parsed.clock[outside]
+    for mark in np.unique(parsed.mark[there].astype(np.str_)):
         offset_min = _offset_min(mark)
         if offset_min is not None:
-            rows = there & (written.mark == mark)
-            utc[rows] = written.clock[rows] - np.timedelta64(offset_min, "m")
-    bare = there & ~outside & np.isin(written.mark.astype(np.str_), ("", _BRUSSELS_MARK))
-    zones = np.where(written.mark == _BRUSSELS_MARK, _BRUSSELS_MARK, "")
-    complaints = []
+            rows = there & (parsed.mark == mark)
+            utc[rows] = parsed.clock[rows] - np.timedelta64(offset_min, "m")
+    bare = there & ~outside & np.isin(parsed.mark.astype(np.str_), ("", _BRUSSELS_MARK))
+    zones = np.where(parsed.mark == _BRUSSELS_MARK, _BRUSSELS_MARK, "")
+    cell_faults = []
     for mark in np.unique(zones[bare].astype(np.str_)):
         here = BRUSSELS if mark == _BRUSSELS_MARK else zone
         rows = bare & (zones == mark)
         if here is None:
-            complaints.append(Complaint(np.flatnonzero(rows), shows(texts, "has no time zone"), GIVE_ZONE))
+            cell_faults.append(CellFaults(np.flatnonzero(rows), shows(texts, "has no time zone"), GIVE_ZONE))
         else:
-            complaints += _localised(written, rows, here, utc, texts)
-    return utc, complaints
+            cell_faults += _localised(parsed, rows, here, utc, texts)
+    return utc, cell_faults
 
 
-def _localised(written: Written, rows: Flags, zone: dt.tzinfo, utc: Times, texts: pa.ChunkedArray) -> list[Complaint]:
-    """Fill in `utc` at `rows` [n], rows marked CET or CEST helping to see their order; what is wrong with them."""
-    told = np.isin(written.mark.astype(np.str_), ("CET", "CEST")) & ~np.isnat(utc)
-    numbers = np.flatnonzero(rows | told)
-    said = np.full(len(numbers), UNKNOWN, dtype=np.int8)
-    said[written.mark[numbers] == "CET"], said[written.mark[numbers] == "CEST"] = LATER, EARLIER
-    found, missing, ambiguous = to_utc(written.clock[numbers], zone, said)
+def _localised(
+    parsed: ParsedTimes, rows: Flags, zone: dt.tzinfo, utc: Times, texts: pa.ChunkedArray
+) -> list[CellFaults]:
+    """Fill in `utc` at `rows` [n] and return their faults; rows marked CET or CEST help to find the order."""
+    marked = np.isin(parsed.mark.astype(np.str_), ("CET", "CEST")) & ~np.isnat(utc)
+    numbers = np.flatnonzero(rows | marked)
+    stated = np.full(len(numbers), UNKNOWN, dtype=np.int8)
+    stated[parsed.mark[numbers] == "CET"], stated[parsed.mark[numbers] == "CEST"] = LATER, EARLIER
+    found, missing, ambiguous = to_utc(parsed.clock[numbers], zone, stated)
     mine = rows[numbers]
     utc[numbers[mine]] = found[mine]
-    never = shows(texts, f"does not exist in {zone}: the clock goes forward over it")
-    twice = shows(texts, f"occurs twice in {zone}, and the order of the rows does not say which of the two it is")
+    never = shows(texts, f"does not exist in {zone}: the clock skips it when summer time begins")
+    twice = shows(texts, f"occurs twice in {zone}, and the order of the rows does not show which of the two is meant")
     return [
-        Complaint(numbers[missing[mine[missing]]], never, "give times with an offset"),
-        Complaint(numbers[ambiguous[mine[ambiguous]]], twice, "give times with an offset (+02:00, +01:00)"),
+        CellFaults(numbers[missing[mine[missing]]], never, "give times with an offset"),
+        CellFaults(numbers[ambiguous[mine[ambiguous]]], twice, "give times with an offset (+02:00, +01:00)"),
     ]
 
 
 def _offset_min(mark: str) -> int | None:
-    """Minutes ahead of UTC that a mark stands for; None for none."""
+    """Minutes ahead of UTC for an offset or abbreviation; None for other text."""
     if mark in _OFFSETS_MIN:
         return _OFFSETS_MIN[mark]
     if mark[:1] not in ("+", "-"):
@@ -150,17 +152,17 @@ def _offset_min(mark: str) -> int | None:
 
 
 def split_intervals(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Beginnings and ends of cells [n] such as `01.01.2022 00:00 - 01.01.2022 01:00`; null where a cell is none."""
+    """Starts and ends of cells [n] such as `01.01.2022 00:00 - 01.01.2022 01:00`; null for other cells."""
     fields = compute.extract_regex(texts, pattern=_INTERVAL).combine_chunks()
     first, second = (pa.chunked_array([fields.field(name)]) for name in ("first", "second"))
     empty = fields.is_null()
     return tuple(compute.if_else(empty, pa.scalar(None, pa.string()), part) for part in (first, second))
 
 
-def interval_minutes(start_utc: Times, start: Written, end: Written, zone: dt.tzinfo | None) -> Ints:
-    """Minutes [n] from the beginning to the end of intervals that are an hour or a quarter of one; 0 for any other.
+def interval_minutes(start_utc: Times, start: ParsedTimes, end: ParsedTimes, zone: dt.tzinfo | None) -> Ints:
+    """Minutes [n] of intervals of an hour or a quarter-hour; 0 for any other duration.
 
-    Over a change of the clock either the moments or what the clock showed is an hour or a quarter of it.
+    At a clock change, the duration may be correct in UTC or in local clock time; either is accepted.
     """
     shown = end.clock - start.clock
     candidates = [shown, *(moment - start_utc for moment in _possible_ends(end, zone))]
@@ -171,8 +173,8 @@ def interval_minutes(start_utc: Times, start: Written, end: Written, zone: dt.tz
     return minutes
 
 
-def _possible_ends(end: Written, zone: dt.tzinfo | None) -> tuple[Times, Times]:
-    """Both moments [n] that each end may be, by its mark or the zone."""
+def _possible_ends(end: ParsedTimes, zone: dt.tzinfo | None) -> tuple[Times, Times]:
+    """Both UTC times [n] that each end may have, by its mark or the zone."""
     rows: Rows = np.flatnonzero(~np.isnat(end.clock) & (end.clock >= _SPAN[0]) & (end.clock < _SPAN[1]))
     moments = np.full((2, len(end.clock)), _NO_TIME)
     if zone is not None:
