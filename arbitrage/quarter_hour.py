@@ -8,6 +8,8 @@ Brussels time serves two purposes only: the day of the cycle budget, and display
 from __future__ import annotations
 
 import datetime as dt
+import re
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -24,6 +26,7 @@ MINUTES_PER_HOUR = 60
 QUARTER_HOUR_H = MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
 BRUSSELS = ZoneInfo("Europe/Brussels")
 
+_PLAIN_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
 EpochMinutes = npt.NDArray[np.int64]
@@ -57,12 +60,23 @@ def epoch_minutes(index: pd.DatetimeIndex) -> EpochMinutes:
     return minutes
 
 
-def epoch_minute(time: dt.datetime | str) -> int:
-    """One time (ISO 8601 with an offset, or an aware datetime) as an epoch minute; see `epoch_minutes`."""
+def epoch_minute(time: dt.datetime | str, where: str = "time") -> int:
+    """One time as an epoch minute: an aware datetime, ISO 8601 text with an offset, or a day such as 2022-01-01.
+
+    A day means the midnight at which it begins in Brussels. Raises BadInput, naming `where`, for a time without an
+    offset, one that is not on a whole minute, and for what is no time.
+    """
     try:
+        if isinstance(time, str) and _PLAIN_DAY.fullmatch(time.strip()):
+            return brussels_midnight(day_number(dt.date.fromisoformat(time.strip())))
         stamp = pd.Timestamp(time)
-    except (ValueError, TypeError) as error:
-        raise BadInput([Fault("time", f"{time!r} is not an ISO 8601 time")]) from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadInput([Fault(where, f"{time!r} is not an ISO 8601 time")]) from error
+    if pd.isna(stamp):
+        raise BadInput([Fault(where, f"{time!r} is not an ISO 8601 time")])
+    if stamp.tz is None:
+        remedy = f"add its offset, as in {stamp.isoformat()}+01:00, or give the day alone for midnight in Brussels"
+        raise BadInput([Fault(where, f"{time} has no time zone: {remedy}")])
     return int(epoch_minutes(pd.DatetimeIndex([stamp]))[0])
 
 
@@ -181,6 +195,10 @@ def quarter_hour_grid(start: int, end: int) -> EpochMinutes:
     return np.arange(start, end, MINUTES_PER_QUARTER_HOUR, dtype=np.int64)
 
 
-def energy_mwh(power_mw: float, duration_min: int) -> float:
+Amount = TypeVar("Amount", float, npt.NDArray[np.float64])
+"""One number, or an array of any shape."""
+
+
+def energy_mwh(power_mw: Amount, duration_min: int) -> Amount:
     """Energy of a constant power over some minutes."""
     return power_mw * duration_min / MINUTES_PER_HOUR

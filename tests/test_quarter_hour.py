@@ -77,8 +77,29 @@ def test_an_epoch_minute_counts_from_1970_in_utc_whatever_the_offset() -> None:
 
 @pytest.mark.parametrize("naive", ["2024-07-01T00:00", dt.datetime(2024, 7, 1)])
 def test_a_naive_time_is_refused(naive: str | dt.datetime) -> None:
-    with pytest.raises(BadInput, match="have no time zone"):
+    with pytest.raises(BadInput, match="has no time zone: add its offset, as in 2024-07-01T00:00:00"):
         epoch_minute(naive)
+
+
+@pytest.mark.parametrize(
+    ("day", "midnight"),
+    [
+        ("2022-01-01", "2021-12-31T23:00Z"),
+        ("2022-07-01", "2022-06-30T22:00Z"),
+        ("2024-03-31", "2024-03-30T23:00Z"),  # the clocks go forward on this day
+        ("2024-04-01", "2024-03-31T22:00Z"),
+        ("2024-10-27", "2024-10-26T22:00Z"),  # and back on this one
+        (" 2024-10-28 ", "2024-10-27T23:00Z"),
+    ],
+)
+def test_a_day_alone_is_the_midnight_at_which_it_begins_in_brussels(day: str, midnight: str) -> None:
+    assert epoch_minute(day) == epoch_minute(midnight)
+
+
+@pytest.mark.parametrize("text", ["2022-02-30", "2022-13-01", "NaT"])
+def test_a_day_that_is_none_is_refused_by_the_name_of_its_option(text: str) -> None:
+    with pytest.raises(BadInput, match=f"start: '{text}' is not an ISO 8601 time"):
+        epoch_minute(text, "start")
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -100,7 +121,7 @@ def test_a_time_off_the_minute_is_refused_by_name(text: str) -> None:
 
 @pytest.mark.parametrize("time", ["tomorrow-ish", "", [], {}, True])
 def test_what_is_not_a_time_is_refused(time: Any) -> None:
-    with pytest.raises(BadInput, match=r"time: .* is not an ISO 8601 time|have no time zone"):
+    with pytest.raises(BadInput, match=r"time: .* is not an ISO 8601 time|has no time zone"):
         epoch_minute(time)
 
 

@@ -6,80 +6,105 @@ Contract: nothing of the service is loaded until it is asked for, so that other 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from arbitrage.cli.options.build import command
 from arbitrage.errors import BadInput, Fault
 
 if TYPE_CHECKING:
     from api.settings import Settings
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on. [default: 8321]")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes that answer. [default: 1]")]
-PolicyOption = Annotated[
-    list[str] | None,
-    typer.Option("--policy", help="Directory of a policy, or ID=DIRECTORY; again for each. Default id: its name."),
-]
-Pin = Annotated[
-    list[str] | None,
-    typer.Option(help="ID=SHA256 of a policy's card, as `policies show` says it; another policy is not served."),
-]
-DefaultPolicy = Annotated[str | None, typer.Option(help="Id that decides where a request names none.")]
-DatabaseUrl = Annotated[str | None, typer.Option(help="sqlite:/// or postgresql://. [default: sqlite:///arbitrage.db]")]
-KeysFile = Annotated[Path | None, typer.Option(help="JSON list of keys: name, sha256, role (reader or operator).")]
-NoAuthentication = Annotated[
-    bool, typer.Option("--no-authentication", help="Ask for no key; on loopback only, for first steps.")
-]
-AllowedHost = Annotated[
-    list[str] | None,
-    typer.Option("--allowed-host", help="Name (and port) by which the service may be addressed; again for each."),
-]
-NewKey = Annotated[str | None, typer.Option(help="Print a new key of that name and its entry for the keys file.")]
-FeedOption = Annotated[
-    str | None,
-    typer.Option(help="Market that the service keeps: none, elia, store or simulator. [default: none]"),
-]
-StoreOption = Annotated[Path | None, typer.Option(help="Directory of the store, for the feeds elia and store.")]
-LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")]
+
+@dataclass(frozen=True, slots=True)
+class ListenOptions:
+    """Where and how the service listens."""
+
+    PANEL: ClassVar[str] = "Service"
+
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on. [default: 8321]")] = None
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer. [default: 1]")] = None
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Name (and port) by which the service may be addressed; again for each."),
+    ] = None
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None
 
 
-def serve_command(
-    host: Host = None,
-    port: Port = None,
-    workers: Workers = None,
-    policy: PolicyOption = None,
-    pin: Pin = None,
-    default_policy: DefaultPolicy = None,
-    database_url: DatabaseUrl = None,
-    keys_file: KeysFile = None,
-    no_authentication: NoAuthentication = False,
-    allowed_host: AllowedHost = None,
-    feed: FeedOption = None,
-    store: StoreOption = None,
-    log_level: LogLevel = None,
-    new_key: NewKey = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ServedOptions:
+    """The policies that decide."""
+
+    PANEL: ClassVar[str] = "Policies"
+
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="Directory of a policy, or ID=DIRECTORY; again for each. Default id: its name."),
+    ] = None
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(help="ID=SHA256 of a policy's card, as `policies show` says it; another policy is not served."),
+    ] = None
+    default_policy: Annotated[str | None, typer.Option(help="Id that decides where a request names none.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessOptions:
+    """Who may ask."""
+
+    PANEL: ClassVar[str] = "Access"
+
+    keys_file: Annotated[
+        Path | None, typer.Option(help="JSON list of keys: name, sha256, role (reader or operator).")
+    ] = None
+    no_authentication: Annotated[
+        bool, typer.Option("--no-authentication", help="Ask for no key; on loopback only, for first steps.")
+    ] = False
+    new_key: Annotated[
+        str | None, typer.Option(help="Print a new key of that name and its entry for the keys file.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageOptions:
+    """What the service keeps."""
+
+    PANEL: ClassVar[str] = "Storage"
+
+    database_url: Annotated[
+        str | None, typer.Option(help="sqlite:/// or postgresql://. [default: sqlite:///arbitrage.db]")
+    ] = None
+    feed: Annotated[
+        str | None,
+        typer.Option(help="Market that the service keeps: none, elia, store or simulator. [default: none]"),
+    ] = None
+    store: Annotated[Path | None, typer.Option(help="Directory of the store, for the feeds elia and store.")] = None
+
+
+@command(example="serve --policy policies/first --keys-file keys.json --port 8321")
+def serve_command(listen: ListenOptions, served: ServedOptions, access: AccessOptions, storage: StorageOptions) -> None:
     """Decide over HTTP. Every option can also be set as ARBITRAGE_SERVE_...; see the README."""
-    if new_key is not None:
-        _print_new_key(new_key)
+    if access.new_key is not None:
+        _print_new_key(access.new_key)
         return
     given: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "workers": workers,
-        "policies": _policies(policy),
-        "pinned_policies": _pins(pin),
-        "default_policy": default_policy,
-        "database_url": database_url,
-        "keys_file": keys_file,
-        "authentication": "off" if no_authentication else None,
-        "allowed_hosts": allowed_host,
-        "feed": feed,
-        "store": store,
-        "log_level": log_level,
+        "host": listen.host,
+        "port": listen.port,
+        "workers": listen.workers,
+        "policies": _policies(served.policy),
+        "pinned_policies": _pins(served.pin),
+        "default_policy": served.default_policy,
+        "database_url": storage.database_url,
+        "keys_file": access.keys_file,
+        "authentication": "off" if access.no_authentication else None,
+        "allowed_hosts": listen.allowed_host,
+        "feed": storage.feed,
+        "store": storage.store,
+        "log_level": listen.log_level,
     }
     serve(_settings({name: value for name, value in given.items() if value is not None}))
 

@@ -66,8 +66,8 @@ class Wanted:
     preset: str
     risk_aversion: float | None
     faults: tuple[str, ...]
-    rated: tuple[float, float, float | None]
-    """Power in MW, capacity in MWh and cycle budget of a battery that a rule decides for."""
+    battery: Battery
+    """Of a rule; a policy decides for its own."""
     direct: bool = False
     """Whether to decide without the service between."""
     port: int | None = None
@@ -226,9 +226,7 @@ def _deciders(wanted: Wanted) -> list[LiveDecider]:
     refuse(Fault("strategy", f"{name!r} is neither one of {rules} nor a policy directory") for name in unknown)
     if wanted.risk_aversion is not None and wanted.strategies[0] not in learned:
         raise BadInput([Fault("risk_aversion", f"{wanted.strategies[0]} is a rule and weighs no risk")])
-    power_mw, capacity_mwh, budget = wanted.rated
-    battery = Battery(power_mw=power_mw, capacity_mwh=capacity_mwh, max_cycles_per_day=budget)
-    battery = next((own for policy in learned.values() if (own := policy.trained_battery) is not None), battery)
+    battery = next((own for policy in learned.values() if (own := policy.trained_battery) is not None), wanted.battery)
     deciders = []
     for number, name in enumerate(wanted.strategies):
         if name in learned:

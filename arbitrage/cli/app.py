@@ -8,6 +8,7 @@ Contract
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from importlib import import_module, metadata
 from typing import Annotated, Any
@@ -16,11 +17,11 @@ import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
+from arbitrage.cli.options.panels import ARGUMENTS, FIRST, LAST, OTHER
 from arbitrage.cli.table import COMMANDS, CommandLine
 
 ENTRY_POINTS = "arbitrage.commands"
 """Group of entry points: functions, each named as the command that it is."""
-_REST = "Other"
 
 
 class PanelCommand(TyperCommand):
@@ -31,8 +32,13 @@ class PanelCommand(TyperCommand):
         return super().parse_args(ctx, expanded(args, several))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        shown = [(_panel(each), record) for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
-        _write_panels(formatter, shown)
+        shown = [(each, record) for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
+        _write_panels(formatter, [(_panel(each), (_name(each, name), words)) for each, (name, words) in shown])
+
+    def format_epilog(self, _ctx: Any, formatter: Any) -> None:
+        if self.epilog:
+            with formatter.section("Example"):
+                formatter.write("".join(f"  {line}\n" for line in example_lines(self.epilog)))
 
 
 class CommandStub(TyperCommand):
@@ -45,7 +51,8 @@ class CommandStub(TyperCommand):
     def loaded(self) -> Any:
         """The command itself."""
         app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        app.command(self.name, cls=PanelCommand)(self._load())
+        function = self._load()
+        app.command(self.name, cls=PanelCommand, epilog=getattr(function, "example", None))(function)
         return typer.main.get_command(app)
 
 
@@ -57,7 +64,7 @@ class CommandGroup(TyperGroup):
         return name, command.loaded() if isinstance(command, CommandStub) else command, rest
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        options = [(_REST, record) for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
+        options = [(OTHER, record) for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
         commands = [(str(_panel(each)), (name, each.help or "")) for name, each in self.commands.items()]
         _write_panels(formatter, [*commands, *options])
 
@@ -76,7 +83,7 @@ class RootGroup(CommandGroup):
             elif name in brought:
                 self.add_command(CommandStub(name, listed, brought.pop(name).load))
         for name, point in brought.items():
-            origin = CommandLine(_REST, f"From {point.dist.name if point.dist else point.module}.")
+            origin = CommandLine(OTHER, f"From {point.dist.name if point.dist else point.module}.")
             self.add_command(CommandStub(name, origin, point.load))
 
 
@@ -103,17 +110,38 @@ def _group(name: str, listed: CommandLine, below: Mapping[str, CommandLine]) -> 
 
 
 def _panel(each: Any) -> str:
-    return getattr(each, "rich_help_panel", None) or (_REST if each.param_type_name == "option" else "Arguments")
+    return getattr(each, "rich_help_panel", None) or (OTHER if each.param_type_name == "option" else ARGUMENTS)
+
+
+def _name(each: Any, shown: str) -> str:
+    """The name of an option or argument, with the kind of its values in few letters."""
+    if each.param_type_name == "argument":
+        return shown.partition(" <")[0]
+    plain = shown.replace(" range>", ">")
+    return re.sub(r"<list\[(\w+)\]>", lambda kind: f"<{kind[1].lower()}>...", plain)
 
 
 def _write_panels(formatter: Any, shown: Iterable[tuple[str, tuple[str, str]]]) -> None:
-    """Names and their help under the title of their panel, in the order of the first of each; the rest last."""
+    """Names and their help under the title of their panel, panels in the order of the house."""
     panels: dict[str, list[tuple[str, str]]] = {}
     for panel, record in shown:
         panels.setdefault(panel, []).append(record)
-    for panel in sorted(panels, key=lambda each: each == _REST):
+    others = [panel for panel in panels if panel not in (*FIRST, *LAST)]
+    for panel in filter(panels.__contains__, (*FIRST, *others, *LAST)):
         with formatter.section(panel):
             formatter.write_dl(panels[panel])
+
+
+def example_lines(example: str, width: int = 74) -> list[str]:
+    """A call of the program in lines of a shell, none of them longer than `width`; options are kept together."""
+    lines = ["arbitrage"]
+    for part in example.replace(" --", "\n--").replace(" ", "\n", 1).split("\n"):
+        if len(lines[-1]) + len(part) + 3 > width:
+            lines[-1] += " \\"
+            lines.append(f"    {part}")
+        else:
+            lines[-1] += f" {part}"
+    return lines
 
 
 def expanded(arguments: Iterable[str], several: Container[str]) -> list[str]:

@@ -4,47 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import PERFECT_FORESIGHT, Backtest
 from arbitrage.backtest.metrics import summary
-from arbitrage.backtest.tested_days import DaysAsked
-from arbitrage.cli.options import (
-    AS_TRAINED,
-    BatteryOptions,
-    DayAhead,
-    DecimalSign,
-    DecisionLatency,
-    Forecasts,
-    JsonOut,
-    MarketOptions,
-    Minutes,
-    Prices,
-    PricesOrNone,
-    PublicationDelay,
-    ReportOut,
-    Reset,
-    RiskAversion,
-    RiskAversions,
-    RiskPreferenceText,
-    StartTime,
-    StopTime,
-    StrategiesOrNone,
-    StrategyName,
-    Strict,
-    TestDays,
-    Timezone,
-    TuneDays,
-    risk_choice,
-    tested_days,
-    with_battery_options,
-    write_json,
-)
+from arbitrage.cli.options.battery import BatteryOptions
+from arbitrage.cli.options.build import command
+from arbitrage.cli.options.days import TestDayOptions
+from arbitrage.cli.options.market import NO_MARKET, MarketOptions
+from arbitrage.cli.options.output import RunOutput, write_json
+from arbitrage.cli.options.panels import STRATEGY
+from arbitrage.cli.options.risk import ComparedRiskOptions, RiskOptions
 from arbitrage.cli.output import print_figures, print_table
-from arbitrage.cli.policies import Record, prepare_recording
-from arbitrage.cli.runs import OutputOptions, RunFolderOut, RunFolders, StrategyRun, joined_rows, refuse_beside_runs
+from arbitrage.cli.policies import prepare_recording
+from arbitrage.cli.runs import RunFolders, StrategyRun, joined_rows, refuse_beside_runs, write_run_output
 from arbitrage.cli.trials import (
     card_of,
     check_risk_settings,
@@ -56,10 +32,8 @@ from arbitrage.cli.trials import (
 )
 from arbitrage.errors import Fault, refuse
 from arbitrage.experiments.strategies import EvaluationSpec, risk_facts
-from arbitrage.market.files.reading import Decimal
 from arbitrage.market.point_in_time import DAY_AHEAD
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.splits import DaysOfMonth
 from arbitrage.policies.protocol import RiskChoice
 
 COMPARED = (
@@ -74,75 +48,70 @@ COMPARED = (
 """Columns that fit a terminal; the JSON has all."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RecordedOutput(RunOutput):
+    """What a run may leave, on the policy's card too."""
+
+    record: Annotated[
+        str | None,
+        typer.Option(
+            help="Write the figures into the policy's card under this label; only for days it has not learned from."
+        ),
+    ] = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What both commands ask for."""
 
     market: MarketOptions
     battery: BatteryOptions
-    days: DaysAsked
-    tune_days: DaysOfMonth
-    strict: bool
+    days: TestDayOptions
 
     def trial(self, strategies: Sequence[str], risk: RiskChoice) -> tuple[EvaluationSpec, dict[str, int]]:
         """The trial of the strategies, and a figure for the part of the span that the data lack. Raises BadInput."""
         check_risk_settings(strategies, risk)
+        tuning_days = self.days.tuning_days
         cards = [card for name in strategies if (card := card_of(name))]
         market = self.market.market(*trained_timing(cards))
-        tested = tested_days(market, self.days, cards, strict=self.strict)
+        tested = self.days.tested(market, cards)
         warn_of_reset(cards, tested.soc_reset)
         battery = self.battery.battery(cards[0] if cards else None)
-        trial = EvaluationSpec(market, battery, tested.selection, tested.soc_reset, self.tune_days, risk)
+        trial = EvaluationSpec(market, battery, tested.selection, tested.soc_reset, tuning_days, risk)
         return trial, {"quarter_hours_beyond_data": tested.quarter_hours_beyond_data}
 
 
-@with_battery_options
+@command(
+    example="backtest --prices ods134.csv --day-ahead day_ahead.csv --strategy policies/first --days-of-month 26-31",
+    recorded=True,
+)
 def backtest_command(
-    prices: Prices,
-    strategy: StrategyName,
-    day_ahead: DayAhead = None,
-    forecasts: Forecasts = None,
-    minutes: Minutes = None,
-    publication_delay_min: PublicationDelay = None,
-    timezone: Timezone = None,
-    decimal: DecimalSign = Decimal.POINT,
-    decision_latency_min: DecisionLatency = None,
-    options: BatteryOptions = AS_TRAINED,
-    start: StartTime = None,
-    end: StopTime = None,
-    days_of_month: TestDays = None,
-    strict: Strict = False,
-    soc_reset: Reset = None,
-    tune_days: TuneDays = "21-25",
-    risk_aversion: RiskAversion = None,
-    risk_preference: RiskPreferenceText = None,
-    json_out: JsonOut = None,
-    report: ReportOut = None,
-    run_folder: RunFolderOut = None,
-    record: Record = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="idle, threshold, spread, minute-spread, a policy directory, or a ceiling: perfect-foresight, or "
+            "known-quarter-hour, which is given each quarter-hour's final price as it begins.",
+            rich_help_panel=STRATEGY,
+        ),
+    ],
+    market: MarketOptions,
+    battery: BatteryOptions,
+    days: TestDayOptions,
+    risk: RiskOptions,
+    output: _RecordedOutput,
 ) -> None:
     """Run a strategy over past prices, settle it, and write figures and a report."""
-    keeping = OutputOptions(report, run_folder)
-    read = MarketOptions(
-        prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, timezone, decimal
-    )
-    days = DaysAsked(start=start, end=end, days_of_month=days_of_month, soc_reset=soc_reset)
-    asked = _Asked(read, options, days, DaysOfMonth.parse(tune_days), strict)
-    trial, beyond = asked.trial([strategy], risk_choice(risk_aversion, risk_preference))
+    trial, beyond = _Asked(market, battery, days).trial([strategy], risk.choice())
     card = card_of(strategy)
-    recording = prepare_recording(record, strategy, card, trial)
+    recording = prepare_recording(output.record, strategy, card, trial)
     result = run_trial(strategy, trial)
     facts = provenance(trial.market, trial.soc_reset) | risk_facts(strategy, trial)
-    _tell_figures({**summary(result), **beyond, **facts, **policy_provenance(card)}, json_out)
+    _tell_figures({**summary(result), **beyond, **facts, **policy_provenance(card)}, output.json_out)
     if recording is not None:
         recording.write(result, facts)
-    _keep(keeping, strategy, result, trial)
-
-
-def _keep(keeping: OutputOptions, strategy: str, result: Backtest, trial: EvaluationSpec) -> None:
-    """Write report and run folder where they are asked for, and refuse books that break the rules."""
-    if keeping.asked:
-        keeping.write("backtest", f"Backtest: {result.strategy}", _beside_rivals(strategy, result, trial))
+    if output.keeps:
+        rivals = _beside_rivals(strategy, result, trial)
+        write_run_output(output, "backtest", f"Backtest: {result.strategy}", rivals)
     _refuse_violations(result)
 
 
@@ -166,55 +135,37 @@ def _beside_rivals(strategy: str, result: Backtest, trial: EvaluationSpec) -> li
     ]
 
 
-@with_battery_options
+@command(
+    example="compare --prices ods134.csv --day-ahead day_ahead.csv --strategy policies/first spread idle "
+    "--days-of-month 26-31 --report compare.html",
+    recorded=True,
+)
 def compare_command(
+    battery: BatteryOptions,
+    days: TestDayOptions,
+    risk: ComparedRiskOptions,
+    output: RunOutput,
     runs: RunFolders = None,
-    prices: PricesOrNone = None,
-    strategy: StrategiesOrNone = None,
-    day_ahead: DayAhead = None,
-    forecasts: Forecasts = None,
-    minutes: Minutes = None,
-    publication_delay_min: PublicationDelay = None,
-    timezone: Timezone = None,
-    decimal: DecimalSign = Decimal.POINT,
-    decision_latency_min: DecisionLatency = None,
-    options: BatteryOptions = AS_TRAINED,
-    start: StartTime = None,
-    end: StopTime = None,
-    days_of_month: TestDays = None,
-    strict: Strict = False,
-    soc_reset: Reset = None,
-    tune_days: TuneDays = "21-25",
-    risk_aversion: RiskAversions = None,
-    risk_preference: RiskPreferenceText = None,
-    json_out: JsonOut = None,
-    report: ReportOut = None,
-    run_folder: RunFolderOut = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(help="As for backtest; several may follow.", rich_help_panel=STRATEGY),
+    ] = None,
+    market: MarketOptions = NO_MARKET,
 ) -> None:
     """Compare strategies run over the same days, or run folders, with differences to the first one paired by day."""
     if runs:
-        refuse_beside_runs(prices=prices, strategy=strategy, run_folder=run_folder)
-        _tell_rows(joined_rows(runs, report), {}, json_out)
+        refuse_beside_runs(prices=market.prices, strategy=strategy, run_folder=output.run_folder)
+        _tell_rows(joined_rows(runs, output.report), {}, output.json_out)
         return
-    prices, strategy = _needed(prices, strategy)
-    keeping = OutputOptions(report, run_folder)
-    read = MarketOptions(
-        prices, day_ahead, forecasts, minutes, publication_delay_min, decision_latency_min, timezone, decimal
-    )
-    days = DaysAsked(start=start, end=end, days_of_month=days_of_month, soc_reset=soc_reset)
-    asked = _Asked(read, options, days, DaysOfMonth.parse(tune_days), strict)
-    trial, beyond = asked.trial(strategy, risk_choice(max(risk_aversion or [0.0]), risk_preference))
-    tried = [StrategyRun(*both, run_trial(*both)) for both in _trials(strategy, trial, risk_aversion, risk_preference)]
-    keeping.write("compare", "Comparison", tried)
-    facts = {**beyond, **provenance(trial.market, trial.soc_reset)}
-    _tell_rows(compare_table([one.result for one in tried]), facts, json_out)
-
-
-def _needed(prices: list[Path] | None, strategies: list[str] | None) -> tuple[list[Path], list[str]]:
-    """Both, as they are. Raises BadInput naming what was not given."""
-    given = {"--prices": prices, "--strategy": strategies}
+    given = {"--prices": market.prices, "--strategy": strategy}
     refuse(Fault(name, "is needed unless run folders are compared") for name, value in given.items() if not value)
-    return prices or [], strategies or []
+    names, choices = strategy or [], risk.choices()
+    greatest = max(choices, key=lambda choice: choice.risk_aversion or 0.0)
+    trial, beyond = _Asked(market, battery, days).trial(names, greatest)
+    tried = [StrategyRun(*both, run_trial(*both)) for both in _trials(names, trial, choices)]
+    write_run_output(output, "compare", "Comparison", tried)
+    facts = {**beyond, **provenance(trial.market, trial.soc_reset)}
+    _tell_rows(compare_table([one.result for one in tried]), facts, output.json_out)
 
 
 def _tell_rows(rows: list[dict[str, Any]], facts: dict[str, Any], json_out: str | None) -> None:
@@ -224,13 +175,12 @@ def _tell_rows(rows: list[dict[str, Any]], facts: dict[str, Any], json_out: str 
 
 
 def _trials(
-    names: list[str], trial: EvaluationSpec, risk_aversions: list[float] | None, preference: str | None
+    names: Sequence[str], trial: EvaluationSpec, choices: Sequence[RiskChoice]
 ) -> Iterator[tuple[str, EvaluationSpec]]:
-    """Each strategy, learned policies at each risk aversion asked for, with the trial that asks for it."""
+    """Each strategy, learned policies with each choice of risk, with the trial that asks for it."""
     for name in names:
-        asked: list[float | None] = [*risk_aversions] if risk_aversions and card_of(name) else [None]
-        for risk_aversion in asked:
-            yield name, replace(trial, risk=risk_choice(risk_aversion, preference))
+        for choice in choices if card_of(name) else [replace(choices[0], risk_aversion=None)]:
+            yield name, replace(trial, risk=choice)
 
 
 def _spreads(market: MarketSeries) -> tuple[str, ...]:

@@ -14,17 +14,13 @@ from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from arbitrage.cli.options import (
-    DecimalSign,
-    JsonOut,
-    Timezone,
-    write_json,
-)
-from arbitrage.cli.output import stdout
+from arbitrage.cli.options.build import command
+from arbitrage.cli.options.market import DecimalSign, Timezone
+from arbitrage.cli.options.output import JsonOut, write_json
+from arbitrage.cli.options.panels import DAYS, MARKET, OUTPUT
+from arbitrage.cli.output import print_cells, stderr, stdout
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.fetch.elia_client import HOST, HOST_VARIABLE, EliaClient, RetryLimits, utc_now
 from arbitrage.market.fetch.entsoe import TOKEN_VARIABLE, EntsoeSource, entsoe_library
@@ -39,32 +35,29 @@ from arbitrage.market.store.datasets import Source
 from arbitrage.market.store.store import Store
 from arbitrage.quarter_hour import BRUSSELS, epoch_minute, utc_timestamps
 
-What = Annotated[list[Source], typer.Option(help="What to ask for; several may follow.")]
-StoreDirectory = Annotated[Path, typer.Option("--store", help="Directory of the store.")]
-BaseUrl = Annotated[str, typer.Option(envvar=HOST_VARIABLE, help="Elia's open-data host, or a mirror of it.")]
+What = Annotated[list[Source], typer.Option(help="What to ask for; several may follow.", rich_help_panel=MARKET)]
+StoreDirectory = Annotated[Path, typer.Option("--store", help="Directory of the store.", rich_help_panel=OUTPUT)]
+BaseUrl = Annotated[
+    str,
+    typer.Option(envvar=HOST_VARIABLE, help="Elia's open-data host, or a mirror of it.", rich_help_panel=MARKET),
+]
 Token = Annotated[
     str | None,
-    typer.Option(envvar=TOKEN_VARIABLE, help="For day-ahead; better in the environment.", show_default=False),
+    typer.Option(
+        envvar=TOKEN_VARIABLE,
+        help="For day-ahead; better in the environment.",
+        show_default=False,
+        rich_help_panel=MARKET,
+    ),
 ]
 MarketFiles = Annotated[list[Path], typer.Argument(help="Market files of any kind.")]
 _WIDTH = 79
 _DEFAULT_STORE = Path("data/raw")
 _SPANS_SHOWN = 10
 _WATCH_TRIES = 2
-stderr = Console(stderr=True)
 
 
-def add_data(to: typer.Typer) -> None:
-    """Register the group of commands."""
-    app = typer.Typer(help="Look at market files and fetch them.", no_args_is_help=True)
-    to.add_typer(app, name="data")
-    app.command("validate")(validate_command)
-    app.command("info")(info_command)
-    app.command("formats")(formats_command)
-    app.command("fetch")(fetch_command)
-    app.command("watch")(watch_command)
-
-
+@command(example="data validate ods134.csv day_ahead.csv")
 def validate_command(
     files: MarketFiles,
     timezone: Timezone = None,
@@ -89,6 +82,7 @@ def validate_command(
         raise BadInput(faults)
 
 
+@command(example="data info ods134.csv")
 def info_command(
     files: MarketFiles,
     timezone: Timezone = None,
@@ -104,6 +98,7 @@ def info_command(
             _line(f"columns: {', '.join(table.frame.columns)}")
 
 
+@command(example="data formats")
 def formats_command(json_out: JsonOut = None) -> None:
     """List what is read, with an example of each."""
     listed = [{**asdict(each), "kind": each.kind.value} for each in FORMATS]
@@ -163,9 +158,14 @@ def _line(text: str, indent: str = "  ") -> None:
     typer.echo(fill(text, _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False))
 
 
+@command(example="data fetch --start 2024-01-01 --end 2025-01-01 --what prices minutes --store data/raw")
 def fetch_command(
-    start: Annotated[str, typer.Option(help="First time, ISO 8601 with offset.")],
-    end: Annotated[str | None, typer.Option(help="Time after the last, likewise; default: now.")] = None,
+    start: Annotated[
+        str, typer.Option(help="First time: a Brussels day, or ISO 8601 with an offset.", rich_help_panel=DAYS)
+    ],
+    end: Annotated[
+        str | None, typer.Option(help="Time after the last, likewise. [default: now]", rich_help_panel=DAYS)
+    ] = None,
     what: What = [Source.PRICES],  # noqa: B006 - typer reads the default and never changes it
     store: StoreDirectory = _DEFAULT_STORE,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask again for pieces that are final.")] = False,
@@ -174,7 +174,7 @@ def fetch_command(
     json_out: JsonOut = None,
 ) -> None:
     """Bring past prices and forecasts into the store; repeating it fetches only what may have changed."""
-    first, after = _time(start), utc_now() if end is None else _time(end)
+    first, after = _time("start", start), utc_now() if end is None else _time("end", end)
     with ExitStack() as stack:
         sources = _sources(stack, what, base_url, entsoe_token)
         with _progress() as tell:
@@ -186,6 +186,7 @@ def fetch_command(
         raise RuntimeError("\n".join(str(failure) for failure in report.failures))
 
 
+@command(example="data watch --what prices minutes --store data/raw")
 def watch_command(
     what: What = [Source.PRICES, Source.MINUTES],  # noqa: B006 - typer reads the default and never changes it
     store: StoreDirectory = _DEFAULT_STORE,
@@ -223,8 +224,8 @@ def _newest_words(poll: Poll) -> str:
     return f"newest {start:%Y-%m-%dT%H:%MZ} {value}{status}, age {poll.age_s:.0f} s"
 
 
-def _time(text: str) -> pd.Timestamp:
-    return utc_timestamps([epoch_minute(text)])[0]
+def _time(option: str, text: str) -> pd.Timestamp:
+    return utc_timestamps([epoch_minute(text, option)])[0]
 
 
 def _sources(stack: ExitStack, what: list[Source], base_url: str, token: str | None) -> dict[Source, RecordProvider]:
@@ -267,10 +268,8 @@ def _in_words(report: FetchReport) -> dict[str, Any]:
 
 def _print(report: FetchReport) -> None:
     rows = [_figures(each) for each in report.record_types]
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(str(len(value)) if name == "missing" else str(value) for name, value in row.items()))
-    stdout.print(table)
+    cells = [[str(len(value)) if name == "missing" else str(value) for name, value in row.items()] for row in rows]
+    print_cells(list(rows[0]), cells)
     for each in report.record_types:
         words = span_words(each.missing)
         for span in words[:_SPANS_SHOWN]:

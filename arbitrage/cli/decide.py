@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import typer
 
 from arbitrage.battery import BatteryState
-from arbitrage.cli.options import (
-    AS_TRAINED,
-    BatteryOptions,
-    DayAhead,
-    DecimalSign,
-    Forecasts,
-    JsonOut,
-    MarketOptions,
-    Minutes,
-    Prices,
-    ProfitToday,
-    PublicationDelay,
-    RiskAversion,
-    RiskPreferenceText,
-    SocFraction,
-    Timezone,
-    risk_choice,
-    time_to_decide,
-    with_battery_options,
-    write_json,
-)
+from arbitrage.cli.options.battery import BatteryOptions
+from arbitrage.cli.options.build import command
+from arbitrage.cli.options.days import time_to_decide
+from arbitrage.cli.options.market import MarketOptions
+from arbitrage.cli.options.output import FigureOutput, write_json
+from arbitrage.cli.options.panels import DAYS, STATE, STRATEGY
+from arbitrage.cli.options.risk import RiskOptions
 from arbitrage.cli.output import print_figures, warn
 from arbitrage.cli.trials import (
     card_of,
@@ -39,56 +26,72 @@ from arbitrage.cli.trials import (
     warn_of_reset,
 )
 from arbitrage.dispatch import Dispatcher
+from arbitrage.errors import BadInput, Fault
 from arbitrage.experiments.strategies import EvaluationSpec, find_policy
 from arbitrage.market.coverage import source_coverage
-from arbitrage.market.files.reading import Decimal
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
+from arbitrage.numeric import percent_remedy
 from arbitrage.policies.checkpoint.risk_setting import risk_setting
 from arbitrage.policies.closed_form.quantile_critic import ACTIONS, at_fraction
 from arbitrage.quarter_hour import utc_timestamps
 
 
-@with_battery_options
+def checked_fraction(option: typer.CallbackParam, value: float) -> float:
+    """A fraction from 0 to 1. Raises BadInput, with the fraction that is meant where it looks like percent."""
+    if 0.0 <= value <= 1.0:
+        return value
+    raise BadInput([Fault(str(option.name), f"must be a fraction from 0 to 1, not {value:g}{percent_remedy(value)}")])
+
+
+@dataclass(frozen=True, slots=True)
+class StateOptions:
+    """What is decided for."""
+
+    PANEL: ClassVar[str] = STATE
+
+    soc_fraction: Annotated[
+        float, typer.Option(help="State of charge, fraction of the capacity.", callback=checked_fraction)
+    ]
+    cycles_used: Annotated[float, typer.Option(min=0.0, help="Equivalent full cycles since Brussels midnight.")] = 0.0
+    profit_today_eur: Annotated[
+        float, typer.Option(help="Made since Brussels midnight, as far as its prices are published.")
+    ] = 0.0
+
+
+@command(
+    example="decide --prices ods134.csv --day-ahead day_ahead.csv --strategy policies/first --soc-fraction 0.5",
+    recorded=True,
+)
 def decide_command(
-    prices: Prices,
-    strategy: Annotated[str, typer.Option(help="A policy directory, or the name of a rule.")],
-    soc_fraction: SocFraction,
-    at: Annotated[str | None, typer.Option(help="Time of deciding, ISO 8601; default: the end of the prices.")] = None,
-    cycles_used: Annotated[float, typer.Option(min=0.0, help="Equivalent full cycles since Brussels midnight.")] = 0.0,
-    day_ahead: DayAhead = None,
-    forecasts: Forecasts = None,
-    minutes: Minutes = None,
-    publication_delay_min: PublicationDelay = None,
-    timezone: Timezone = None,
-    decimal: DecimalSign = Decimal.POINT,
-    options: BatteryOptions = AS_TRAINED,
-    risk_aversion: RiskAversion = None,
-    risk_preference: RiskPreferenceText = None,
-    profit_today_eur: ProfitToday = 0.0,
-    json_out: JsonOut = None,
+    strategy: Annotated[str, typer.Option(help="A policy directory, or the name of a rule.", rich_help_panel=STRATEGY)],
+    state: StateOptions,
+    market: MarketOptions,
+    battery: BatteryOptions,
+    risk: RiskOptions,
+    output: FigureOutput,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Time of deciding, ISO 8601. [default: the end of the prices]", rich_help_panel=DAYS),
+    ] = None,
 ) -> None:
     """Decide one quarter-hour, or one minute where the policy looks at minutes, on what was known then."""
-    card, risk = card_of(strategy), risk_choice(risk_aversion, risk_preference)
-    check_risk_settings([strategy], risk)
-    read = MarketOptions(
-        prices, day_ahead, forecasts, minutes, publication_delay_min, timezone=timezone, decimal=decimal
-    )
-    market = read.market(*trained_timing([card] if card else []))
-    battery = options.battery(card)
+    card, choice = card_of(strategy), risk.choice()
+    check_risk_settings([strategy], choice)
+    series = market.market(*trained_timing([card] if card else []))
     warn_of_reset([card] if card else [], SocReset.NEVER)
-    trial = EvaluationSpec(market, battery, select(market), SocReset.NEVER, DaysOfMonth(1, 31), risk)
+    trial = EvaluationSpec(series, battery.battery(card), select(series), SocReset.NEVER, DaysOfMonth(1, 31), choice)
     policy = find_policy(strategy, trial, warn)
-    step_min = policy.step_min
-    time = time_to_decide(market, at, step_min)
-    coverage = source_coverage(market, policy.needs, np.array([time], dtype=np.int64))
+    time = time_to_decide(series, at, policy.step_min)
+    coverage = source_coverage(series, policy.needs, np.array([time], dtype=np.int64))
     for text in filter(None, (each.warning() for each in coverage)):
         warn(text)
-    state = BatteryState(soc_fraction * battery.capacity_mwh, cycles_used)
-    answer = _decision_in_words(Dispatcher(policy, battery, market, time, step_min), state, profit_today_eur)
+    before = BatteryState(state.soc_fraction * trial.battery.capacity_mwh, state.cycles_used)
+    dispatcher = Dispatcher(policy, trial.battery, series, time, policy.step_min)
+    answer = _decision_in_words(dispatcher, before, state.profit_today_eur)
     answer |= {"coverage": {each.source: each.figures() for each in coverage}, **risk_setting(policy)}
-    answer |= {**provenance(market, SocReset.NEVER), **policy_provenance(card)}
-    write_json(answer, json_out)
-    if json_out != "-":
+    answer |= {**provenance(series, SocReset.NEVER), **policy_provenance(card)}
+    write_json(answer, output.json_out)
+    if output.json_out != "-":
         print_figures(answer)
 
 

@@ -12,7 +12,8 @@ import gymnasium
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.hindsight.perfect_foresight import foresight_value_eur
 from arbitrage.battery import Battery
-from arbitrage.cli.options import JsonOut, write_json
+from arbitrage.cli.options.build import command
+from arbitrage.cli.options.output import JsonOut, write_json
 from arbitrage.cli.output import print_table
 from arbitrage.env.registration import ENVIRONMENT_ID
 from arbitrage.market.simulation.embedded_sample import sample_market
@@ -29,6 +30,7 @@ class Check:
     detail: str
 
 
+@command(example="doctor")
 def doctor_command(json_out: JsonOut = None) -> None:
     """Check that this installation can do its work; exit 1 if it cannot."""
     findings = examine()

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.runs.card_figures import figures_for_card, refuse_recording
-from arbitrage.cli.options import JsonOut, write_json
+from arbitrage.cli.options.build import command
+from arbitrage.cli.options.output import JsonOut, write_json
+from arbitrage.cli.output import print_cells, print_lines, warn
 from arbitrage.errors import BadInput, Fault
 from arbitrage.experiments.strategies import EvaluationSpec
 from arbitrage.policies.checkpoint.card import (
@@ -33,15 +32,6 @@ from arbitrage.policies.checkpoint.card import (
 from arbitrage.policies.checkpoint.files import card_digest
 from arbitrage.policies.checkpoint.load import Card
 from arbitrage.quarter_hour import utc_timestamps
-
-Record = Annotated[
-    str | None,
-    typer.Option(
-        help="Write the figures into the policy's card under this label; only for days it has not learned from."
-    ),
-]
-stderr = Console(stderr=True)
-stdout = Console()
 
 _SECTIONS = (
     ("What it is", ("name", "kind", "description", "feature_set", "step_min", "created_at", "code_revision")),
@@ -70,11 +60,10 @@ _LISTED = (
     "test_eur_per_day",
     "code_revision",
 )
-_LIST_WIDTH = 220
-"""Columns of a listing that is not shortened, however narrow the terminal."""
 _PROFIT = "profit_eur_per_day"
 
 
+@command(example="policies show policies/first")
 def show_command(
     directory: Annotated[Path, typer.Argument(help="Directory of a policy of any kind.")], json_out: JsonOut = None
 ) -> None:
@@ -86,6 +75,7 @@ def show_command(
         _show(card, state)
 
 
+@command(example="policies list policies")
 def list_command(
     folder: Annotated[Path, typer.Argument(help="Folder to look in, however deep.")], json_out: JsonOut = None
 ) -> None:
@@ -95,13 +85,11 @@ def list_command(
         try:
             rows.append(_line(directory.relative_to(folder), read_any_card(directory)))
         except BadInput as refused:
-            stderr.print("[yellow]warning:[/yellow]", escape(str(refused)), highlight=False, soft_wrap=True)
+            warn(str(refused))
     write_json(rows, json_out)
     if json_out != "-":
-        table = Table(*(name.replace("_eur_per_day", ", EUR/day").replace("_", " ") for name in _LISTED))
-        for row in rows:
-            table.add_row(*(escape(_in_words(name, row[name])) for name in _LISTED))
-        Console(width=max(stdout.width, _LIST_WIDTH)).print(table)
+        headings = [name.replace("_eur_per_day", ", EUR a day").replace("_", " ") for name in _LISTED]
+        print_cells(headings, [[_in_words(name, row[name]) for name in _LISTED] for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +136,8 @@ def _show(card: Card, state: TensorsState) -> None:
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """A titled table of names and values; nothing where there are none."""
-    if not rows:
-        return
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(escape(name), escape(value))
-    stdout.print(table)
+    if rows:
+        print_lines(rows, title, indent=2)
 
 
 def _figures(title: str, results: object) -> None:
@@ -166,12 +148,10 @@ def _figures(title: str, results: object) -> None:
     if len(named) < len(results):
         _section(title, _flat("", results))
         return
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("", *named):
-        table.add_column(escape(name), overflow="fold")
-    for figure in dict.fromkeys(figure for result in named.values() for figure in result):
-        table.add_row(escape(figure), *(escape(_in_words(figure, result.get(figure))) for result in named.values()))
-    stdout.print(table)
+    figures = dict.fromkeys(figure for result in named.values() for figure in result)
+    cells = [[each, *(_in_words(each, result.get(each)) for result in named.values())] for each in figures]
+    print_lines([], title)
+    print_cells(["", *named], cells)
 
 
 def _features(card: Card) -> None:

@@ -14,36 +14,48 @@ from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.metrics import full_summary
 from arbitrage.backtest.report.export import write_pdf, write_png
 from arbitrage.backtest.report.tear_sheet import write_report
-from arbitrage.backtest.runs.folder import Run, read_run, refuse_taken, span_times, write_run
+from arbitrage.backtest.runs.folder import Run, read_run, span_times, write_run
 from arbitrage.backtest.runs.join import read_joined
-from arbitrage.cli.options import JsonOut, PdfOut, PngOut, write_json
+from arbitrage.cli.options.build import command
+from arbitrage.cli.options.output import JsonOut, RunOutput, write_json
+from arbitrage.cli.options.output_paths import printed_file, report_file
+from arbitrage.cli.options.panels import OUTPUT
 from arbitrage.cli.output import say
-from arbitrage.cli.output_paths import directory, report_file
 from arbitrage.cli.trials import card_of, policy_provenance, report_context
 from arbitrage.errors import Fault, refuse
 from arbitrage.experiments.strategies import EvaluationSpec, risk_facts
 
-RunFolderOut = Annotated[
-    Path | None,
-    typer.Option(
-        "--run-folder",
-        help="Leave config, figures and ledgers in this new folder; `report` and `compare` read it.",
-        callback=directory,
-    ),
-]
 RunFolders = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[RUN_FOLDER]...", help="Compare these, and run nothing.", show_default=False),
+    typer.Argument(metavar="RUN_FOLDER", help="Compare these, and run nothing.", show_default=False),
 ]
 
 
+@command(example="report runs/first --pdf first.pdf")
 def report_command(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[
-        Path | None, typer.Option(help="The page. [default: report.html in the run folder]", callback=report_file)
+        Path | None,
+        typer.Option(
+            help="The page. [default: report.html in the run folder]", callback=report_file, rich_help_panel=OUTPUT
+        ),
     ] = None,
-    pdf: PdfOut = None,
-    png: PngOut = None,
+    pdf: Annotated[
+        Path | None,
+        typer.Option(
+            help="Print the report to a PDF file, by Chromium or Chrome.",
+            callback=printed_file(".pdf"),
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the report to a PNG file, by Chromium or Chrome.",
+            callback=printed_file(".png"),
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     json_out: JsonOut = None,
 ) -> None:
     """Draw the tear sheet of a run folder again, without data or policy, and print it where that is asked for."""
@@ -79,37 +91,21 @@ class StrategyRun:
         return {"name": self.name, **risk_facts(self.name, self.trial), **policy}
 
 
-@dataclass(frozen=True, slots=True)
-class OutputOptions:
-    """Where a report and a run folder go, as far as they are asked for."""
-
-    report: Path | None
-    run_folder: Path | None
-
-    def __post_init__(self) -> None:
-        if self.run_folder is not None:
-            refuse_taken(self.run_folder)
-
-    @property
-    def asked(self) -> bool:
-        """Whether there is anything to write."""
-        return self.report is not None or self.run_folder is not None
-
-    def write(self, command: str, title: str, tried: Sequence[StrategyRun]) -> None:
-        """Write them; the first strategy is the one that they are about."""
-        if not self.asked:
-            return
-        trial, results = tried[0].trial, tuple(one.result for one in tried)
-        seeds = tuple(card["seed"] for one in tried if (card := card_of(one.name)))
-        context = report_context(trial, title, seeds)
-        if self.report is not None:
-            write_report(self.report, results[0], rivals=results[1:], context=context)
-            say("report:", str(self.report))
-        if self.run_folder is not None:
-            facts = tuple(one.facts for one in tried)
-            run = Run(backtests=results, context=context, config=_config(command, trial), facts=facts)
-            write_run(self.run_folder, run)
-            say("run folder:", str(self.run_folder))
+def write_run_output(output: RunOutput, command: str, title: str, tried: Sequence[StrategyRun]) -> None:
+    """Write report and run folder as far as they are asked for; the first strategy is the one that they are about."""
+    if not output.keeps:
+        return
+    trial, results = tried[0].trial, tuple(one.result for one in tried)
+    seeds = tuple(card["seed"] for one in tried if (card := card_of(one.name)))
+    context = report_context(trial, title, seeds)
+    if output.report is not None:
+        write_report(output.report, results[0], rivals=results[1:], context=context)
+        say("report:", str(output.report))
+    if output.run_folder is not None:
+        facts = tuple(one.facts for one in tried)
+        run = Run(backtests=results, context=context, config=_config(command, trial), facts=facts)
+        write_run(output.run_folder, run)
+        say("run folder:", str(output.run_folder))
 
 
 def _config(command: str, trial: EvaluationSpec) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 
-from arbitrage.cli.options import write_json
-from arbitrage.experiments.seeds import SeedReport, SeedResults, parse_seeds, seed_directory, train_seeds
+from arbitrage.cli.options.output import write_json
+from arbitrage.cli.output import print_cells, shown_on, stderr
+from arbitrage.experiments.seeds import SeedResults, parse_seeds, seed_directory, seed_name, train_seeds
+from arbitrage.progress import Progress, ProgressCallback
 from arbitrage.training.plan import TrainingPlan
 
 Seeds = Annotated[
@@ -25,8 +25,6 @@ Seeds = Annotated[
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Seeds trained at once, each in its own process. [default: processor cores]")
 ]
-stderr = Console(stderr=True)
-stdout = Console()
 
 
 def train_several(plan: TrainingPlan, seeds: str, workers: int | None, out: Path, json_out: str | None) -> None:
@@ -34,8 +32,8 @@ def train_several(plan: TrainingPlan, seeds: str, workers: int | None, out: Path
     numbers = parse_seeds(seeds)
     at_once = min(workers or os.cpu_count() or 1, len(numbers))
     try:
-        with _live(numbers) as tell:
-            results = train_seeds(plan, numbers, out, workers=at_once, report=tell)
+        with _live(numbers) as show:
+            results = train_seeds(plan, numbers, out, workers=at_once, progress=show)
     except KeyboardInterrupt:
         stderr.print("interrupted; the same command goes on from here", highlight=False)
         raise
@@ -47,25 +45,26 @@ def train_several(plan: TrainingPlan, seeds: str, workers: int | None, out: Path
 
 
 @contextmanager
-def _live(seeds: tuple[int, ...]) -> Iterator[SeedReport]:
+def _live(seeds: tuple[int, ...]) -> Iterator[ProgressCallback]:
     """A line for each seed that says what is being done with it."""
-    name, text = TextColumn("seed {task.fields[seed]}"), TextColumn("{task.description}")
-    with Progress(name, BarColumn(), TimeElapsedColumn(), text, console=stderr) as progress:
-        lines = {seed: progress.add_task("waiting", total=1.0, start=False, seed=seed) for seed in seeds}
+    name, text = TextColumn("{task.fields[seed]}"), TextColumn("{task.description}")
+    with ProgressBar(name, BarColumn(), TimeElapsedColumn(), text, console=stderr) as bar:
+        names = [seed_name(seed) for seed in seeds]
+        lines = {name: bar.add_task("waiting", total=1.0, start=False, seed=name) for name in names}
 
-        def tell(seed: int, doing: str, share: float) -> None:
-            progress.start_task(lines[seed])
-            progress.update(lines[seed], description=escape(doing), completed=share)
+        def show(progress: Progress) -> None:
+            bar.start_task(lines[progress.task])
+            shown_on(bar, lines[progress.task])(progress)
 
-        yield tell
+        yield show
 
 
 def _print(results: SeedResults, out: Path) -> None:
-    table = Table("seed", "stage", "validation EUR/day", "CVaR, EUR", "cycles/day", "seconds", "policy")
+    names = ("profit_eur_per_day", "conditional_value_at_risk_eur", "cycles_per_day")
+    rows = []
     for seed, card in sorted(results.cards.items()):
-        stage = card["chosen_stage"]
-        figures = card["validation"][stage]
-        numbers = [figures[name] for name in ("profit_eur_per_day", "conditional_value_at_risk_eur", "cycles_per_day")]
-        told = [f"{number:,.2f}" for number in (*numbers, card["training_seconds"])]
-        table.add_row(str(seed), stage, *told, escape(str(seed_directory(out, seed))))
-    stdout.print(table)
+        figures = card["validation"][card["chosen_stage"]]
+        numbers = [*(figures.get(name) for name in names), card["training_seconds"]]
+        cells = ["" if number is None else f"{number:,.2f}" for number in numbers]
+        rows.append([str(seed), card["chosen_stage"], *cells, str(seed_directory(out, seed))])
+    print_cells(("seed", "stage", "validation EUR a day", "CVaR EUR", "cycles a day", "seconds", "policy"), rows)

@@ -9,23 +9,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 
 from arbitrage.battery import unit_warnings
-from arbitrage.cli.options import JsonOut, MarketOptions, write_json
-from arbitrage.cli.output import print_table, stderr, warn
-from arbitrage.cli.output_paths import directory
+from arbitrage.cli.options.build import command
+from arbitrage.cli.options.market import MarketOptions
+from arbitrage.cli.options.output import JsonOut, write_json
+from arbitrage.cli.options.output_paths import directory
+from arbitrage.cli.options.panels import OUTPUT
+from arbitrage.cli.output import print_table, shown_on, stderr, warn
 from arbitrage.cli.trials import warn_of_minutes
 from arbitrage.errors import BadInput, Fault
 from arbitrage.experiments.sweep.plan import SweepPlan, program
 from arbitrage.experiments.sweep.plan_file import SweepFile, read_sweep_file
 from arbitrage.experiments.sweep.ray_workers import RayWorkers
-from arbitrage.experiments.sweep.run import RETRIES, SweepResults, SweepState, Tell, run_sweep
+from arbitrage.experiments.sweep.run import RETRIES, SweepResults, run_sweep
 from arbitrage.experiments.sweep.tables import sweep_tables
 from arbitrage.experiments.sweep.workers import ProcessWorkers, Workers
 from arbitrage.market.coverage import SourceCoverage
 from arbitrage.market.series import MarketSeries
+from arbitrage.progress import ProgressCallback
 
 _SHOWN = (
     "battery",
@@ -38,12 +42,18 @@ _SHOWN = (
 )
 
 
+@command(example="sweep grid.toml --out runs/sweep --workers 4", recorded=True)
 def sweep_command(
     plan: Annotated[
         Path, typer.Argument(help="The grid, a TOML or JSON file; see arbitrage/experiments/sweep/plan_file.py.")
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder of the results; what is done there is not run again.", callback=directory)
+        Path,
+        typer.Option(
+            help="Folder of the results; what is done there is not run again.",
+            callback=directory,
+            rich_help_panel=OUTPUT,
+        ),
     ],
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: processor cores]")] = None,
     ray: Annotated[
@@ -67,8 +77,7 @@ def sweep_command(
 
 
 def _market(file: SweepFile) -> MarketSeries:
-    given = {"day_ahead": None, "forecasts": None, "minutes": None, "publication_delay_min": None, **file.market}
-    return MarketOptions(**given).market()
+    return MarketOptions(**file.market).market()
 
 
 def _workers(market: MarketSeries, count: int | None, address: str | None) -> Workers:
@@ -77,28 +86,19 @@ def _workers(market: MarketSeries, count: int | None, address: str | None) -> Wo
 
 def _run(plan: SweepPlan, market: MarketSeries, out: Path, workers: Workers, retries: int) -> SweepResults:
     try:
-        with _live() as tell:
-            return run_sweep(plan, market, out, workers, retries=retries, tell=tell)
+        with _live() as show:
+            return run_sweep(plan, market, out, workers, retries=retries, progress=show)
     except KeyboardInterrupt:
         stderr.print("interrupted; the same command goes on from here", highlight=False)
         raise
 
 
 @contextmanager
-def _live() -> Iterator[Tell]:
+def _live() -> Iterator[ProgressCallback]:
     """A bar for the whole sweep, and what is being done."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=stderr) as bar:
-        line = bar.add_task("", total=None)
-
-        def tell(state: SweepState) -> None:
-            if state.remark is not None:
-                warn(state.remark)
-            failed = f"{state.failed} failed; " if state.failed else ""
-            doing = escape(failed + "; ".join(state.running))
-            bar.update(line, total=state.tasks, completed=state.finished + state.failed, description=doing)
-
-        yield tell
+    with ProgressBar(*columns, console=stderr) as bar:
+        yield shown_on(bar, bar.add_task("", total=None))
 
 
 def _missing_records(rows: list[dict[str, Any]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,17 +78,9 @@ def warn_of_coverage(result: Backtest) -> None:
         warn(f"{result.strategy}: {text}")
 
 
-def _left_out(plan: TrainingPlan) -> Iterator[str]:
-    """What a policy of this plan will not be able to do, and the remedy."""
-    if not plan.with_risk_head:
-        yield "no risk head is trained: --risk-aversion will not work with this policy; --risk-head trains one"
-    if not plan.with_critic:
-        yield "no quantile critic is trained: no outcomes are told, no --risk-preference is taken; preset full has one"
-
-
 def warn_of_learning(plan: TrainingPlan) -> None:
-    """Say which days and records are missing for learning and choosing, and what the preset leaves out."""
-    for text in (*beyond_data(plan.market, plan.start, plan.end)[1], *_left_out(plan)):
+    """Say which days and records are missing for learning and choosing."""
+    for text in beyond_data(plan.split.market, plan.split.start, plan.split.end)[1]:
         warn(text)
     for purpose, covered in plan.coverage().items():
         for text in filter(None, (each.warning() for each in covered)):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from arbitrage.cli.options import time_to_decide
+from arbitrage.cli.options.days import time_to_decide
 from arbitrage.errors import BadInput
 from arbitrage.market.series import build_market
 from arbitrage.market.simulation.sample import sample_files
@@ -94,7 +94,7 @@ def test_a_rule_decides_and_says_why() -> None:
     [
         (("backtest", *MARKET, "--strategy", "guess"), "neither one of"),
         (("backtest", *MARKET, "--strategy", "idle", "--days-of-month", "31-26"), "not a range"),
-        (("backtest", *MARKET, "--strategy", "idle", "--start", "2025-03-01"), "no time zone"),
+        (("backtest", *MARKET, "--strategy", "idle", "--start", "2025-03-01T00:00"), "or give the day alone"),
         (("backtest", *MARKET, "--strategy", "idle", "--power-mw", "-1", "--capacity-mwh", "0"), "capacity_mwh"),
         (("backtest", "--prices", "nowhere.csv", "--strategy", "idle"), "nowhere.csv"),
         (("backtest", "--prices", str(FILES.prices), "--strategy", "spread"), "--day-ahead"),

@@ -8,17 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from arbitrage.cli.app import app
-from arbitrage.cli.data import add_data, poll_words
-from arbitrage.cli.options import SEVERAL_VALUES, MarketOptions
+from arbitrage.cli.data import poll_words
+from arbitrage.cli.options.market import MarketOptions
 from arbitrage.errors import BadInput
 from arbitrage.market.fetch.elia_client import HOST_VARIABLE, Unreachable
 from arbitrage.market.fetch.entsoe import TOKEN_VARIABLE
@@ -29,6 +27,7 @@ from arbitrage.market.files.read import read_answer
 from arbitrage.market.files.schemas import Kind
 from arbitrage.market.store.datasets import DATASETS
 from arbitrage.market.store.store import Change
+from tests.cli.commands import every_command
 from tests.market.fetch import elia_server as double
 from tests.market.fetch.elia_server import EliaServer
 
@@ -46,8 +45,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EliaServer]:
 
 
 def run(*arguments: str) -> Result:
-    app = typer.Typer()
-    add_data(app)
     return CliRunner().invoke(app, ["data", *arguments])
 
 
@@ -100,7 +97,7 @@ def test_a_fetch_with_an_answer_that_cannot_be_used_fails_with_its_reasons(serve
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("fetch", "--start", "2024-09-01"), "no time zone"),
+        (("fetch", "--start", "2024-09-01T00:00"), "start: 2024-09-01T00:00 has no time zone"),
         (("fetch", *SPAN, "--base-url", "opendata"), "not an http or https address"),
         (("fetch", *SPAN, "--what", "day-ahead"), f"set {TOKEN_VARIABLE}"),
         (("watch", "--what", "day-ahead"), "no live dataset is published for day-ahead"),
@@ -116,8 +113,10 @@ def test_what_cannot_be_done_is_refused(
     assert server.requests == []
 
 
-def test_several_topics_may_follow_one_option() -> None:
-    assert "--what" in SEVERAL_VALUES
+def test_several_topics_may_follow_one_option(server: EliaServer, tmp_path: Path) -> None:
+    what = ("--what", "prices", "minutes")
+    done = run("fetch", *SPAN, *what, "--store", str(tmp_path / "store"), "--json", "-")
+    assert [each["shelf"] for each in json.loads(done.stdout)["shelves"]] == ["prices", "minutes"]
 
 
 def test_a_watch_stops_cleanly_when_interrupted(server: EliaServer, tmp_path: Path) -> None:
@@ -171,17 +170,8 @@ def test_a_time_zone_means_nothing_for_a_store(server: EliaServer, tmp_path: Pat
         MarketOptions((tmp_path / "store",), None, None, None, None, timezone="Europe/Brussels").market()
 
 
-def _commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _commands(command, *names, name)
-        else:
-            yield " ".join((*names, name)), command
-
-
 def test_every_command_that_takes_prices_takes_their_time_zone_and_decimal_sign() -> None:
-    group = typer.main.get_command(app)
-    options = {name: {flag for each in command.params for flag in each.opts} for name, command in _commands(group)}
+    options = {name: {flag for each in command.params for flag in each.opts} for name, command in every_command()}
     takes_prices = {name: flags for name, flags in options.items() if "--prices" in flags}
     assert {"train", "decide", "backtest", "compare", "walk-forward", "learn"} <= takes_prices.keys()
     assert {name for name, flags in takes_prices.items() if not {"--timezone", "--decimal"} <= flags} == set()

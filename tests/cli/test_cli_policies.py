@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ import pytest
 
 from arbitrage.cli.main import main
 from arbitrage.policies.checkpoint.load import CARD_FILE, TENSORS_FILE
-from arbitrage.training.closed_form import train
+from arbitrage.training.plan import train
 from tests.cli.test_app import FILES, MARKET
 from tests.policies.checkpoint.test_policy_card import foreign_policy
-from tests.training.test_closed_form_training import plan
+from tests.training.test_closed_form_training import plan, with_trainer
 
 TESTED = ("backtest", *MARKET, "--forecasts", str(FILES.forecasts), "--days-of-month", "26-27", "--json", "-")
 
@@ -28,7 +27,7 @@ TESTED = ("backtest", *MARKET, "--forecasts", str(FILES.forecasts), "--days-of-m
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two policies: one trained, one of a kind that this version does not know."""
     folder = tmp_path_factory.mktemp("policies")
-    train(replace(plan(), members=1, with_critic=False), folder / "ours")
+    train(with_trainer(plan(), members=1, with_critic=False), folder / "ours")
     foreign_policy(
         folder / "deep" / "foreign",
         battery={"power_mw": 2, "capacity_mwh": 4.0},

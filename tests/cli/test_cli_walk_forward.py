@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from arbitrage.cli.app import app
-from arbitrage.cli.options import MarketOptions
+from arbitrage.cli.options.market import MarketOptions
 from arbitrage.cli.trials import trained_timing
 from arbitrage.errors import BadInput
 from arbitrage.market.simulation.sample import sample_files

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from arbitrage.cli import output_paths
 from arbitrage.cli.app import app
+from arbitrage.cli.options import output_paths
 from arbitrage.errors import BadInput
 
 NOWHERE = ("--prices", "no-such-file.csv")

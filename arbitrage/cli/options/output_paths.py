@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import click
+import typer
 
 from arbitrage.backtest.report.export import find_browser
 from arbitrage.errors import BadInput, Fault
@@ -18,28 +18,28 @@ from arbitrage.errors import BadInput, Fault
 STANDARD_OUTPUT = "-"
 _PAGES = (".html", ".htm")
 _PRINTED = (".pdf", ".png")
-_TAKEN = "arbitrage.cli.output_paths"
+_TAKEN = "arbitrage.cli.options.output_paths"
 """Where the context of a command keeps the paths that its options have named."""
 
 
-def json_file(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+def json_file(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
     """A file for figures, or `-`."""
     if value is not None and value != STANDARD_OUTPUT:
         _check_file(context, option, Path(value), ())
     return value
 
 
-def report_file(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+def report_file(context: typer.Context, option: typer.CallbackParam, value: Path | None) -> Path | None:
     """A file for a tear sheet: its ending says what is written."""
     if value is not None:
         _check_file(context, option, value, (*_PAGES, *_PRINTED))
     return value
 
 
-def printed_file(ending: str) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
+def printed_file(ending: str) -> Callable[[typer.Context, typer.CallbackParam, Path | None], Path | None]:
     """A check of a file that Chromium or Chrome prints, with that ending."""
 
-    def check(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+    def check(context: typer.Context, option: typer.CallbackParam, value: Path | None) -> Path | None:
         if value is not None:
             _check_file(context, option, value, (ending,))
         return value
@@ -47,7 +47,7 @@ def printed_file(ending: str) -> Callable[[click.Context, click.Parameter, Path 
     return check
 
 
-def directory(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+def directory(context: typer.Context, option: typer.CallbackParam, value: Path | None) -> Path | None:
     """A directory that is there or can be made."""
     if value is not None and not context.resilient_parsing:
         faults = [f"{value} is a file, not a directory"] if value.is_file() else _unreachable(value)
@@ -55,7 +55,17 @@ def directory(context: click.Context, option: click.Parameter, value: Path | Non
     return value
 
 
-def _check_file(context: click.Context, option: click.Parameter, path: Path, endings: Sequence[str]) -> None:
+def new_directory(context: typer.Context, option: typer.CallbackParam, value: Path | None) -> Path | None:
+    """A directory that is empty or not there yet: what is in it is never written over."""
+    directory(context, option, value)
+    if value is not None and not context.resilient_parsing:
+        from arbitrage.backtest.runs.folder import refuse_taken
+
+        refuse_taken(value)
+    return value
+
+
+def _check_file(context: typer.Context, option: typer.CallbackParam, path: Path, endings: Sequence[str]) -> None:
     if context.resilient_parsing:
         return
     faults = _unreachable(path)
@@ -89,7 +99,7 @@ def _without_browser() -> list[str]:
     return []
 
 
-def _refuse(option: click.Parameter, faults: list[str]) -> None:
+def _refuse(option: typer.CallbackParam, faults: list[str]) -> None:
     if faults:
         name = max(option.opts, key=len, default=str(option.name))
         raise BadInput([Fault(name, fault) for fault in faults])

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.commands.simulation import Wanted, simulate_live
+from arbitrage.battery import Battery
 from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
 
@@ -26,7 +27,7 @@ WANTED = Wanted(
     preset="2022",
     risk_aversion=None,
     faults=(),
-    rated=(1.0, 2.0, 1.1),
+    battery=Battery(max_cycles_per_day=1.1),
 )
 
 
@@ -70,7 +71,6 @@ def test_a_fault_is_lived_through_by_labelled_fallbacks() -> None:
         ({"preset": "1999"}, "1999"),
         ({"start": "2025-03-30T00:07+01:00"}, "quarter-hour"),
         ({"start": "2025-03-30T00:00"}, "time zone"),
-        ({"rated": (0.0, 2.0, None)}, "power_mw"),
         ({"risk_aversion": 0.5}, "risk"),
     ],
 )
