@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.battery import Battery, BatteryState, Step
-from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.errors import Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.numeric import is_whole
-from arbitrage.policies.protocol import Intent, Policy, PolicyView
+from arbitrage.policies.protocol import CannotDecide, Intent, Policy, PolicyView
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, step_faults
 
 
-class NotANumber(BadInput):
+class NotANumber(CannotDecide):
     """The policy came to a power or an advantage that is not a number."""
 
 

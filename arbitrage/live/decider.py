@@ -6,8 +6,9 @@ Contract
 - Levels, each one labelled with its reason: 0 the policy; 1 the policy on the last good data, where something is late,
   missing, or left out; 2 the day-ahead rule, where prices are stale, absent or disagree; 3 hold, where the clock cannot
   be trusted or the rule knows no curve. Nothing is remembered from one moment to the next: recovery needs no hand.
-- A policy that comes to no finite numbers (`policy_not_finite`) decides nothing: the day-ahead rule does, or it is to
-  hold. Outcomes that are not finite are left out, with the warning `outcomes_not_finite`.
+- A policy that comes to no finite numbers (`policy_not_finite`), or that fails (`policy_failed`, with a warning that
+  says how), decides nothing: the day-ahead rule does, or it is to hold. Outcomes that are not finite are left out, with
+  the warning `outcomes_not_finite`.
 - An override is a person's: it is shielded by ramp limit and battery law, and by nothing else.
 - `prepare` reads the market, which is slow; `Prepared.decide` adds a battery's state, which is fast.
 """
@@ -62,12 +63,14 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.policies.closed_form.quantile_critic import ACTIONS
 from arbitrage.policies.closed_form.risk_head import MOST_RISK_AVERSE
 from arbitrage.policies.compatibility import mismatches, missing_sources
-from arbitrage.policies.protocol import NEUTRAL, Policy, RiskChoice, judged_series
+from arbitrage.policies.protocol import NEUTRAL, CannotDecide, Policy, RiskChoice, judged_series
 from arbitrage.policies.rules import Idle
 from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight, step_faults
 
 POLICY_NOT_FINITE = "policy_not_finite"
 """Why a rule decides where the policy comes to no finite numbers."""
+POLICY_FAILED = "policy_failed"
+"""Why a rule decides where the policy's own code fails."""
 _LEVELS = {
     Quality.OK: Level.POLICY,
     Quality.GAP: Level.LAST_GOOD_DATA,
@@ -258,9 +261,10 @@ class Prepared:
         now_s: seconds since the epoch; from the end of the interval on, it is to hold.
         """
         frame, battery, duration_min = self.frame, self.decider.battery, self.dispatcher.duration_min
-        wanted = self._wanted(state)
-        if wanted is None:
-            return self._without_policy().decide(state, orders, now_s)
+        try:
+            wanted = self._wanted(state)
+        except CannotDecide as failed:
+            return self._without_policy(failed).decide(state, orders, now_s)
         asked_mw = wanted.intent.power_mw
         careful = self._careful_mw(state, asked_mw) if self.unfamiliar else asked_mw
         expired = now_s is not None and now_s >= frame.valid_until * SECONDS_PER_MINUTE
@@ -284,25 +288,30 @@ class Prepared:
             warnings=warnings,
         )
 
-    def _wanted(self, state: AssetState) -> Decision | None:
-        """What the level that decides wants; None where that is not finite."""
-        try:
-            wanted = self.dispatcher.decide(0, state.battery, state.profit_today_eur)
-        except NotANumber:
-            return None
-        return wanted if math.isfinite(wanted.intent.power_mw) else None
+    def _wanted(self, state: AssetState) -> Decision:
+        """What the level that decides wants. Raises CannotDecide where that is not finite."""
+        wanted = self.dispatcher.decide(0, state.battery, state.profit_today_eur)
+        if not math.isfinite(wanted.intent.power_mw):
+            raise NotANumber([Fault("power_mw", f"is {wanted.intent.power_mw}")])
+        return wanted
 
-    def _without_policy(self) -> Prepared:
-        if self.instead is None:
-            raise AssertionError("the rules of the fallback come to finite numbers")
-        return self.instead
+    def _without_policy(self, failed: CannotDecide) -> Prepared:
+        """The fallback, labelled with why the policy does not decide."""
+        instead = self.instead
+        if instead is None:
+            raise AssertionError("the rules of the fallback come to finite numbers") from failed
+        if isinstance(failed, NotANumber):
+            return instead
+        frame, said = instead.frame, Finding(POLICY_FAILED, {"message": str(failed)})
+        reason = (frame.fallback_reason or "").replace(POLICY_NOT_FINITE, POLICY_FAILED)
+        return replace(instead, frame=replace(frame, fallback_reason=reason, warnings=(*frame.warnings, said)))
 
     def _careful_mw(self, state: AssetState, asked_mw: float) -> float:
         if self.cautious is None:
             return 0.0
         try:
             averse = self.cautious.decide(0, state.battery, state.profit_today_eur)
-        except NotANumber:
+        except CannotDecide:
             return 0.0
         return careful_mw(asked_mw, averse.intent.power_mw)
 

@@ -23,6 +23,10 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 from arbitrage.risk import RiskPreference
 
 
+class CannotDecide(BadInput):
+    """The policy comes to no decision from this state of the market and the battery."""
+
+
 @dataclass(frozen=True, slots=True)
 class RiskChoice:
     """How risk is to be weighed; None leaves it as the policy was loaded."""
