@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from arbitrage.market.simulation.embedded_sample import sample_market
     from arbitrage.market.splits import select
     from arbitrage.policies.checkpoint.load import load_policy
-    from arbitrage.training.closed_form import train
-    from arbitrage.training.plan import TrainingPlan
+    from arbitrage.training.plan import TrainingPlan, train
 
 __all__ = [
     "Battery",
@@ -40,7 +39,7 @@ __all__ = [
 _HOMES = {
     "Battery": "battery",
     "BatteryState": "battery",
-    "TrainingPlan": "training.closed_form",
+    "TrainingPlan": "training.plan",
     "decide": "dispatch",
     "load_policy": "policies.checkpoint.load",
     "perfect_foresight": "backtest.hindsight.perfect_foresight",
@@ -49,7 +48,7 @@ _HOMES = {
     "sample_market": "market.simulation.embedded_sample",
     "select": "market.splits",
     "summary": "backtest.metrics",
-    "train": "training.closed_form",
+    "train": "training.plan",
 }
 
 

@@ -31,7 +31,7 @@ from arbitrage.learners.experience.collector import CollectionConfig
 from arbitrage.learners.experience.replay_buffer import ReplayConfig
 from arbitrage.learners.experience.replay_training import OnlineConfig, OnlineTrainer, mean_return
 from arbitrage.learners.neural.critics import CategoricalForm, QuantileForm
-from arbitrage.learners.neural.registry import Algorithm, make_learner
+from arbitrage.learners.neural.registry import make_learner
 
 EPISODES = 100
 COPIES = 20
@@ -88,7 +88,7 @@ def live(name: str, seed: int, judge: Judge) -> None:
     )
     env = gymnasium.make_vec(goal.environment, num_envs=8 if cartpole else 1, vectorization_mode="sync")
     trial = gymnasium.make_vec(goal.environment, num_envs=COPIES, vectorization_mode="sync")
-    algorithm = Algorithm(name)
+    algorithm = name
     training = OnlineTrainer(env, lambda problem: make_learner(algorithm, problem, settings, seed), config, seed)
     for steps in range(goal.judge_every, goal.steps + 1, goal.judge_every):
         training.run(steps)

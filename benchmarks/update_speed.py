@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from arbitrage.learners.experience.replay_buffer import Replay, ReplayConfig
 from arbitrage.learners.neural.critics import QuantileForm
 from arbitrage.learners.neural.learner import LearningProblem
-from arbitrage.learners.neural.registry import Algorithm, make_learner
+from arbitrage.learners.neural.registry import LEARNERS, make_learner
 
 INPUTS, ACTIONS, BATCH, STORED = 8, 3, 256, 10_000
 Update = Callable[[], object]
@@ -74,9 +74,11 @@ def library(name: str, width: int, quantiles: int) -> Update:
     return lambda: model.train(1, BATCH)
 
 
-def ours(algorithm: Algorithm, settings: dict[str, Any], device: str = "cpu", batch: int = BATCH) -> Update:
+def ours(algorithm: str, settings: dict[str, Any], device: str = "cpu", batch: int = BATCH) -> Update:
     """One update of ours, the first ones made, for they compile."""
-    problem = LearningProblem(inputs=INPUTS, actions=ACTIONS if algorithm.discrete else 1, discrete=algorithm.discrete)
+    problem = LearningProblem(
+        inputs=INPUTS, actions=ACTIONS if LEARNERS[algorithm].discrete else 1, discrete=LEARNERS[algorithm].discrete
+    )
     learner = make_learner(algorithm, problem, settings, 0, device=device)
     replay = Replay(problem, ReplayConfig(size=STORED, batch=batch), device)
     for part in (replay.storage.observation, replay.storage.next_observation, replay.storage.reward):
@@ -193,7 +195,7 @@ CASES: list[tuple[str, str, int, int, float]] = [
 def measure(seconds: float, jemalloc: str | None) -> list[dict[str, Any]]:
     rows = []
     for own, other, width, quantiles, asked in CASES:
-        algorithm = {"QR-DQN": Algorithm.QUANTILE_DQN, "DQN": Algorithm.DQN, "SAC": Algorithm.SAC}[own]
+        algorithm = {"QR-DQN": "quantile-dqn", "DQN": "dqn", "SAC": "sac"}[own]
         settings = quantile(width, quantiles) if quantiles else {"hidden": (width, width)}
         if own == "DQN":
             settings["double"] = False  # the library's is not
@@ -206,7 +208,7 @@ def measure(seconds: float, jemalloc: str | None) -> list[dict[str, Any]]:
             row["ratio_jemalloc"] = mine / row["theirs_jemalloc_per_s"]
         rows.append(row)
     plain = rate(PlainTwinSAC(64, 32), seconds)
-    mine = rate(ours(Algorithm.QUANTILE_DISCRETE_SAC, quantile(64, 32)), seconds)
+    mine = rate(ours("quantile-discrete-sac", quantile(64, 32)), seconds)
     name = "twin distributional discrete SAC, 2 x 64, 32 quantiles, against plain torch"
     rows.append({"update": name, "theirs_per_s": plain, "ours_per_s": mine, "ratio": mine / plain, "asked": 6.0})
     return rows
@@ -222,7 +224,7 @@ def preloaded(name: str, width: int, quantiles: int, seconds: float, jemalloc: s
 
 def measure_gpu(seconds: float) -> list[dict[str, Any]]:
     rows = []
-    for algorithm in (Algorithm.DQN, Algorithm.QUANTILE_DQN, Algorithm.QUANTILE_DISCRETE_SAC, Algorithm.SAC):
+    for algorithm in ("dqn", "quantile-dqn", "quantile-discrete-sac", "sac"):
         for batch in (256, 16_384):
             mine = rate(ours(algorithm, {"hidden": (256, 128)}, "cuda", batch), seconds, cuda=True)
             row = {"update": f"{algorithm}, [256, 128], batch {batch:,}", "ours_per_s": mine}

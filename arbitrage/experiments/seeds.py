@@ -1,41 +1,29 @@
-"""Several seeds of one plan, each trained in a process of its own.
+"""Several seeds of one plan, each trained in a process of its own, whatever the method.
 
 Contract
 - A seed ends with the same policy, bit for bit, as when it is trained alone: its process does what `train` does, with
   the same threads.
 - A seed that fails, or whose process is killed, takes no other with it.
-- An interruption ends all processes and leaves what they had finished; calling again goes on from there, and a seed
-  whose policy is already there, made by the same plan, is not trained again.
-- Progress comes over one pipe a process, so that nobody can block another by dying.
+- An interruption ends all processes and leaves what they had finished; calling again goes on from there. A seed whose
+  policy is already there, made by the same plan, is not trained again.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import Any
 
 from arbitrage.errors import BadInput, Fault
-from arbitrage.policies.checkpoint.load import Card
-from arbitrage.training.closed_form import finished_card, train
-from arbitrage.training.plan import TrainingPlan
-
-SeedReport = Callable[[int, str, float], None]
-"""Told a seed, what is being done with it, and the share of it that is done, 0 to 1."""
-
-_CONTEXT = get_context("spawn")
-_ORPHANED = 1
+from arbitrage.experiments.worker_process import Pipe, WorkerDied, WorkerProcess, ready
+from arbitrage.policies.checkpoint.files import Card
+from arbitrage.progress import Progress, ProgressCallback, silent
+from arbitrage.training.plan import TrainingPlan, finished_card, train
 
 
 @dataclass(frozen=True, slots=True)
 class SeedResults:
-    """What came of each seed."""
+    """The result of each seed."""
 
     cards: dict[int, Card]
     """Of the seeds that are trained, by seed."""
@@ -62,108 +50,74 @@ def seed_directory(folder: Path, seed: int) -> Path:
     return folder / f"seed-{seed}"
 
 
+def seed_name(seed: int) -> str:
+    """The seed as progress names it."""
+    return f"seed {seed}"
+
+
 def train_seeds(
-    plan: TrainingPlan,
-    seeds: Sequence[int],
-    folder: Path,
-    *,
-    workers: int,
-    report: SeedReport = lambda _seed, _text, _share: None,
+    plan: TrainingPlan, seeds: Sequence[int], folder: Path, *, workers: int, progress: ProgressCallback = silent
 ) -> SeedResults:
-    """Train the plan with each seed into `folder`/seed-N, so many at once; `plan.seed` does not matter."""
+    """Train the plan with each seed into `folder`/seed-N, `workers` at once; `plan.seed` does not matter.
+
+    `progress` is given reports whose `task` is the `seed_name`.
+    """
     results = SeedResults({}, {})
     waiting: list[int] = []
-    running: list[_Worker] = []
     for seed in seeds:
         card = finished_card(replace(plan, seed=seed), seed_directory(folder, seed))
         if card is None:
             waiting.append(seed)
         else:
             results.cards[seed] = card
-            report(seed, "there already", 1.0)
+            progress(Progress("already trained", 1.0, task=seed_name(seed)))
+    running: list[_SeedWorker] = []
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                seed = waiting.pop(0)
-                running.append(_Worker(replace(plan, seed=seed), seed_directory(folder, seed)))
-                running[-1].begin()
-            heard = connection.wait([worker.ear for worker in running])
-            running = [worker for worker in running if worker.ear not in heard or not worker.listen(report, results)]
+                running.append(_SeedWorker(replace(plan, seed=waiting.pop(0)), folder))
+            for worker in ready(running):
+                if worker.listen(progress, results):
+                    running.remove(worker)
     finally:
         for worker in running:
             worker.end()
     return results
 
 
-class _Worker:
-    """The process that trains one seed, seen from outside."""
+class _SeedWorker(WorkerProcess):
+    """The process that trains one seed."""
 
-    def __init__(self, plan: TrainingPlan, directory: Path) -> None:
+    def __init__(self, plan: TrainingPlan, folder: Path) -> None:
+        super().__init__(f"seed-{plan.seed}", _train_one)
         self.seed = plan.seed
-        self._task = plan, directory
-        self.ear, mouth = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_train_one, name=f"seed-{self.seed}", args=(mouth,), daemon=True)
-        with _ignoring_interrupts():
-            self._process.start()
-        mouth.close()
+        self.send((plan, seed_directory(folder, plan.seed)))
 
-    def begin(self) -> None:
-        """Hand over the plan. A process that has died already is found out by listening."""
-        with suppress(BrokenPipeError):
-            self.ear.send(self._task)
-
-    def listen(self, report: SeedReport, results: SeedResults) -> bool:
+    def listen(self, progress: ProgressCallback, results: SeedResults) -> bool:
         """Take one message, and say whether it was the last."""
         try:
-            kind, content = self.ear.recv()
-        except (EOFError, OSError):  # nothing more, or no whole message
-            self._process.join()
-            results.failures[self.seed] = f"its process ended with exit code {self._process.exitcode}"
-            report(self.seed, "failed", 1.0)
-            return True
-        if kind == "progress":
-            report(self.seed, *content)
-            return False
-        (results.cards if kind == "card" else results.failures)[self.seed] = content
-        if kind == "failure":
-            report(self.seed, "failed", 1.0)
-        self._process.join()
+            message = self.receive()
+        except WorkerDied as died:
+            message = str(died)
+        else:
+            if isinstance(message, Progress):
+                progress(replace(message, task=seed_name(self.seed)))
+                return False
+            self.join()
+        if isinstance(message, str):
+            results.failures[self.seed] = message
+            progress(Progress("failed", 1.0, task=seed_name(self.seed)))
+        else:
+            results.cards[self.seed] = message
         return True
 
-    def end(self) -> None:
-        self._process.terminate()
-        self._process.join()
 
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """A process started meanwhile is deaf to Ctrl-C from its first moment: that is for the parent, which ends it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _train_one(child_conn: Pipe) -> None:
+    """Train the plan that is received; sends Progress, then the card, or the reason of a failure as text."""
+    plan, directory = child_conn.recv()
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _train_one(mouth: connection.Connection[tuple[str, Any], tuple[TrainingPlan, Path]]) -> None:
-    """What a process does: train what it is handed, and tell."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    plan, directory = mouth.recv()
-    try:
-        card = train(plan, directory, lambda text, share: mouth.send(("progress", (text, share))))
+        card = train(plan, directory, child_conn.send)
     except (BadInput, RuntimeError, OSError) as failed:
-        mouth.send(("failure", str(failed) or type(failed).__name__))
+        child_conn.send(str(failed) or type(failed).__name__)
     else:
-        mouth.send(("card", card))
-
-
-def _end_with_parent() -> None:
-    """Nobody is left to train for when the parent has been killed."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(_ORPHANED)
+        child_conn.send(card)

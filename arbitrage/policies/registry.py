@@ -13,6 +13,7 @@ from arbitrage.policies.checkpoint.closed_form import CLOSED_FORM_FILES
 from arbitrage.policies.checkpoint.files import PolicyFileSpec
 from arbitrage.policies.checkpoint.mpc import MPC_FILES
 from arbitrage.policies.checkpoint.network import NETWORK_FILES
+from arbitrage.policies.checkpoint.rule import rule_files
 from arbitrage.policies.minute_rule import MINUTE_SPREAD
 from arbitrage.policies.own_code import is_reference, own_strategy
 from arbitrage.policies.rules import IDLE, SPREAD, THRESHOLD
@@ -21,7 +22,9 @@ from arbitrage.policies.strategy_spec import StrategySpec
 OWN_STRATEGIES = "arbitrage.strategies"
 """Entry points by which an installed package brings strategies; a rule's name is taken."""
 RULES: dict[str, StrategySpec] = {spec.name: spec for spec in (IDLE, THRESHOLD, SPREAD, MINUTE_SPREAD)}
-POLICY_FILES: dict[Kind, PolicyFileSpec] = {spec.kind: spec for spec in (CLOSED_FORM_FILES, NETWORK_FILES, MPC_FILES)}
+POLICY_FILES: dict[Kind, PolicyFileSpec] = {
+    spec.kind: spec for spec in (CLOSED_FORM_FILES, NETWORK_FILES, MPC_FILES, rule_files(RULES))
+}
 
 
 def find_strategy(name: str) -> StrategySpec | None:

@@ -60,10 +60,14 @@ class StrategySpec:
             return self.make()
         return self.tune(market, battery, selection, description)
 
+    def source_faults(self, market: MarketSeries) -> list[Fault]:
+        """A fault for every series that it needs and the market does not carry."""
+        absent = [need.series for need in self.needs if need.series not in market.known_series]
+        return [Fault("strategy", f"{self.name} needs {IN_WORDS.get(each, each)}{_remedy(each)}") for each in absent]
+
     def refuse_without_sources(self, market: MarketSeries) -> None:
         """Raise BadInput, naming every series that it needs and the market does not carry."""
-        absent = [need.series for need in self.needs if need.series not in market.known_series]
-        refuse(Fault("strategy", f"{self.name} needs {IN_WORDS.get(each, each)}{_remedy(each)}") for each in absent)
+        refuse(self.source_faults(market))
 
 
 def policy_facts(policy: Policy) -> dict[str, Any]:

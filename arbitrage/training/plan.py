@@ -1,8 +1,8 @@
-"""What a training is asked for, and what its policy's card says of where it came from.
+"""One training, whatever the method: a trainer, a split of days, a battery and a seed; and what its card says of it.
 
 Contract
-- A plan holds the market, the battery and the split of its days. Test days are in no plan.
-- Equal plans have equal digests; an interrupted training resumes only under the digest that it began with.
+- A trainer holds the configuration of its own method and nothing else. It turns a split into a policy directory.
+- Equal plans have equal fingerprints. An interrupted training resumes only under the fingerprint that it began with.
 """
 
 from __future__ import annotations
@@ -10,164 +10,120 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
-
-from arbitrage.backtest.engine import selection_coverage
 from arbitrage.battery import Battery
 from arbitrage.code_revision import code_revision
-from arbitrage.errors import BadInput, Fault
-from arbitrage.features.encoder import MarketFeatures, encoder_needs
-from arbitrage.features.names import FeatureSet
-from arbitrage.learners.closed_form.config import NETWORK_FROM_DAYS, ClosedFormConfig, Preset
-from arbitrage.learners.closed_form.risk_search import RiskSearchConfig
-from arbitrage.market.coverage import SourceCoverage
+from arbitrage.errors import Fault, refuse
+from arbitrage.market.coverage import Need, SourceCoverage
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
-from arbitrage.policies.checkpoint.load import Card
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
+from arbitrage.policies.checkpoint.card import TensorsState, read_any_card, tensors_of_card
+from arbitrage.policies.checkpoint.files import CARD_FILE, Card
+from arbitrage.policies.protocol import Policy
+from arbitrage.progress import ProgressCallback, silent
+from arbitrage.training.data_split import DataSplit
 
-ProgressCallback = Callable[[str, float], None]
-"""Told what is being done, and the share of the whole that is done, 0 to 1."""
-
+VALIDATED = ("profit_eur_per_day", "capture_fraction", "cycles_per_day", "conditional_value_at_risk_eur", "violations")
+"""Figures of the validation days that a card states."""
 _PACKAGES = ("arbitrage", "numpy", "numba", "pandas", "torch")
+
+
+class Trainer(Protocol):
+    """A method of learning, with its configuration; see `closed_form`, `neural`, `mpc` and `rules`."""
+
+    @property
+    def step_min(self) -> int:
+        """Minutes between the decisions of the policies that it trains."""
+        ...
+
+    def needs(self, market: MarketSeries) -> Sequence[Need]:
+        """The series that the policies decide on, as far as the market has them."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """The method and its configuration, ready for JSON; part of the fingerprint."""
+        ...
+
+    def faults(self, split: DataSplit) -> Sequence[Fault]:
+        """Why the method cannot learn from the split; empty where it can."""
+        ...
+
+    def fit(
+        self, split: DataSplit, battery: Battery, seed: int, directory: Path, progress: ProgressCallback = silent
+    ) -> Card:
+        """Train a policy into a directory and return its card; call again after an interruption to go on."""
+        ...
+
+    def load(self, directory: Path) -> Policy:
+        """The policy that `fit` wrote there. Raises BadInput."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """What to train on what. Raises BadInput where training and validation days overlap."""
+    """What to train on what. Raises BadInput where the method cannot learn from the split."""
 
-    market: MarketSeries
+    trainer: Trainer
+    split: DataSplit
     battery: Battery
-    train_days: DaysOfMonth
-    validation_days: DaysOfMonth
-    start: int | None = None
-    """Epoch minutes [start, end) within which the days lie; None: the whole series."""
-    end: int | None = None
-    soc_reset: SocReset = SocReset.DAILY
     seed: int = 0
-    members: int = 1
-    """Fits with different random features whose advantages are averaged."""
-    refit: bool = False
-    """Whether the chosen stage is fitted anew on training and validation days together."""
-    config: ClosedFormConfig = field(default_factory=ClosedFormConfig)
-    features: MarketFeatures = field(default_factory=MarketFeatures)
-    with_critic: bool = True
-    """Whether to fit the quantile critic, which tells outcomes and chooses nothing."""
-    with_risk_head: bool = True
-    """Whether to fit the risk head, which chooses nothing while its dial is at zero."""
-    risk_search: RiskSearchConfig = field(default_factory=RiskSearchConfig)
 
     def __post_init__(self) -> None:
-        if self.train_days.first <= self.validation_days.last and self.validation_days.first <= self.train_days.last:
-            raise BadInput(
-                [Fault("validation days", f"{self.validation_days} overlap training days {self.train_days}")]
-            )
-        if self.features.running_names and self.market.minute_source is None:
-            raise BadInput([Fault("minutes", f"the feature set {self.features.feature_set} needs minute records")])
-        if self.with_critic and self.config.final_stage_only:
-            raise BadInput(
-                [Fault("critic", "cannot be taught by a final-stage-only fit, which returns nothing for it")]
-            )
-        if self.with_risk_head and self.config.final_stage_only:
-            raise BadInput(
-                [Fault("risk head", "cannot be fitted to a final-stage-only fit, which returns nothing for it")]
-            )
-
-    @classmethod
-    def of(
-        cls,
-        feature_set: FeatureSet | None,
-        market: MarketSeries,
-        preset: Preset = Preset.FULL,
-        **settings: Any,
-    ) -> TrainingPlan:
-        """A plan with the configuration that suits the set of features and the number of training days.
-
-        feature_set: None is all that the market has.
-
-        Raises BadInput for a preset other than the full one by the minute.
-        """
-        if feature_set is None:
-            feature_set = FeatureSet.QUARTER_HOUR if market.minute_source is None else FeatureSet.FULL
-        by_minute = feature_set is not FeatureSet.QUARTER_HOUR
-        if by_minute and preset is not Preset.FULL:
-            raise BadInput([Fault("preset", f"{preset} is for the feature set {FeatureSet.QUARTER_HOUR}; ask for it")])
-        config = ClosedFormConfig.by_minute() if by_minute else ClosedFormConfig.of(preset)
-        whole = preset is Preset.FULL
-        chosen = {"with_critic": whole, "with_risk_head": whole and not by_minute, **settings}
-        plan = cls(market=market, features=MarketFeatures(feature_set), config=config, **chosen)
-        if config.network is None or plan.training_day_count() >= NETWORK_FROM_DAYS:
-            return plan
-        return replace(plan, config=replace(config, network=None))
-
-    @property
-    def fitted_days(self) -> tuple[DaysOfMonth, ...]:
-        """What the policy has learned from in the end."""
-        return (self.train_days, self.validation_days) if self.refit else (self.train_days,)
-
-    def selection(self, *days: DaysOfMonth) -> tuple[Span, ...]:
-        """The spans of these days of the month."""
-        chosen = [select_rows(self.market, start=self.start, end=self.end, days=some) for some in days]
-        return spans(self.market, np.logical_or.reduce(chosen), self.soc_reset)
-
-    def training_day_count(self) -> int:
-        """Brussels days that are learned from before validation."""
-        return len(np.unique(self.market.day_numbers[rows_of(self.selection(self.train_days))]))
-
-    def split(self) -> dict[str, Any]:
-        """The split in words, for the card; the times bound what was looked at, as far as the market reaches."""
-        first, after = int(self.market.quarter_hours[0]), int(self.market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
-        return {
-            "train_days_of_month": str(self.train_days),
-            "validation_days_of_month": str(self.validation_days),
-            "start_epoch_minute": first if self.start is None else max(first, self.start),
-            "end_epoch_minute": after if self.end is None else min(after, self.end),
-            "soc_reset": self.soc_reset.value,
-        }
+        refuse(self.trainer.faults(self.split))
 
     def coverage(self) -> dict[str, tuple[SourceCoverage, ...]]:
         """How many records of each series are there on the days to learn from and to choose on, by purpose."""
-        needs = encoder_needs(self.features.feature_set, self.market.known_series)
-        step_min = 1 if self.features.running_names else MINUTES_PER_QUARTER_HOUR
-        days = {"training": self.train_days, "validation": self.validation_days}
-        return {
-            purpose: selection_coverage(self.market, needs, self.selection(some), step_min)
-            for purpose, some in days.items()
-        }
+        return self.split.coverage(self.trainer.needs(self.split.market), self.trainer.step_min)
 
     def fingerprint(self) -> str:
-        """Names everything that the fit depends on but the member's number, the code and its packages included."""
+        """Names everything that the policy depends on, the code and its packages included."""
         facts = {
-            "members": self.members,
-            "refit": self.refit,
+            "method": self.trainer.facts(),
             "versions": _versions(),
             "code": code_revision(),
-            "data": self.market.data_hash,
+            "data": self.split.market.data_hash,
             "battery": asdict(self.battery),
-            "split": self.split(),
+            "split": self.split.facts(),
             "seed": self.seed,
-            "config": asdict(self.config),
-            "features": self.features.feature_set,
-            "with_critic": self.with_critic,
-            "risk_search": asdict(self.risk_search) if self.with_risk_head else None,
         }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def train(plan: TrainingPlan, directory: Path, progress: ProgressCallback = silent) -> Card:
+    """Train a policy into a directory and return its card; call again after an interruption to go on."""
+    return plan.trainer.fit(plan.split, plan.battery, plan.seed, directory, progress)
+
+
+def finished_card(plan: TrainingPlan, directory: Path) -> Card | None:
+    """The card of the whole policy that this plan has left there, if it has."""
+    if not (directory / CARD_FILE).is_file():
+        return None
+    card = read_any_card(directory)
+    ours = card.get("plan_sha256") == plan.fingerprint() and tensors_of_card(directory, card) is TensorsState.MATCH
+    return card if ours else None
+
+
+def trained_policy(plan: TrainingPlan, directory: Path, progress: ProgressCallback = silent) -> Policy:
+    """The plan's policy, from the directory if it is finished there, else trained into it."""
+    if finished_card(plan, directory) is None:
+        train(plan, directory, progress)
+    return plan.trainer.load(directory)
 
 
 def provenance(plan: TrainingPlan) -> Card:
     """Where a policy of this plan comes from, for its card."""
+    market = plan.split.market
     return {
-        "data_sha256": plan.market.data_hash,
-        "publication_delay_min": plan.market.publication_delay_min,
-        "decision_latency_min": plan.market.decision_latency_min,
-        "minute_source": plan.market.minute_source,
-        "minute_seed": plan.market.minute_seed,
-        "split": plan.split(),
+        "data_sha256": market.data_hash,
+        "publication_delay_min": market.publication_delay_min,
+        "decision_latency_min": market.decision_latency_min,
+        "minute_source": market.minute_source,
+        "minute_seed": market.minute_seed,
+        "split": plan.split.facts(),
         "coverage": {
             purpose: {each.source: each.figures() for each in covered} for purpose, covered in plan.coverage().items()
         },
@@ -176,6 +132,11 @@ def provenance(plan: TrainingPlan) -> Card:
         "versions": _versions(),
         "code_revision": code_revision(),
     }
+
+
+def records_delay_min(market: MarketSeries) -> int:
+    """How late records reach a policy: their publication delay and the decision latency."""
+    return market.publication_delay_min + market.decision_latency_min
 
 
 def _versions() -> dict[str, str]:

@@ -11,15 +11,16 @@ import pytest
 from arbitrage.errors import BadInput
 from arbitrage.experiments.seeds import parse_seeds, seed_directory, train_seeds
 from arbitrage.policies.checkpoint.load import TENSORS_FILE
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.progress import Progress
+from arbitrage.training.plan import TrainingPlan, train
 from tests.training.test_closed_form_training import plan as plan_of_two
+from tests.training.test_closed_form_training import with_trainer
 
 KILLED, UNWRITABLE = 2, 3
 
 
 def plan(seed: int = 0) -> TrainingPlan:
-    return replace(plan_of_two(), members=1, with_critic=False, seed=seed)
+    return replace(with_trainer(plan_of_two(), members=1, with_critic=False), seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -48,30 +49,30 @@ def test_what_names_no_seeds_or_one_twice_is_refused(text: str) -> None:
 
 def test_each_seed_is_as_if_trained_alone_whatever_becomes_of_the_others(tmp_path: Path, alone: bytes) -> None:
     seed_directory(tmp_path, UNWRITABLE).write_text("a file where the directory should be")
-    told: list[tuple[int, str]] = []
+    reports: list[Progress] = []
 
-    def kill_one(seed: int, text: str, _share: float) -> None:
-        told.append((seed, text))
-        if seed == KILLED and text.startswith("encoding"):
+    def kill_one(progress: Progress) -> None:
+        reports.append(progress)
+        if progress.task == f"seed {KILLED}" and progress.doing.startswith("encoding"):
             next(child for child in multiprocessing.active_children() if child.name == f"seed-{KILLED}").kill()
 
-    results = train_seeds(plan(), (UNWRITABLE, 0, 1, KILLED), tmp_path, workers=2, report=kill_one)
+    results = train_seeds(plan(), (UNWRITABLE, 0, 1, KILLED), tmp_path, workers=2, progress=kill_one)
     assert set(results.cards) == {0, 1}
     assert "exit code -9" in results.failures[KILLED]
     assert str(seed_directory(tmp_path, UNWRITABLE)) in results.failures[UNWRITABLE]
     assert tensors(tmp_path, 1) == alone
     assert tensors(tmp_path, 0) != alone
     assert results.cards[1]["seed"] == 1
-    assert {seed for seed, text in told if text.startswith("validating")} == {0, 1}
+    assert {report.task for report in reports if report.doing.startswith("validating")} == {"seed 0", "seed 1"}
 
 
 def test_an_interruption_ends_all_processes_and_is_taken_up_again(tmp_path: Path, alone: bytes) -> None:
-    def interrupt(seed: int, text: str, _share: float) -> None:
-        if text.startswith("validating"):
+    def interrupt(progress: Progress) -> None:
+        if progress.doing.startswith("validating"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_seeds(plan(), (1, 0), tmp_path, workers=1, report=interrupt)
+        train_seeds(plan(), (1, 0), tmp_path, workers=1, progress=interrupt)
     assert multiprocessing.active_children() == []
     kept = list(seed_directory(tmp_path, 1).rglob("*.safetensors"))
     assert len(kept) == 1
@@ -86,14 +87,14 @@ def test_a_seed_is_trained_again_only_if_the_plan_differs_or_its_tensors_are_dam
     def begin(*_: object) -> None:
         raise Begun
 
-    monkeypatch.setattr("arbitrage.experiments.seeds._Worker", begin)
+    monkeypatch.setattr("arbitrage.experiments.seeds._SeedWorker", begin)
     card = train(plan(1), seed_directory(tmp_path, 1))
-    told: list[str] = []
-    results = train_seeds(plan(), (1,), tmp_path, workers=1, report=lambda _seed, text, _share: told.append(text))
+    reports: list[Progress] = []
+    results = train_seeds(plan(), (1,), tmp_path, workers=1, progress=reports.append)
     assert results.cards == {1: card}
-    assert told == ["there already"]
+    assert [report.doing for report in reports] == ["already trained"]
     with pytest.raises(Begun):
-        train_seeds(replace(plan(), members=2), (1,), tmp_path, workers=1)
+        train_seeds(with_trainer(plan(), members=2), (1,), tmp_path, workers=1)
     (seed_directory(tmp_path, 1) / TENSORS_FILE).write_bytes(b"damaged")
     with pytest.raises(Begun):
         train_seeds(plan(), (1,), tmp_path, workers=1)

@@ -18,10 +18,10 @@ from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.runs.folder import read_run
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
-from arbitrage.experiments.sweep.plan import GivenPolicy, SweepPlan, SweepWindow, TrainingSettings
+from arbitrage.experiments.sweep.plan import GivenPolicy, SweepPlan, SweepWindow
 from arbitrage.experiments.sweep.plan_file import read_sweep_file
 from arbitrage.experiments.sweep.ray_workers import RayWorkers
-from arbitrage.experiments.sweep.run import RUN, SweepState, run_sweep
+from arbitrage.experiments.sweep.run import RUN, run_sweep
 from arbitrage.experiments.sweep.tables import sweep_tables
 from arbitrage.experiments.sweep.workers import Job, Lost, Outcome, ProcessWorkers, try_job
 from arbitrage.learners.closed_form.config import ClosedFormConfig, Preset
@@ -30,10 +30,11 @@ from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.policies.closed_form.lattice import LatticeSize
 from arbitrage.policies.protocol import RiskChoice
+from arbitrage.progress import Progress
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.risk import RiskPreference
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.methods import TrainingSettings
 from tests.worlds import noisy_market
 
 MARKET = noisy_market(seed=8, days=31)
@@ -85,15 +86,14 @@ def run_bytes(out: Path) -> dict[str, bytes]:
 def test_the_results_are_the_same_bytes_whoever_does_the_work_and_whoever_dies(tmp_path: Path) -> None:
     killed: list[str] = []
 
-    def kill(state: SweepState) -> None:
-        training = [doing for doing in state.running if "validating" in doing]
-        if training and not killed:
-            killed.extend(training)
+    def kill(progress: Progress) -> None:
+        if "validating" in progress.doing and not killed:
+            killed.append(progress.doing)
             for child in multiprocessing.active_children():
                 child.kill()
 
     alone = run_sweep(LEARNED, MARKET, tmp_path / "one", ProcessWorkers(MARKET, 1))
-    among = run_sweep(LEARNED, MARKET, tmp_path / "two", ProcessWorkers(MARKET, 2), tell=kill)
+    among = run_sweep(LEARNED, MARKET, tmp_path / "two", ProcessWorkers(MARKET, 2), progress=kill)
     assert killed
     assert alone.failures == among.failures == {}
     assert multiprocessing.active_children() == []
@@ -132,7 +132,7 @@ def test_a_task_is_another_one_where_anything_that_it_depends_on_is_another() ->
 
 def test_a_task_whose_worker_dies_is_tried_again_so_many_times_and_no_more(tmp_path: Path) -> None:
     workers, remarks = Inline({"threshold": 2, "spread": 3}), []
-    results = run_sweep(RULES, MARKET, tmp_path, workers, retries=2, tell=lambda state: remarks.append(state.remark))
+    results = run_sweep(RULES, MARKET, tmp_path, workers, retries=2, progress=lambda now: remarks.append(now.remark))
     assert [task.strategy for task, _ in results.folders] == ["idle", "threshold"]
     assert results.failures == {"spread, battery, july": "lost 3 times, last because its machine burnt down"}
     assert sum("tried again" in (remark or "") for remark in remarks) == 4
@@ -148,13 +148,13 @@ def test_a_task_that_fails_takes_no_other_with_it_and_is_not_tried_again(tmp_pat
 
 
 def test_an_interruption_ends_the_workers_and_what_was_done_stays(tmp_path: Path) -> None:
-    def interrupt(state: SweepState) -> None:
-        if state.finished == 2:
+    def interrupt(progress: Progress) -> None:
+        if progress.completed == 2:
             raise KeyboardInterrupt
 
     workers, again = Inline(), Inline()
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(RULES, MARKET, tmp_path, workers, tell=interrupt)
+        run_sweep(RULES, MARKET, tmp_path, workers, progress=interrupt)
     assert workers.ended
     run_sweep(RULES, MARKET, tmp_path, again)
     assert again.begun == ["spread, battery, july"]
@@ -337,16 +337,12 @@ def test_the_command_runs_a_plan_and_writes_its_tables(plan_of_sample: Path, tmp
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy that learned from days 1-14 and was chosen on 15-20."""
     directory = tmp_path_factory.mktemp("given") / "policy"
-    plan = TrainingPlan(
-        market=MARKET,
-        battery=Battery(max_cycles_per_day=1.1),
-        train_days=WINDOW.train_days,
-        validation_days=WINDOW.validation_days,
+    trainer = ClosedFormTrainer(
         config=ClosedFormConfig(cosines=12, passes=1, network=None, size=LatticeSize(5, 4)),
         with_critic=False,
         with_risk_head=False,
     )
-    train(plan, directory)
+    trainer.fit(WINDOW.split(MARKET), Battery(max_cycles_per_day=1.1), 0, directory)
     return directory
 
 

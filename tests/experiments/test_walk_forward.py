@@ -12,17 +12,7 @@ import pytest
 from arbitrage.backtest.engine import Backtest, run_backtest
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
-from arbitrage.experiments.walk_forward import (
-    NEURAL,
-    ClosedForm,
-    Neural,
-    PolicyTrainer,
-    TrainingWindow,
-    Walk,
-    rule_trainer,
-    trainer_named,
-    walk_forward,
-)
+from arbitrage.experiments.walk_forward import PolicyTrainer, TrainingWindow, Walk, WindowTrainer, walk_forward
 from arbitrage.learners.closed_form.config import Preset
 from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
@@ -32,10 +22,13 @@ from arbitrage.policies.policy_schedule import PolicySchedule
 from arbitrage.policies.protocol import Policy
 from arbitrage.policies.rules import ThresholdRule
 from arbitrage.quarter_hour import epoch_minute
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.methods import TrainingSettings
 from tests.worlds import noisy_market
 
 START = epoch_minute("2024-05-01T00:00+02:00")
 BATTERY = Battery(max_cycles_per_day=1.1)
+QUICK = WindowTrainer(method="learned", settings=TrainingSettings(preset=Preset.QUICK, refit=True))
 WINDOWS = WindowPlan(
     train_from=dt.date(2024, 5, 1), test_from=dt.date(2024, 6, 1), test_until=dt.date(2024, 7, 6)
 ).windows()
@@ -62,25 +55,26 @@ def scrambled_after(market: MarketSeries, time: int) -> MarketSeries:
 def test_rules_of_a_walk_are_tuned_on_the_past_alone(name: str, tmp_path: Path) -> None:
     market = noisy_market(5, 70, START)
     second = WINDOWS[1]
-    policies, result = walked(market, rule_trainer(name), tmp_path / "a")
-    other, same = walked(scrambled_after(market, second.test_start), rule_trainer(name), tmp_path / "b")
+    policies, result = walked(market, WindowTrainer(method=name), tmp_path / "a")
+    other, same = walked(scrambled_after(market, second.test_start), WindowTrainer(method=name), tmp_path / "b")
     assert policies.policies == other.policies
     before = result.ledger.index < result.ledger.index[30 * 96]
     assert result.ledger["net_energy_mwh"][before].equals(same.ledger["net_energy_mwh"][before])
 
 
-def test_a_closed_form_learns_from_the_newest_days_too_unless_told_otherwise() -> None:
+@pytest.mark.parametrize(("refit", "newest"), [(True, 31 * 96), (False, 25 * 96)])
+def test_a_closed_form_learns_from_the_newest_days_unless_there_is_no_refit(refit: bool, newest: int) -> None:
     market, (first, *_) = noisy_market(6, 70, START), WINDOWS
     room = TrainingWindow(until(market, first.train_end), BATTERY, first, Path("unused"))
-    learned, held_back = (trainer_named("learned", seed=0, warm_start=True, **told) for told in ({}, {"refit": False}))
-    assert isinstance(learned, ClosedForm)
-    assert isinstance(held_back, ClosedForm)
-    newest = [plan.selection(*plan.fitted_days)[-1].last for plan in (learned.plan(room), held_back.plan(room))]
-    assert newest == [31 * 96, 25 * 96]
+    walker = WindowTrainer(method="learned") if refit else WindowTrainer(method="learned", settings=TrainingSettings())
+    trainer = walker.trainer(room)
+    assert isinstance(trainer, ClosedFormTrainer)
+    assert trainer.refit is refit
+    assert room.split.selection(*room.split.fitted_days(refit=refit))[-1].last == newest
 
 
 def test_a_closed_form_walks_and_learns_from_the_past_alone(tmp_path: Path) -> None:
-    market, teach = noisy_market(6, 70, START), ClosedForm(preset=Preset.QUICK)
+    market, teach = noisy_market(6, 70, START), QUICK
     _, result = walked(market, teach, tmp_path / "a")
     _, other = walked(scrambled_after(market, WINDOWS[1].test_start), teach, tmp_path / "b")
     cut = 30 * 96
@@ -96,13 +90,13 @@ def test_a_closed_form_walks_and_learns_from_the_past_alone(tmp_path: Path) -> N
 
 
 def test_a_walk_that_is_taken_up_again_trains_nothing_twice(tmp_path: Path) -> None:
-    market, teach = noisy_market(6, 70, START), ClosedForm(preset=Preset.QUICK)
+    market, teach = noisy_market(6, 70, START), QUICK
     walk = Walk(market=market, battery=BATTERY, windows=WINDOWS)
     walk_forward(walk, teach, tmp_path, name="walked")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("card.json")}
     walk_forward(walk, teach, tmp_path, name="walked")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("card.json")} == before
-    walk_forward(walk, replace(teach, seed=1), tmp_path, name="walked")
+    walk_forward(walk, replace(QUICK, seed=1), tmp_path, name="walked")
     assert all(path.stat().st_mtime_ns > before[path] for path in tmp_path.rglob("card.json"))
 
 
@@ -134,10 +128,10 @@ def test_the_market_as_it_was_known_may_come_from_elsewhere(tmp_path: Path) -> N
 
 def test_a_warm_start_goes_on_from_the_window_before_and_a_cold_one_does_not(tmp_path: Path) -> None:
     market = noisy_market(8, 70, START)
-    decided = {}
+    decided, settings = {}, TrainingSettings(updates=2, judge_every=2, compiled=False)
     for warm in (True, False):
-        teach = Neural("dqn", updates=2, judge_every=2, compiled=False, warm_start=warm)
-        policies, _ = walked(market, teach, tmp_path / str(warm))
+        walker = WindowTrainer(method="dqn", settings=settings, warm_start=warm)
+        policies, _ = walked(market, walker, tmp_path / str(warm))
         decided[warm] = [policy.critics[0].weights[0] for policy in policies.policies]  # type: ignore[attr-defined]
     np.testing.assert_array_equal(decided[True][0], decided[False][0])
     moved = {warm: float(np.abs(weights[1] - weights[0]).max()) for warm, weights in decided.items()}
@@ -148,15 +142,10 @@ def test_a_warm_start_goes_on_from_the_window_before_and_a_cold_one_does_not(tmp
 def test_a_walk_beyond_the_prices_is_refused(tmp_path: Path) -> None:
     walk = Walk(market=noisy_market(5, 60, START), battery=BATTERY, windows=WINDOWS)
     with pytest.raises(BadInput, match="after the last price"):
-        walk_forward(walk, rule_trainer("threshold"), tmp_path, name="walked")
+        walk_forward(walk, WindowTrainer(method="threshold"), tmp_path, name="walked")
 
 
-def test_the_names_of_neural_agents_are_those_of_the_learners() -> None:
-    from arbitrage.learners.neural.registry import Algorithm
-
-    assert set(NEURAL) == {algorithm.value for algorithm in Algorithm}
-
-
-def test_a_strategy_that_cannot_learn_is_refused_with_the_names_of_those_that_can() -> None:
-    with pytest.raises(BadInput, match="learned, idle, threshold"):
-        trainer_named("perfect-foresight", seed=0, warm_start=True)
+def test_a_strategy_that_cannot_learn_is_refused_with_the_names_of_those_that_can(tmp_path: Path) -> None:
+    walk = Walk(market=noisy_market(5, 70, START), battery=BATTERY, windows=WINDOWS)
+    with pytest.raises(BadInput, match=r"'perfect-foresight' cannot be trained.*learned, idle, threshold.*mpc.*dsac-t"):
+        walk_forward(walk, WindowTrainer(method="perfect-foresight"), tmp_path, name="walked")

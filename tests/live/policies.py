@@ -30,8 +30,9 @@ from arbitrage.policies.closed_form.quantile_critic import QUANTILES
 from arbitrage.policies.closed_form.risk_head import AdvantageSize, RiskHead
 from arbitrage.policies.networks import Network
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.plan import TrainingPlan, train
 
 BATTERY = Battery(max_cycles_per_day=1.1)
 SIZE = LatticeSize(soc_nodes=5, cycle_nodes=4)
@@ -45,19 +46,20 @@ def learned(feature_set: FeatureSet) -> ClosedFormPolicy:
     """A small policy with a made-up critic and risk head, taught on the sample before `NIGHT`."""
     by_minute = feature_set is FeatureSet.FULL
     minutes = MinuteConfig(network=NetworkConfig(width=8, steps=150)) if by_minute else None
-    plan = TrainingPlan(
+    split = DataSplit(
         market=sample_market(with_minutes=by_minute),
-        battery=BATTERY,
         train_days=DaysOfMonth(10, 25),
         validation_days=DaysOfMonth(26, 27),
         end=epoch_minute("2025-03-29T00:00+01:00"),
+    )
+    trainer = ClosedFormTrainer(
         config=ClosedFormConfig(cosines=12, passes=1, network=None, minutes=minutes, size=SIZE),
         features=MarketFeatures(feature_set),
         with_critic=False,
         with_risk_head=False,
     )
     with TemporaryDirectory() as directory:
-        train(plan, Path(directory))
+        train(TrainingPlan(trainer=trainer, split=split, battery=BATTERY), Path(directory))
         policy = load_policy(directory)
     assert isinstance(policy, ClosedFormPolicy)
     return dataclasses.replace(policy, critic=critic(policy.features), head=head(policy.features))

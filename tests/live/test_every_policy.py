@@ -30,8 +30,8 @@ from arbitrage.policies.protocol import Policy, RiskChoice
 from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.risk import RiskPreference
-from arbitrage.training.mpc import MpcPlan, fit_mpc
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.mpc import MpcTrainer
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed, market_in
 from tests.api.told_policy import save_told_policy
@@ -57,9 +57,7 @@ def directory(kind: str) -> Path:
     where = Path(folder().name) / kind
     if kind == "told":
         return save_told_policy(where, OUTCOMES)
-    days = TrainingPlan(
-        market=sample_market(), battery=BATTERY, train_days=DaysOfMonth(1, 12), validation_days=DaysOfMonth(21, 21)
-    )
+    split = DataSplit(market=sample_market(), train_days=DaysOfMonth(1, 12), validation_days=DaysOfMonth(21, 21))
     small = ForecastConfig(
         near_quarter_hours=2,
         far_quarter_hours=1,
@@ -69,7 +67,7 @@ def directory(kind: str) -> Path:
         plans_for_paths=60,
         paths=4,
     )
-    fit_mpc(replace(MpcPlan.of(Form(kind), days), forecast=small), where)
+    replace(MpcTrainer.of(split, Form(kind)), forecast=small).fit(split, BATTERY, 0, where)
     return where
 
 

@@ -23,10 +23,9 @@ from arbitrage.features.names import FeatureSet
 from arbitrage.learners.experience.market_path import STATE_FEATURES, MarketPath
 from arbitrage.learners.neural.actors import CategoricalActor, GaussianActor
 from arbitrage.learners.neural.critics import CategoricalForm
-from arbitrage.learners.neural.export import networks_of
 from arbitrage.learners.neural.learner import Learner, LearningProblem
 from arbitrage.learners.neural.nets import Layout, Standard, forward
-from arbitrage.learners.neural.registry import Algorithm, make_learner
+from arbitrage.learners.neural.registry import LEARNERS, make_learner
 from arbitrage.market.series import MarketSeries
 from arbitrage.policies.checkpoint.files import Tensors, read_tensors, write_policy_files
 from arbitrage.policies.checkpoint.load import CARD_FILE, TENSORS_FILE, load_policy
@@ -40,7 +39,7 @@ from tests.worlds import SUMMER_MIDNIGHT, market_of, noisy_market
 BATTERY = Battery(max_cycles_per_day=1.1)
 STATES = (BatteryState(0.0), BatteryState(0.9, 0.4), BatteryState(1.3, 1.1), BatteryState(2.0))
 CVAR = RiskPreference(RiskMeasure.CVAR, 0.1, 1.0)
-DISCRETE = [algorithm for algorithm in Algorithm if algorithm.discrete]
+DISCRETE = [algorithm for algorithm in LEARNERS if LEARNERS[algorithm].discrete]
 DISTRIBUTIONAL = [algorithm for algorithm in DISCRETE if "quantile" in algorithm or "categorical" in algorithm]
 ABOUT = {
     "publication_delay_min": 0,
@@ -69,16 +68,18 @@ def policy_of(learner: Learner, market: MarketSeries, battery: Battery = BATTERY
         battery=battery,
         sources=tuple(sorted(market.known_series)),
         **shape | parts,
-        **networks_of(learner),
+        **learner.served(),
     )
 
 
-def learner_of(algorithm: Algorithm, seed: int = 0, **chosen: Any) -> Learner:
+def learner_of(algorithm: str, seed: int = 0, **chosen: Any) -> Learner:
     """A learner that knows nothing, but standardises and clips."""
     market = noisy_market(8, 2)
     standard = _standard_of(torch.from_numpy(MarketFeatures().encode(market.known_at(market.quarter_hours))))
     problem = LearningProblem(
-        inputs=len(standard.mean), actions=3 if algorithm.discrete else 1, discrete=algorithm.discrete
+        inputs=len(standard.mean),
+        actions=3 if LEARNERS[algorithm].discrete else 1,
+        discrete=LEARNERS[algorithm].discrete,
     )
     made = {"hidden": (8, 8), **chosen}
     return make_learner(algorithm, problem, made, seed, standard=standard, compiled=False)
@@ -145,11 +146,11 @@ def said_by_torch(learner: Learner, layout: Layout, flat: torch.Tensor, rows: to
     return forward(layout.unpack(flat), learner.standard(rows)).detach().numpy()
 
 
-@pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_what_is_served_says_what_torch_says(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", list(LEARNERS))
+def test_what_is_served_says_what_torch_says(algorithm: str) -> None:
     learner = learner_of(algorithm)
     rows = 3.0 * torch.randn(50, learner.problem.inputs, generator=torch.Generator().manual_seed(1))
-    served, state = networks_of(learner), learner.state
+    served, state = learner.served(), learner.state
     compared = 0
     if isinstance(learner, CategoricalActor | GaussianActor):
         outputs = said_by_torch(learner, learner.actor_layout, learner.actor.flat, rows)
@@ -157,19 +158,19 @@ def test_what_is_served_says_what_torch_says(algorithm: Algorithm) -> None:
             pytest.approx(row, abs=1e-5) for row in outputs[0]
         ]
         compared += 1
-    if algorithm.discrete:
+    if LEARNERS[algorithm].discrete:
         layout = critic_layout(learner)
         outputs = said_by_torch(learner, layout, state.critic.flat, rows)
         assert len(served["critics"]) == layout.stacked == (2 if "sac" in algorithm else 1)
         for own, critic in zip(outputs, served["critics"], strict=True):
             assert np.stack([outputs_of(critic, row) for row in rows.numpy()]) == pytest.approx(own, abs=1e-5)
         compared += 1
-    assert compared == (2 if algorithm.discrete and "sac" in algorithm else 1)
-    assert served["continuous"] is not algorithm.discrete
+    assert compared == (2 if LEARNERS[algorithm].discrete and "sac" in algorithm else 1)
+    assert served["continuous"] is not LEARNERS[algorithm].discrete
 
 
-@pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_what_is_served_decides_as_the_learner_does_at_its_best(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", list(LEARNERS))
+def test_what_is_served_decides_as_the_learner_does_at_its_best(algorithm: str) -> None:
     market = noisy_market(5, 2)
     features = MarketFeatures().encode(market.known_at(market.quarter_hours))
     learner = opinionated(learner_of(algorithm, seed=3), features)
@@ -178,14 +179,14 @@ def test_what_is_served_decides_as_the_learner_does_at_its_best(algorithm: Algor
     seen = np.concatenate([features, np.tile(state, (len(features), 1))], axis=1)
     best = learner.act_greedily(torch.from_numpy(seen)).numpy()
     asked = np.array([dispatcher.decide(at, BatteryState(0.9, 0.4)).intent.power_mw for at in range(len(features))])
-    assert asked == pytest.approx(best - 1.0 if algorithm.discrete else best[:, 0], abs=1e-5)
+    assert asked == pytest.approx(best - 1.0 if LEARNERS[algorithm].discrete else best[:, 0], abs=1e-5)
     assert len(set(asked.tolist())) > 1
 
 
 def test_a_learner_that_weighs_risk_is_served_with_its_preference() -> None:
     market, preference = noisy_market(5, 2), RiskPreference(RiskMeasure.CVAR, 0.2, 5.0)
     features = MarketFeatures().encode(market.known_at(market.quarter_hours))
-    learner = opinionated(learner_of(Algorithm.QUANTILE_DQN, seed=3, preference=preference), features)
+    learner = opinionated(learner_of("quantile-dqn", seed=3, preference=preference), features)
     policy = policy_of(learner, market)
     assert policy.preference == preference
     neutral = policy.with_risk_preference(RiskPreference())
@@ -198,8 +199,8 @@ def test_a_learner_that_weighs_risk_is_served_with_its_preference() -> None:
     assert asked != plain
 
 
-@pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_a_time_read_alone_is_decided_to_the_last_bit_as_in_a_batch(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", list(LEARNERS))
+def test_a_time_read_alone_is_decided_to_the_last_bit_as_in_a_batch(algorithm: str) -> None:
     market = noisy_market(6, 2)
     policy, times = policy_of(learner_of(algorithm), market), market.quarter_hours
     batch = answers(policy, market, times)
@@ -216,7 +217,7 @@ def test_no_decision_by_the_minute_rests_on_what_is_published_later(
     market, now = simulated_market(1), SUMMER_MIDNIGHT + minute
     inputs = len(MarketFeatures(feature_set).names) + 3
     problem = LearningProblem(inputs=inputs, actions=3, discrete=True)
-    learner = make_learner(Algorithm.QUANTILE_DQN, problem, {"hidden": (8, 8)}, 0, compiled=False)
+    learner = make_learner("quantile-dqn", problem, {"hidden": (8, 8)}, 0, compiled=False)
     policy = policy_of(learner, market, features=MarketFeatures(feature_set), step_min=1)
     times = np.arange(SUMMER_MIDNIGHT, SUMMER_MIDNIGHT + 3 * 60 + 1)
     told = len(STATES) * (minute + 1)
@@ -226,7 +227,7 @@ def test_no_decision_by_the_minute_rests_on_what_is_published_later(
 
 
 @pytest.mark.parametrize("algorithm", DISTRIBUTIONAL)
-def test_outcomes_ascend_and_keep_the_mean_that_is_chosen_by(algorithm: Algorithm) -> None:
+def test_outcomes_ascend_and_keep_the_mean_that_is_chosen_by(algorithm: str) -> None:
     form = {"form": CategoricalForm(lowest=-5.0, highest=7.0, outputs=13)} if "categorical" in algorithm else {}
     market, learner = noisy_market(7, 1), learner_of(algorithm, seed=2, **form)
     dispatcher = dispatcher_of(policy_of(learner, market), market)
@@ -314,7 +315,7 @@ def test_twins_count_alike() -> None:
 
 @pytest.mark.parametrize("algorithm", DISTRIBUTIONAL)
 @pytest.mark.parametrize("measure", [RiskMeasure.CVAR, RiskMeasure.ENTROPIC])
-def test_weight_0_is_risk_neutral_to_the_last_bit(algorithm: Algorithm, measure: RiskMeasure) -> None:
+def test_weight_0_is_risk_neutral_to_the_last_bit(algorithm: str, measure: RiskMeasure) -> None:
     market = noisy_market(6, 1)
     policy = policy_of(learner_of(algorithm), market)
     dialled = policy.with_risk_preference(RiskPreference(measure, 0.3, 0.0))
@@ -383,14 +384,14 @@ def test_another_battery_and_a_market_without_what_was_trained_on_are_refused() 
 def test_only_what_was_trained_on_is_read() -> None:
     market = noisy_market(2, 2)
     bare = market_of(market.price_eur_mwh)
-    policy = policy_of(learner_of(Algorithm.DQN), bare)
+    policy = policy_of(learner_of("dqn"), bare)
     assert answers(policy, bare, bare.quarter_hours) == answers(policy, market, bare.quarter_hours)
 
 
-@pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_a_policy_read_back_is_the_one_written(algorithm: Algorithm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", list(LEARNERS))
+def test_a_policy_read_back_is_the_one_written(algorithm: str, tmp_path: Path) -> None:
     market = noisy_market(6, 1)
-    policy = dataclasses.replace(policy_of(learner_of(algorithm), market), name=algorithm.value)
+    policy = dataclasses.replace(policy_of(learner_of(algorithm), market), name=algorithm)
     if algorithm in DISTRIBUTIONAL:
         policy = policy.with_risk_preference(RiskPreference(RiskMeasure.WANG, 0.75, 0.5))
     card = save_network_policy(tmp_path, policy, ABOUT)
@@ -405,7 +406,7 @@ def test_a_policy_read_back_is_the_one_written(algorithm: Algorithm, tmp_path: P
 
 
 def test_the_card_says_what_is_seen_and_in_which_units(tmp_path: Path) -> None:
-    save_network_policy(tmp_path, policy_of(learner_of(Algorithm.DQN), noisy_market(0, 1)), ABOUT)
+    save_network_policy(tmp_path, policy_of(learner_of("dqn"), noisy_market(0, 1)), ABOUT)
     card = json.loads((tmp_path / CARD_FILE).read_text())
     assert card["kind"] == "network"
     assert card["features"] == list(MarketFeatures().names)
@@ -442,7 +443,7 @@ def _changed(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[
 def test_layers_that_are_missing_or_do_not_fit_are_refused(
     change: Callable[[Tensors], Tensors], says: str, tmp_path: Path
 ) -> None:
-    card = save_network_policy(tmp_path, policy_of(learner_of(Algorithm.QUANTILE_DQN), noisy_market(0, 1)), ABOUT)
+    card = save_network_policy(tmp_path, policy_of(learner_of("quantile-dqn"), noisy_market(0, 1)), ABOUT)
     tensors = change(read_tensors(tmp_path, card))
     del card["tensors_sha256"]
     write_policy_files(tmp_path, tensors, card)
@@ -480,7 +481,7 @@ def _edit(directory: Path, **changes: object) -> None:
 def test_a_damaged_or_foreign_policy_is_refused_with_the_reason(
     damage: Callable[[Path], None], says: str, tmp_path: Path
 ) -> None:
-    save_network_policy(tmp_path, policy_of(learner_of(Algorithm.QUANTILE_DQN), noisy_market(0, 1)), ABOUT)
+    save_network_policy(tmp_path, policy_of(learner_of("quantile-dqn"), noisy_market(0, 1)), ABOUT)
     damage(tmp_path)
     with pytest.raises(BadInput, match=says):
         load_policy(tmp_path)

@@ -29,8 +29,9 @@ from arbitrage.policies.checkpoint.load import CARD_FILE, load_policy
 from arbitrage.policies.closed_form.lattice import LatticeSize
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.quarter_hour import brussels_midnight, epoch_minute
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.plan import TrainingPlan, train
 from tests.examples import examples
 from tests.properties.test_no_leak import scramble
 
@@ -48,21 +49,22 @@ NIGHT = epoch_minute("2025-03-30T00:00+01:00")
 
 
 def plan(feature_set: FeatureSet) -> TrainingPlan:
-    return TrainingPlan(
+    split = DataSplit(
         market=sample_market(with_minutes=True),
-        battery=BATTERY,
         train_days=DaysOfMonth(17, 25),
         validation_days=DaysOfMonth(26, 27),
         end=epoch_minute("2025-03-29T00:00+01:00"),
-        config=CONFIG,
-        features=MarketFeatures(feature_set),
     )
+    trainer = ClosedFormTrainer(
+        config=CONFIG, features=MarketFeatures(feature_set), with_critic=feature_set is FeatureSet.FULL
+    )
+    return TrainingPlan(trainer=trainer, split=split, battery=BATTERY)
 
 
 @pytest.fixture(scope="module", params=[FeatureSet.FULL, FeatureSet.REFERENCE], ids=str)
 def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("policy")
-    train(dataclasses.replace(plan(request.param), with_critic=request.param is FeatureSet.FULL), where)
+    train(plan(request.param), where)
     return where
 
 
@@ -163,15 +165,18 @@ def test_the_environment_pays_what_the_ledger_books(policy: ClosedFormPolicy, ma
 
 
 def test_minutes_that_the_market_does_not_have_are_asked_for_before_training() -> None:
+    made = plan(FeatureSet.FULL)
     with pytest.raises(BadInput, match="needs minute records"):
-        dataclasses.replace(plan(FeatureSet.FULL), market=sample_market())
+        dataclasses.replace(made, split=dataclasses.replace(made.split, market=sample_market()))
 
 
 def test_a_plan_sees_all_that_its_market_has_unless_told_otherwise() -> None:
-    days = {"battery": BATTERY, "train_days": DaysOfMonth(1, 2), "validation_days": DaysOfMonth(3, 4)}
-    with_minutes, without = sample_market(with_minutes=True), sample_market()
-    assert TrainingPlan.of(None, with_minutes, **days).features.feature_set is FeatureSet.FULL
-    assert TrainingPlan.of(None, without, **days).features.feature_set is FeatureSet.QUARTER_HOUR
-    told = TrainingPlan.of(FeatureSet.QUARTER_HOUR, with_minutes, **days)
+    with_minutes, without = (
+        DataSplit(market=market, train_days=DaysOfMonth(1, 2), validation_days=DaysOfMonth(3, 4))
+        for market in (sample_market(with_minutes=True), sample_market())
+    )
+    assert ClosedFormTrainer.of(with_minutes).features.feature_set is FeatureSet.FULL
+    assert ClosedFormTrainer.of(without).features.feature_set is FeatureSet.QUARTER_HOUR
+    told = ClosedFormTrainer.of(with_minutes, FeatureSet.QUARTER_HOUR)
     assert told.config == dataclasses.replace(ClosedFormConfig(), network=None), "six days are too few for a network"
     assert told.config != ClosedFormConfig.by_minute()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,39 +23,52 @@ from arbitrage.market.splits import DaysOfMonth
 from arbitrage.policies.checkpoint.load import CARD_FILE, TENSORS_FILE, load_policy
 from arbitrage.policies.closed_form.lattice import LatticeSize
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.progress import Progress
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training.closed_form import choose, fit_policy, train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer, choose
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.plan import TrainingPlan, train
 
 CONFIG = ClosedFormConfig(cosines=12, passes=1, network=NetworkConfig(width=8, steps=20), size=LatticeSize(5, 4))
 
 
 def plan() -> TrainingPlan:
     return TrainingPlan(
-        market=sample_market(),
+        trainer=ClosedFormTrainer(members=2, config=CONFIG),
+        split=DataSplit(
+            market=sample_market(),
+            train_days=DaysOfMonth(1, 6),
+            validation_days=DaysOfMonth(7, 8),
+            end=epoch_minute("2025-04-01T00:00+02:00"),
+        ),
         battery=Battery(max_cycles_per_day=1.1),
-        train_days=DaysOfMonth(1, 6),
-        validation_days=DaysOfMonth(7, 8),
-        end=epoch_minute("2025-04-01T00:00+02:00"),
-        members=2,
-        config=CONFIG,
     )
 
 
-TOLD: list[tuple[str, float]] = []
+def with_trainer(made: TrainingPlan, **changes: Any) -> TrainingPlan:
+    """The plan with other settings of its method."""
+    return replace(made, trainer=replace(made.trainer, **changes))  # type: ignore[type-var]
+
+
+def with_split(made: TrainingPlan, **changes: Any) -> TrainingPlan:
+    """The plan on other days."""
+    return replace(made, split=replace(made.split, **changes))
+
+
+REPORTED: list[Progress] = []
 """What the training of the fixture reported."""
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("policy")
-    train(plan(), directory, lambda text, share: TOLD.append((text, share)))
+    train(plan(), directory, REPORTED.append)
     return directory
 
 
 def test_overlapping_training_and_validation_days_are_refused() -> None:
     with pytest.raises(BadInput, match="overlap"):
-        replace(plan(), validation_days=DaysOfMonth(6, 8))
+        with_split(plan(), validation_days=DaysOfMonth(6, 8))
 
 
 def test_the_card_says_what_the_policy_is(trained: Path) -> None:
@@ -85,11 +99,11 @@ def test_the_split_on_the_card_is_bounded_by_what_the_market_holds(trained: Path
 def test_the_training_tells_what_each_stage_earned_as_soon_as_it_is_validated(trained: Path) -> None:
     validation = json.loads((trained / CARD_FILE).read_text())["validation"]
     first, second = stage_names(CONFIG)[:2]
-    told = [text for text, _ in TOLD]
-    assert f"validating: {second} ({first} {validation[first]['profit_eur_per_day']:,.1f} EUR/day)" in told
+    doing = [report.doing for report in REPORTED]
+    assert f"validating: {second} ({first} {validation[first]['profit_eur_per_day']:,.1f} EUR/day)" in doing
     chosen = json.loads((trained / CARD_FILE).read_text())["chosen_stage"]
-    assert told[-1] == f"done: {chosen} {validation[chosen]['profit_eur_per_day']:,.1f} EUR/day"
-    shares = [share for _, share in TOLD]
+    assert doing[-1] == f"done: {chosen} {validation[chosen]['profit_eur_per_day']:,.1f} EUR/day"
+    shares = [report.fraction for report in REPORTED]
     assert shares == sorted(shares)
 
 
@@ -131,11 +145,12 @@ def test_an_interrupted_training_resumes_to_the_same_policy(
 
 
 def test_a_refit_learns_from_the_validation_days_after_they_have_chosen(trained: Path, tmp_path: Path) -> None:
-    card = train(replace(plan(), refit=True), tmp_path)
+    card = train(with_trainer(plan(), refit=True), tmp_path)
     before, after = load_policy(trained), load_policy(tmp_path)
-    both = replace(plan(), train_days=DaysOfMonth(1, 8), validation_days=DaysOfMonth(9, 10))
+    both = with_split(plan(), train_days=DaysOfMonth(1, 8), validation_days=DaysOfMonth(9, 10))
     stage = stage_names(CONFIG).index(card["chosen_stage"])
-    on_both = fit_policy(replace(both, config=CONFIG.up_to_stage(stage), with_critic=False, with_risk_head=False))
+    trainer = ClosedFormTrainer(members=2, config=CONFIG.up_to_stage(stage), with_critic=False, with_risk_head=False)
+    on_both = trainer.policy(both.split, both.battery)
     assert isinstance(before, ClosedFormPolicy)
     assert isinstance(after, ClosedFormPolicy)
     for old, new, expected in zip(before.members, after.members, on_both.members, strict=True):
@@ -152,7 +167,11 @@ def test_a_refit_learns_from_the_validation_days_after_they_have_chosen(trained:
 def test_a_stage_fitted_alone_is_the_one_of_the_whole_fit(stage: int) -> None:
     chosen = plan()
     data = prepare_training_data(
-        chosen.market, chosen.battery, chosen.selection(chosen.train_days), chosen.soc_reset, CONFIG.size
+        chosen.split.market,
+        chosen.battery,
+        chosen.split.selection(chosen.split.train_days),
+        chosen.split.soc_reset,
+        CONFIG.size,
     )
     whole = fit_closed_form(data, CONFIG, 0).stages[stage]
     (alone,) = fit_closed_form(data, CONFIG.up_to_stage(stage), 0).stages

@@ -25,8 +25,8 @@ from arbitrage.policies.checkpoint.load import CARD_FILE, TENSORS_FILE, load_pol
 from arbitrage.policies.mpc.policy import Form, MpcConfig, MpcPolicy, Point
 from arbitrage.policies.mpc.price_forecast import PriceForecast
 from arbitrage.risk import RiskPreference
-from arbitrage.training.mpc import BEYOND_QUARTER_HOURS, MpcPlan, fit_forecast, fit_mpc, mpc_policy
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.mpc import BEYOND_QUARTER_HOURS, MpcTrainer
 from tests.cli.test_app import MARKET
 
 pytest.importorskip("sklearn", reason="fitting needs scikit-learn (extra compare)")
@@ -51,28 +51,35 @@ def a_day(market: MarketSeries) -> np.ndarray:
     return market.quarter_hours[span.first : span.first + 96]
 
 
-def plan_of(market: MarketSeries, form: Form, soc_reset: SocReset = SocReset.DAILY) -> MpcPlan:
-    days = TrainingPlan(
-        market=market, battery=BATTERY, train_days=DaysOfMonth(1, 12), validation_days=DaysOfMonth(21, 21),
-        soc_reset=soc_reset,
-    )  # fmt: skip
-    return replace(MpcPlan.of(form, days), forecast=SMALL)
+def split_of(market: MarketSeries, soc_reset: SocReset = SocReset.DAILY) -> DataSplit:
+    days = {"train_days": DaysOfMonth(1, 12), "validation_days": DaysOfMonth(21, 21)}
+    return DataSplit(market=market, soc_reset=soc_reset, **days)  # type: ignore[arg-type]
+
+
+def trainer_of(split: DataSplit, form: Form, *, refit: bool = False) -> MpcTrainer:
+    return replace(MpcTrainer.of(split, form, refit=refit), forecast=SMALL)
+
+
+def policy_of(market: MarketSeries, form: Form, forecast: PriceForecast) -> MpcPolicy:
+    split = split_of(market)
+    return trainer_of(split, form).policy(split, BATTERY, forecast)
 
 
 @pytest.fixture(scope="module")
 def forecast(market: MarketSeries) -> PriceForecast:
-    return fit_forecast(plan_of(market, Form.DETERMINISTIC))
+    split = split_of(market)
+    return trainer_of(split, Form.DETERMINISTIC).fit_forecast(split)
 
 
 @pytest.fixture(scope="module")
 def fitted(market: MarketSeries, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("mpc")
-    fit_mpc(plan_of(market, Form.SCENARIOS), directory)
+    directory, split = tmp_path_factory.mktemp("mpc"), split_of(market)
+    trainer_of(split, Form.SCENARIOS).fit(split, BATTERY, 0, directory)
     return directory
 
 
 def test_a_directory_serves_what_was_fitted(market: MarketSeries, fitted: Path, forecast: PriceForecast) -> None:
-    loaded, held = load_policy(fitted), mpc_policy(plan_of(market, Form.SCENARIOS), forecast)
+    loaded, held = load_policy(fitted), policy_of(market, Form.SCENARIOS, forecast)
     assert isinstance(loaded, MpcPolicy)
     assert loaded.name == "mpc-scenarios"
     times = a_day(market)[::5]
@@ -95,8 +102,8 @@ def test_the_card_says_what_it_is_and_what_it_earned_on_validation_days(fitted: 
 def test_a_refit_learns_from_the_validation_days_after_they_have_told(
     market: MarketSeries, fitted: Path, tmp_path: Path
 ) -> None:
-    plan = plan_of(market, Form.SCENARIOS)
-    card = fit_mpc(replace(plan, days=replace(plan.days, refit=True)), tmp_path)
+    split = split_of(market)
+    card = trainer_of(split, Form.SCENARIOS, refit=True).fit(split, BATTERY, 0, tmp_path)
     assert card["refit"]
     assert card["validation"] == json.loads((fitted / CARD_FILE).read_text())["validation"]
     before, after = load_policy(fitted), load_policy(tmp_path)
@@ -117,16 +124,17 @@ def test_a_directory_is_a_strategy_in_the_same_ledger(market: MarketSeries, fitt
 
 @pytest.mark.parametrize("form", list(Form))
 def test_energy_is_carried_over_midnight_where_the_split_does(market: MarketSeries, form: Form) -> None:
-    plan = plan_of(market, form, SocReset.NEVER)
-    assert plan.config.beyond_quarter_hours == BEYOND_QUARTER_HOURS
+    split = split_of(market, SocReset.NEVER)
+    trainer = trainer_of(split, form)
+    assert trainer.config.beyond_quarter_hours == BEYOND_QUARTER_HOURS
     selection = select(market, **TWO_DAYS, soc_reset=SocReset.NEVER)
-    result = run_backtest(market, BATTERY, mpc_policy(plan), selection)
+    result = run_backtest(market, BATTERY, trainer.policy(split, BATTERY, trainer.fit_forecast(split)), selection)
     assert len(result.violations) == 0
     assert result.ledger["soc_end_mwh"].to_numpy()[95] > 0.0
 
 
 def test_it_plans_for_any_battery(market: MarketSeries, forecast: PriceForecast) -> None:
-    policy = mpc_policy(plan_of(market, Form.DETERMINISTIC), forecast)
+    policy = policy_of(market, Form.DETERMINISTIC, forecast)
     large = Battery(power_mw=10.0, capacity_mwh=20.0, max_cycles_per_day=1.1)
     times = a_day(market)[::5]
     small, big = (Dispatcher(policy, battery, market, times, 15) for battery in (BATTERY, large))
@@ -149,7 +157,7 @@ def test_the_median_is_another_path_than_the_mean(market: MarketSeries, forecast
 
 
 def test_risk_is_weighed_on_paths_only_and_by_cvar_only(market: MarketSeries, forecast: PriceForecast) -> None:
-    scenarios = mpc_policy(plan_of(market, Form.SCENARIOS), forecast)
+    scenarios = policy_of(market, Form.SCENARIOS, forecast)
     averse = scenarios.with_risk_preference(RiskPreference.parse("cvar:0.3:20"))
     times, state = a_day(market)[::3], BatteryState(1.0)
     neutral, careful = (Dispatcher(policy, BATTERY, market, times, 15) for policy in (scenarios, averse))
@@ -158,7 +166,7 @@ def test_risk_is_weighed_on_paths_only_and_by_cvar_only(market: MarketSeries, fo
     with pytest.raises(BadInput, match="plans with cvar"):
         scenarios.with_risk_preference(RiskPreference.parse("wang:0.3:1"))
     with pytest.raises(BadInput, match="knows no risk"):
-        mpc_policy(plan_of(market, Form.DETERMINISTIC), forecast).with_risk_preference(averse.preference)
+        policy_of(market, Form.DETERMINISTIC, forecast).with_risk_preference(averse.preference)
 
 
 def test_plans_longer_than_the_forecast_are_refused(market: MarketSeries, forecast: PriceForecast) -> None:

@@ -19,19 +19,20 @@ from arbitrage.experiments.strategies import EvaluationSpec, try_strategy
 from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.learners.experience.counterfactual_source import CounterfactualConfig
-from arbitrage.learners.neural.export import networks_of
 from arbitrage.learners.neural.monitoring import Diverged
-from arbitrage.learners.neural.registry import Algorithm
+from arbitrage.learners.neural.registry import LEARNERS
 from arbitrage.market.point_in_time import PRICE, RESIDUAL
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.policies.checkpoint.load import CARD_FILE, TENSORS_FILE, load_policy
 from arbitrage.policies.network_policy import NetworkPolicy
+from arbitrage.progress import Progress
 from arbitrage.quarter_hour import epoch_minute
+from arbitrage.training.data_split import DataSplit
 from arbitrage.training.neural import _WORK_FILE as WORK_FILE
-from arbitrage.training.neural import LearnerPlan, LearnerTraining, lay_paths, train_learner
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.neural import NeuralTrainer, NeuralTraining, lay_paths
+from arbitrage.training.plan import TrainingPlan, train
 from tests.cli.test_cli_policies import run, words
 from tests.minute_worlds import scramble_later
 
@@ -41,54 +42,64 @@ SMALL = CounterfactualConfig(times=32, states=2, pool=2048, discount=0.999)
 QUICK: dict[str, Any] = {"hidden": (16, 16), "polyak_rate": 0.1, "learning_rate": 3e-3}
 
 
-def plan(algorithm: Algorithm = Algorithm.DQN, **changes: Any) -> LearnerPlan:
+SETTINGS: dict[str, Any] = {
+    "algorithm": "dqn",
+    "settings": QUICK,
+    "source": SMALL,
+    "updates": 400,
+    "judge_every": 100,
+    "compiled": False,
+}
+
+
+def plan(**changes: Any) -> TrainingPlan:
     """Days 1-12 of March 2025 in the embedded sample, which is simulated; judged on days 13-18."""
-    days = TrainingPlan(
+    split = DataSplit(
         market=sample_market(),
-        battery=BATTERY,
         train_days=DaysOfMonth(1, 12),
         validation_days=DaysOfMonth(13, 18),
         end=epoch_minute(END),
-        seed=1,
-        with_critic=False,
-        with_risk_head=False,
     )
-    settings = {"settings": QUICK, "source": SMALL, "updates": 400, "judge_every": 100, "compiled": False}
-    return LearnerPlan(**{"days": days, "algorithm": algorithm, **settings, **changes})
+    return TrainingPlan(trainer=NeuralTrainer(**{**SETTINGS, **changes}), split=split, battery=BATTERY, seed=1)
 
 
-def seconds_plan(**changes: Any) -> LearnerPlan:
+def seconds_plan(**changes: Any) -> TrainingPlan:
     """The same, of a second and less."""
     short = CounterfactualConfig(times=16, states=1, pool=256)
     return plan(**{"source": short, "updates": 20, "judge_every": 5, **changes})
 
 
-def with_market(made: LearnerPlan, market: MarketSeries) -> LearnerPlan:
-    return replace(made, days=replace(made.days, market=market))
+def training_of(made: TrainingPlan) -> NeuralTraining:
+    assert isinstance(made.trainer, NeuralTrainer)
+    return NeuralTraining(made.trainer, made.split, made.battery, made.seed)
 
 
-def bits(training: LearnerTraining) -> dict[str, bytes]:
+def with_market(made: TrainingPlan, market: MarketSeries) -> TrainingPlan:
+    return replace(made, split=replace(made.split, market=market))
+
+
+def bits(training: NeuralTraining) -> dict[str, bytes]:
     """All that the learner is."""
     return {name: tensor.numpy().tobytes() for name, tensor in training.learner.tensors().items()}
 
 
-TOLD: list[tuple[int, dict[str, float]]] = []
-"""What the training of the fixture told."""
+REPORTED: list[Progress] = []
+"""What the training of the fixture reported."""
 
 
 @pytest.fixture(scope="module")
-def trained() -> LearnerTraining:
-    training = LearnerTraining(plan())
-    training.run(tell=lambda step, figures: TOLD.append((step, figures)))
+def trained() -> NeuralTraining:
+    training = training_of(plan())
+    training.run(progress=REPORTED.append)
     return training
 
 
 @pytest.fixture(scope="module")
-def directory(trained: LearnerTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(trained: NeuralTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("networks") / "quick"
     where.mkdir()
     trained.save(where / WORK_FILE)
-    train_learner(plan(), where)
+    train(plan(), where)
     return where
 
 
@@ -97,32 +108,34 @@ def card_of(directory: Path) -> dict[str, Any]:
     return card
 
 
-def test_something_is_learned_within_a_few_hundred_updates(trained: LearnerTraining) -> None:
-    untrained = LearnerTraining(plan()).validate()
+def test_something_is_learned_within_a_few_hundred_updates(trained: NeuralTraining) -> None:
+    untrained = training_of(plan()).validate()
     assert trained.progress.best_eur_per_day > max(untrained, 0.0) + 10.0
 
 
-def test_it_is_judged_at_regular_updates_and_each_time_told(trained: LearnerTraining) -> None:
+def test_it_is_judged_at_regular_updates_and_each_time_told(trained: NeuralTraining) -> None:
     assert [step for step, _ in trained.progress.judged] == [100, 200, 300, 400]
-    assert [(step, figures["validation_eur_per_day"]) for step, figures in TOLD] == trained.progress.judged
-    assert {"loss", "value_mean", "value_largest", "entropy", "temperature"} < set(TOLD[0][1])
+    assert [
+        (report.completed, report.figures["validation_eur_per_day"]) for report in REPORTED
+    ] == trained.progress.judged
+    assert {"loss", "value_mean", "value_largest", "entropy", "temperature"} < set(REPORTED[0].figures)
     assert trained.progress.best_eur_per_day == max(profit for _, profit in trained.progress.judged)
 
 
 def test_the_last_update_is_judged_wherever_it_falls() -> None:
-    training = LearnerTraining(seconds_plan(updates=13))
+    training = training_of(seconds_plan(updates=13))
     training.run()
     assert [step for step, _ in training.progress.judged] == [5, 10, 13]
 
 
 def test_the_best_is_served_and_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped, training = (LearnerTraining(seconds_plan()) for _ in range(2))
+    stopped, training = (training_of(seconds_plan()) for _ in range(2))
     stopped.run(10)
     profits = iter([1.0, 5.0, 3.0, 5.0])
-    monkeypatch.setattr(LearnerTraining, "validate", lambda self: next(profits))
+    monkeypatch.setattr(NeuralTraining, "validate", lambda self: next(profits))
     training.run()
     before = bits(training)
-    served, then = training.policy(), networks_of(stopped.learner)
+    served, then = training.policy(), stopped.learner.served()
     assert bits(training) == before
     assert before != bits(stopped)
     assert training.progress.best_eur_per_day == 5.0
@@ -131,14 +144,14 @@ def test_the_best_is_served_and_not_the_last(monkeypatch: pytest.MonkeyPatch) ->
         assert all(np.array_equal(own, at_best) for own, at_best in pairs)
 
 
-@pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_every_algorithm_earns_on_the_validation_days_what_its_policy_is_booked(algorithm: Algorithm) -> None:
-    training = LearnerTraining(seconds_plan(algorithm=algorithm, settings={"hidden": (8, 8)}, updates=5))
+@pytest.mark.parametrize("algorithm", LEARNERS)
+def test_every_algorithm_earns_on_the_validation_days_what_its_policy_is_booked(algorithm: str) -> None:
+    training = training_of(seconds_plan(algorithm=algorithm, settings={"hidden": (8, 8)}, updates=5))
     training.run()
-    policy, days = training.policy(), training.plan.days
-    assert policy.name == algorithm.value
-    result = run_backtest(days.market, BATTERY, policy, days.selection(days.validation_days))
-    near = 1e-6 if algorithm.discrete else 1e-2
+    policy, split = training.policy(), training.plan.split
+    assert policy.name == algorithm
+    result = run_backtest(split.market, BATTERY, policy, split.selection(split.validation_days))
+    near = 1e-6 if LEARNERS[algorithm].discrete else 1e-2
     assert daily_profit_eur(result.ledger).mean() == pytest.approx(training.progress.best_eur_per_day, abs=near)
 
 
@@ -150,10 +163,10 @@ def scrambled(after: str) -> MarketSeries:
     return replace(changed, known_series={**changed.known_series, RESIDUAL: residual})
 
 
-def trained_on(*markets: MarketSeries) -> list[LearnerTraining]:
+def trained_on(*markets: MarketSeries) -> list[NeuralTraining]:
     """One continuous agent for each market, which is never quite idle."""
-    made = seconds_plan(algorithm=Algorithm.SAC, settings={"hidden": (8, 8)}, updates=10)
-    trainings = [LearnerTraining(with_market(made, market)) for market in markets]
+    made = seconds_plan(algorithm="sac", settings={"hidden": (8, 8)}, updates=10)
+    trainings = [training_of(with_market(made, market)) for market in markets]
     for training in trainings:
         training.run()
     return trainings
@@ -183,10 +196,10 @@ def test_a_price_of_the_training_days_does_move_the_learner() -> None:
     assert bits(first) != bits(second)
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.DQN, Algorithm.QUANTILE_DISCRETE_SAC, Algorithm.SAC])
-def test_a_training_that_is_taken_up_again_ends_with_the_same_bits(algorithm: Algorithm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", ["dqn", "quantile-discrete-sac", "sac"])
+def test_a_training_that_is_taken_up_again_ends_with_the_same_bits(algorithm: str, tmp_path: Path) -> None:
     made = seconds_plan(algorithm=algorithm, settings={"hidden": (8, 8)})
-    straight, first, second = (LearnerTraining(made) for _ in range(3))
+    straight, first, second = (training_of(made) for _ in range(3))
     straight.run()
     first.run(10)
     first.save(tmp_path / "work")
@@ -198,26 +211,26 @@ def test_a_training_that_is_taken_up_again_ends_with_the_same_bits(algorithm: Al
     assert best[0] == best[1]
 
 
-def other_plans() -> dict[str, LearnerPlan]:
+def other_plans() -> dict[str, TrainingPlan]:
     made = seconds_plan()
     return {
-        "seed": replace(made, days=replace(made.days, seed=2)),
-        "battery": replace(made, days=replace(made.days, battery=Battery())),
+        "seed": replace(made, seed=2),
+        "battery": replace(made, battery=Battery()),
         "data": with_market(made, scrambled("2025-03-31T00:00+02:00")),
-        "algorithm": replace(made, algorithm=Algorithm.QUANTILE_DQN),
-        "settings": replace(made, settings={**QUICK, "learning_rate": 2e-3}),
-        "source": replace(made, source=replace(made.source, discount=0.99)),
-        "updates": replace(made, updates=25),
-        "judged": replace(made, judge_every=10),
+        "algorithm": seconds_plan(algorithm="quantile-dqn"),
+        "settings": seconds_plan(settings={**QUICK, "learning_rate": 2e-3}),
+        "source": seconds_plan(source=CounterfactualConfig(times=16, states=1, pool=256, discount=0.99)),
+        "updates": seconds_plan(updates=25),
+        "judged": seconds_plan(judge_every=10),
     }
 
 
 @pytest.mark.parametrize("changed", sorted(other_plans()))
 def test_work_on_another_plan_is_not_taken_up(changed: str, tmp_path: Path) -> None:
-    begun = LearnerTraining(seconds_plan())
+    begun = training_of(seconds_plan())
     begun.run(5)
     begun.save(tmp_path / "work")
-    other = LearnerTraining(other_plans()[changed])
+    other = training_of(other_plans()[changed])
     before = bits(other)
     assert not other.resume(tmp_path / "work")
     assert bits(other) == before
@@ -227,18 +240,18 @@ def test_work_on_another_plan_is_not_taken_up(changed: str, tmp_path: Path) -> N
 def test_a_training_into_a_directory_goes_on_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_learner(seconds_plan(), tmp_path / "straight")
+    train(seconds_plan(), tmp_path / "straight")
     seen: list[int] = []
 
-    def stop(step: int, figures: dict[str, float]) -> None:
-        seen.append(step)
-        if step == 15:
+    def stop(report: Progress) -> None:
+        seen.append(int(report.completed))
+        if report.completed == 15:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_learner(seconds_plan(), tmp_path / "stopped", stop)
+        train(seconds_plan(), tmp_path / "stopped", stop)
     assert not (tmp_path / "stopped" / CARD_FILE).exists()
-    card = train_learner(seconds_plan(), tmp_path / "stopped", lambda step, figures: seen.append(step))
+    card = train(seconds_plan(), tmp_path / "stopped", lambda report: seen.append(int(report.completed)))
     assert seen == [5, 10, 15, 15, 20]
     straight = card_of(tmp_path / "straight")
     assert card["tensors_sha256"] == straight["tensors_sha256"]
@@ -248,20 +261,15 @@ def test_a_training_into_a_directory_goes_on_after_an_interruption(
 
 
 def test_work_of_another_plan_in_the_directory_leaves_no_trace(tmp_path: Path) -> None:
-    other = LearnerTraining(replace(seconds_plan(), judge_every=2))
+    other = training_of(seconds_plan(judge_every=2))
     other.run(10)
     other.save(tmp_path / WORK_FILE)
-    card = train_learner(seconds_plan(), tmp_path)
-    assert card["tensors_sha256"] == train_learner(seconds_plan(), tmp_path / "fresh")["tensors_sha256"]
-
-
-def test_a_refit_is_refused_to_neural_agents() -> None:
-    with pytest.raises(BadInput, match="refit"):
-        seconds_plan(days=replace(plan().days, refit=True))
+    card = train(seconds_plan(), tmp_path)
+    assert card["tensors_sha256"] == train(seconds_plan(), tmp_path / "fresh")["tensors_sha256"]
 
 
 def test_a_training_that_diverges_stops_with_a_message_and_the_best_before_stays(tmp_path: Path) -> None:
-    training = LearnerTraining(seconds_plan())
+    training = training_of(seconds_plan())
     training.run(10)
     progress = training.progress
     kept = progress.best_eur_per_day, {name: part.clone() for name, part in progress.best.items()}
@@ -277,17 +285,17 @@ def test_a_training_that_diverges_stops_with_a_message_and_the_best_before_stays
 def test_values_beyond_what_a_return_can_be_count_as_divergence(tmp_path: Path) -> None:
     wild = seconds_plan(largest_value=1e-9)
     with pytest.raises(Diverged, match=r"at step 5: a value is .* beyond 1e-09"):
-        train_learner(wild, tmp_path)
+        train(wild, tmp_path)
     assert not (tmp_path / CARD_FILE).exists()
 
 
-def test_the_card_says_where_the_policy_comes_from(directory: Path, trained: LearnerTraining) -> None:
-    card, days = card_of(directory), plan().days
+def test_the_card_says_where_the_policy_comes_from(directory: Path, trained: NeuralTraining) -> None:
+    card, made = card_of(directory), plan()
     assert card["data_sha256"] == sample_market().data_hash
-    assert card["split"] == days.split()
+    assert card["split"] == made.split.facts()
     assert card["split"]["train_days_of_month"] == "1-12"
     assert card["seed"] == 1
-    assert card["plan_sha256"] == days.fingerprint()
+    assert card["plan_sha256"] == made.fingerprint()
     assert card["validation"] == {"best": {"profit_eur_per_day": trained.progress.best_eur_per_day}}
     assert card["chosen_stage"] == "best"
     assert [tuple(judged) for judged in card["validation_curve"]] == trained.progress.judged
@@ -299,7 +307,7 @@ def test_the_card_says_where_the_policy_comes_from(directory: Path, trained: Lea
     assert card["battery"]["max_cycles_per_day"] == 1.1
 
 
-def test_what_a_directory_holds_decides_as_what_was_trained(directory: Path, trained: LearnerTraining) -> None:
+def test_what_a_directory_holds_decides_as_what_was_trained(directory: Path, trained: NeuralTraining) -> None:
     loaded, policy = load_policy(directory), trained.policy()
     assert isinstance(loaded, NetworkPolicy)
     market = sample_market()
@@ -325,9 +333,9 @@ def test_a_network_policy_is_shown_with_all_that_its_card_says(directory: Path) 
 
 
 def test_a_network_policy_is_tried_by_its_directory(directory: Path) -> None:
-    days = plan().days
-    selection = days.selection(days.validation_days)
-    trial = EvaluationSpec(days.market, BATTERY, selection, SocReset.DAILY, days.validation_days)
+    split = plan().split
+    selection = split.selection(split.validation_days)
+    trial = EvaluationSpec(split.market, BATTERY, selection, SocReset.DAILY, split.validation_days)
     warned: list[str] = []
     result = try_strategy(str(directory), trial, warn=warned.append)
     best = card_of(directory)["validation"]["best"]["profit_eur_per_day"]
@@ -339,25 +347,31 @@ def test_a_network_policy_is_tried_by_its_directory(directory: Path) -> None:
 
 @pytest.mark.parametrize("feature_set", [FeatureSet.REFERENCE, FeatureSet.FULL])
 def test_by_the_minute_it_is_trained_judged_and_served_every_minute(feature_set: FeatureSet) -> None:
-    days = replace(
-        plan().days,
+    made = seconds_plan(updates=5)
+    trainer = replace(made.trainer, features=MarketFeatures(feature_set))  # type: ignore[type-var]
+    split = replace(
+        made.split,
         market=sample_market(with_minutes=True),
         train_days=DaysOfMonth(20, 21),
         validation_days=DaysOfMonth(22, 22),
-        features=MarketFeatures(feature_set),
     )
-    training = LearnerTraining(replace(seconds_plan(updates=5), days=days))
+    training = training_of(replace(made, trainer=trainer, split=split))
     training.run()
     policy = training.policy()
-    assert policy.step_min == training.plan.step_min == 1
-    result = run_backtest(days.market, BATTERY, policy, days.selection(days.validation_days), step_min=1)
+    assert policy.step_min == training.trainer.step_min == 1
+    result = run_backtest(split.market, BATTERY, policy, split.selection(split.validation_days), step_min=1)
     assert daily_profit_eur(result.ledger).mean() == pytest.approx(training.progress.best_eur_per_day, abs=1e-6)
+
+
+def test_features_of_minutes_are_refused_where_there_are_none() -> None:
+    with pytest.raises(BadInput, match="needs minute records"):
+        seconds_plan(features=MarketFeatures(FeatureSet.FULL))
 
 
 def test_where_energy_is_carried_on_each_validation_day_still_stands_on_its_own() -> None:
     made = seconds_plan()
-    carried = replace(made, days=replace(made.days, soc_reset=SocReset.NEVER))
-    training, paths = LearnerTraining(carried), lay_paths(carried)
+    carried = replace(made, split=replace(made.split, soc_reset=SocReset.NEVER))
+    training, paths = training_of(carried), lay_paths(carried.split, MarketFeatures())
     assert [int(path.ends.sum()) for path in paths] == [1, 6]
     assert [path.days_stand_alone for path in paths] == [False, True]
     training.run(5)

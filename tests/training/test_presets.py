@@ -27,8 +27,9 @@ from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.policies.closed_form.lattice import LatticeSize
 from arbitrage.policies.closed_form.price_chain import ChainSize
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training.closed_form import fit_policy, train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.plan import TrainingPlan, train
 
 LEAN = [Preset.QUICK, Preset.FAST]
 SMALL = {"cosines": 12, "chain": ChainSize(5, 2), "size": LatticeSize(5, 4)}
@@ -36,36 +37,42 @@ SMALL = {"cosines": 12, "chain": ChainSize(5, 2), "size": LatticeSize(5, 4)}
 
 def plan(preset: Preset) -> TrainingPlan:
     """Of a preset, made small; the market may have minutes, so the features are named."""
-    asked = TrainingPlan.of(
-        FeatureSet.QUARTER_HOUR,
-        sample_market(),
-        preset,
-        battery=Battery(max_cycles_per_day=1.1),
+    split = DataSplit(
+        market=sample_market(),
         train_days=DaysOfMonth(1, 6),
         validation_days=DaysOfMonth(7, 8),
         end=epoch_minute("2025-04-01T00:00+02:00"),
     )
+    return TrainingPlan(trainer=trainer(preset, split), split=split, battery=Battery(max_cycles_per_day=1.1))
+
+
+def trainer(preset: Preset, split: DataSplit) -> ClosedFormTrainer:
+    asked = ClosedFormTrainer.of(split, FeatureSet.QUARTER_HOUR, preset)
     return replace(asked, config=replace(asked.config, **SMALL))
+
+
+def trainer_of(preset: Preset) -> ClosedFormTrainer:
+    return trainer(preset, plan(preset).split)
 
 
 def test_the_full_preset_is_the_default_with_a_critic() -> None:
     assert ClosedFormConfig.of(Preset.FULL) == ClosedFormConfig()
-    assert plan(Preset.FULL).with_critic
+    assert trainer_of(Preset.FULL).with_critic
 
 
 def test_a_network_is_fitted_from_so_many_training_days_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = plan(Preset.FULL)
-    days = asked.market.day_numbers[rows_of(asked.selection(asked.train_days))]
-    assert asked.config.network is None
+    split = plan(Preset.FULL).split
+    days = split.market.day_numbers[rows_of(split.selection(split.train_days))]
+    assert trainer_of(Preset.FULL).config.network is None
     monkeypatch.setattr(arbitrage.training.closed_form, "NETWORK_FROM_DAYS", len(set(days.tolist())))
-    assert plan(Preset.FULL).config.network == ClosedFormConfig().network
+    assert trainer_of(Preset.FULL).config.network == ClosedFormConfig().network
     monkeypatch.setattr(arbitrage.training.closed_form, "NETWORK_FROM_DAYS", len(set(days.tolist())) + 1)
-    assert plan(Preset.FULL).config.network is None
+    assert trainer_of(Preset.FULL).config.network is None
 
 
 @pytest.mark.parametrize("preset", LEAN)
 def test_a_lean_preset_has_no_network_no_critic_and_one_stage(preset: Preset) -> None:
-    asked = plan(preset)
+    asked = trainer_of(preset)
     assert asked.config.network is None
     assert not asked.with_critic
     assert len(stage_names(asked.config)) == 1
@@ -74,9 +81,11 @@ def test_a_lean_preset_has_no_network_no_critic_and_one_stage(preset: Preset) ->
 
 
 def test_a_lean_fit_returns_the_last_stage_of_the_same_fit_and_nothing_for_a_critic() -> None:
-    asked = plan(Preset.QUICK)
-    days = asked.selection(asked.train_days)
-    data = prepare_training_data(asked.market, asked.battery, days, SocReset.DAILY, asked.config.size, asked.features)
+    asked, made = trainer_of(Preset.QUICK), plan(Preset.QUICK)
+    days = made.split.selection(made.split.train_days)
+    data = prepare_training_data(
+        made.split.market, made.battery, days, SocReset.DAILY, asked.config.size, asked.features
+    )
     config = replace(asked.config, passes=2)
     final, whole = (fit_closed_form(data, replace(config, final_stage_only=flag), seed=3) for flag in (True, False))
     assert final.returns is None
@@ -105,10 +114,11 @@ def test_a_lean_training_resumes_and_writes_the_policy_that_is_fitted_in_memory(
     assert list(card["validation"]) == [card["chosen_stage"]] == ["correction pass 1"]
     assert card["critic_validation_coverage"] is None
     assert 0.0 < card["fit_seconds"] <= card["training_seconds"]
-    times = asked.market.quarter_hours[40 * 96 : 41 * 96]
+    market = asked.split.market
+    times = market.quarter_hours[40 * 96 : 41 * 96]
     written, in_memory = (
-        Dispatcher(policy, asked.battery, asked.market, times, 15)
-        for policy in (load_policy(tmp_path), fit_policy(asked))
+        Dispatcher(policy, asked.battery, market, times, 15)
+        for policy in (load_policy(tmp_path), trainer_of(Preset.QUICK).policy(asked.split, asked.battery))
     )
     for at in range(0, 96, 7):
         for state in (BatteryState(0.0), BatteryState(0.9, 0.4), BatteryState(2.0, 1.0)):
@@ -117,15 +127,16 @@ def test_a_lean_training_resumes_and_writes_the_policy_that_is_fitted_in_memory(
 
 
 def test_a_lean_preset_by_the_minute_is_refused() -> None:
-    days = {"battery": Battery(), "train_days": DaysOfMonth(1, 6), "validation_days": DaysOfMonth(7, 8)}
+    split = DataSplit(market=sample_market(), train_days=DaysOfMonth(1, 6), validation_days=DaysOfMonth(7, 8))
     with pytest.raises(BadInput, match="quick is for the feature set quarter_hour"):
-        TrainingPlan.of(FeatureSet.FULL, sample_market(), Preset.QUICK, **days)
+        ClosedFormTrainer.of(split, FeatureSet.FULL, Preset.QUICK)
 
 
 def test_too_few_training_days_are_refused_in_memory_too() -> None:
-    one_day = replace(plan(Preset.QUICK), train_days=DaysOfMonth(1, 1), start=epoch_minute("2025-03-01T00:00+01:00"))
+    start = epoch_minute("2025-03-01T00:00+01:00")
+    one_day = replace(plan(Preset.QUICK).split, train_days=DaysOfMonth(1, 1), start=start)
     with pytest.raises(BadInput, match="too few"):
-        fit_policy(one_day)
+        trainer_of(Preset.QUICK).policy(one_day, Battery())
 
 
 def test_the_command_line_trains_a_preset(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Contract
 - A task names everything that its result depends on, and nothing else; its fingerprint is that of those things, the
   data, the code and its packages.
 - No day that is tested is learned from, tuned on or chosen on: such a plan is refused.
-- One training serves all risk settings of a task.
+- One training serves all risk settings of a task. A setting that a method does not use is no part of its tasks.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ from arbitrage.backtest.runs.folder import installed_versions
 from arbitrage.battery import Battery
 from arbitrage.code_revision import code_revision
 from arbitrage.errors import Fault, refuse
-from arbitrage.experiments.strategies import RULES
-from arbitrage.features.names import FeatureSet
-from arbitrage.learners.closed_form.config import Preset
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, spans
+from arbitrage.market.timing import until
 from arbitrage.policies.checkpoint.files import CARD_FILE
 from arbitrage.policies.protocol import RiskChoice
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.methods import TrainingSettings, is_method, method_names, takes_seed
 
-LEARNED = "learned"
 _DIGITS = 10
 """Of a fingerprint, in the name of a task's folder."""
 
@@ -47,7 +46,7 @@ class SweepWindow:
     validation_days: DaysOfMonth
     train_start: int | None = None
     train_end: int | None = None
-    """Where it is given, whoever learns is shown nothing that was published later."""
+    """Where it is given, a strategy learns from nothing that was published later."""
     test_start: int | None = None
     test_end: int | None = None
     test_days: DaysOfMonth | None = None
@@ -68,21 +67,20 @@ class SweepWindow:
             chosen |= select_rows(market, start=self.train_start, end=self.train_end, days=days)
         return chosen
 
+    def split(self, market: MarketSeries) -> DataSplit:
+        """What a strategy learns from, on a market that ends with `train_end`."""
+        return DataSplit(
+            market=market if self.train_end is None else until(market, self.train_end),
+            train_days=self.train_days,
+            validation_days=self.validation_days,
+            start=self.train_start,
+            end=self.train_end,
+            soc_reset=self.soc_reset,
+        )
+
     def tested(self, market: MarketSeries) -> Flags:
         """Rows [n] that are tested."""
         return select_rows(market, start=self.test_start, end=self.test_end, days=self.test_days)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSettings:
-    """How learned policies are trained."""
-
-    preset: Preset = Preset.FULL
-    features: FeatureSet | None = None
-    members: int = 1
-    refit: bool = False
-    with_risk_head: bool | None = None
-    """None: as the preset has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +97,12 @@ class SweepTask:
     """One cell of the grid: learn (or tune, or take a policy), then a backtest at each risk setting."""
 
     strategy: str
-    """`learned`, a rule, `perfect-foresight`, or the name of a given policy."""
+    """A method of `training.methods`, `perfect-foresight`, or the name of a given policy."""
     window: SweepWindow
     battery: Battery
     battery_name: str
     seed: int | None = None
-    """Of a learned strategy."""
+    """None: nothing depends on one."""
     risks: tuple[RiskChoice, ...] = (RiskChoice(),)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     given: GivenPolicy | None = None
@@ -121,7 +119,8 @@ class SweepTask:
 
     def facts(self) -> dict[str, Any]:
         """All that it says, ready for JSON."""
-        learned = self.strategy == LEARNED
+        trained = self.given is None and self.strategy != PERFECT_FORESIGHT
+        settings = self.training.used_by(self.strategy) if trained else {}
         return {
             "strategy": self.strategy,
             "seed": self.seed,
@@ -129,7 +128,7 @@ class SweepTask:
             "battery": asdict(self.battery),
             "battery_name": self.battery_name,
             "risks": [risk_words(risk) for risk in self.risks],
-            "training": {name: _plain(value) for name, value in _fields(self.training)} if learned else None,
+            "training": {name: _plain(value) for name, value in settings.items()} or None,
             "policy": None if self.given is None else _digests(self.given.files),
         }
 
@@ -176,9 +175,7 @@ class SweepPlan:
             for name, battery in self.batteries.items():
                 for strategy in self.strategies:
                     task = SweepTask(strategy=strategy, window=window, battery=battery, battery_name=name)
-                    if strategy == LEARNED:
-                        task = replace(task, risks=self.risks, training=self.training)
-                    yield from [replace(task, seed=seed) for seed in self.seeds] if strategy == LEARNED else [task]
+                    yield from self._seeded(task)
             for policy in self.given:
                 yield SweepTask(
                     strategy=policy.name,
@@ -188,6 +185,14 @@ class SweepPlan:
                     risks=self.risks,
                     given=policy,
                 )
+
+    def _seeded(self, task: SweepTask) -> Iterator[SweepTask]:
+        """The task with each seed and all risk settings, where its strategy has such things."""
+        if task.strategy == PERFECT_FORESIGHT or not takes_seed(task.strategy):
+            yield task
+            return
+        for seed in self.seeds:
+            yield replace(task, seed=seed, risks=self.risks, training=self.training)
 
 
 def program() -> dict[str, Any]:
@@ -202,9 +207,9 @@ def risk_words(risk: RiskChoice) -> str:
 
 
 def _plan_faults(plan: SweepPlan) -> Iterator[Fault]:
-    known = (LEARNED, *RULES, PERFECT_FORESIGHT)
-    unknown = [name for name in plan.strategies if name not in known]
+    unknown = [name for name in plan.strategies if name != PERFECT_FORESIGHT and not is_method(name)]
     if unknown:
+        known = (*method_names(), PERFECT_FORESIGHT)
         yield Fault("strategies", f"{', '.join(unknown)}: neither one of {', '.join(known)} nor a policy directory")
     axes: dict[str, list[Any]] = {
         "strategies": [*plan.strategies, *(policy.name for policy in plan.given)],

@@ -1,6 +1,6 @@
 """The plan of a sweep as a file, TOML or JSON; every fault is named, and so is every key that means nothing.
 
-strategies = ["learned", "threshold", "spread", "policies/mine"]   # policy directories beside the file
+strategies = ["learned", "quantile-dqn", "mpc", "threshold", "policies/mine"]   # directories beside the file
 seeds = [0, 1, 2]
 risk_aversions = [0.0, 0.5]                  # of learned strategies and policies
 risk_preferences = ["cvar:0.1:0.3"]
@@ -9,8 +9,8 @@ risk_preferences = ["cvar:0.1:0.3"]
 prices = ["ods134.csv"]
 day_ahead = ["day_ahead.csv"]
 
-[training]                                   # preset, features, members, refit, risk_head
-preset = "fast"
+[training]                                   # preset, features, members, refit, risk_head, updates, judge_every,
+preset = "fast"                              # compiled; each method takes those that it uses
 
 [batteries.capped]                           # the fields of `Battery`
 max_cycles_per_day = 1.1
@@ -37,7 +37,7 @@ from typing import Any
 
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
-from arbitrage.experiments.sweep.plan import GivenPolicy, SweepPlan, SweepWindow, TrainingSettings
+from arbitrage.experiments.sweep.plan import GivenPolicy, SweepPlan, SweepWindow
 from arbitrage.experiments.walk_forward import TRAIN_DAYS, VALIDATION_DAYS
 from arbitrage.features.names import FeatureSet
 from arbitrage.learners.closed_form.config import Preset
@@ -48,6 +48,7 @@ from arbitrage.policies.checkpoint.load import CARD_FILE, read_card
 from arbitrage.policies.protocol import RiskChoice
 from arbitrage.quarter_hour import brussels_day, epoch_minute
 from arbitrage.risk import RiskPreference
+from arbitrage.training.methods import TrainingSettings
 
 _WINDOW: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("train_days", "validation_days", "test_days"), DaysOfMonth.parse),
@@ -64,6 +65,8 @@ _TRAINING: Mapping[str, Callable[[Any], Any]] = {
     "members": int,
     "refit": bool,
     "risk_head": bool,
+    **dict.fromkeys(("updates", "judge_every"), int),
+    "compiled": bool,
 }
 _BATTERY: Mapping[str, Callable[[Any], Any]] = {entry.name: lambda value: value for entry in fields(Battery)}
 _RISKS: Mapping[str, Callable[[Any], RiskChoice]] = {

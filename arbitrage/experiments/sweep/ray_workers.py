@@ -67,7 +67,7 @@ class RayWorkers:
 
 def _run(job: Job, market: bytes) -> Outcome:
     """Arrays straight from the object store could not be written to, which compiled code takes for another type."""
-    return try_job(job, pickle.loads(market), lambda _told: None)
+    return try_job(job, pickle.loads(market), lambda _update: None)
 
 
 def _import_ray() -> Any:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +23,9 @@ from arbitrage.backtest.runs.folder import read_files, summary_of, write_files
 from arbitrage.errors import BadInput, Fault
 from arbitrage.experiments.sweep.plan import SweepPlan, SweepTask
 from arbitrage.experiments.sweep.task import TaskResult
-from arbitrage.experiments.sweep.workers import Done, Failed, Job, Lost, Outcome, ProgressUpdate, Workers
+from arbitrage.experiments.sweep.workers import Done, Failed, Job, Lost, Outcome, Update, Workers
 from arbitrage.market.series import MarketSeries
+from arbitrage.progress import Progress, ProgressCallback, silent
 
 RUN, POLICY = "run", "policy"
 RETRIES = 2
@@ -33,29 +33,11 @@ RETRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class SweepState:
-    """How far a sweep is."""
-
-    tasks: int
-    there_already: int
-    finished: int
-    """Those included that were there already."""
-    failed: int
-    running: tuple[str, ...]
-    """What is being done with which task."""
-    remark: str | None = None
-    """What has just happened, if it is worth a line."""
-
-
-Tell = Callable[[SweepState], None]
-
-
-@dataclass(frozen=True, slots=True)
 class SweepResults:
     """What came of each task."""
 
     folders: tuple[tuple[SweepTask, Path], ...]
-    """Where the results of those are that are done, in the order of the plan."""
+    """Where the results of the finished tasks are, in the order of the plan."""
     failures: dict[str, str]
     """Why the others are not, by label."""
 
@@ -67,9 +49,9 @@ def run_sweep(
     workers: Workers,
     *,
     retries: int = RETRIES,
-    tell: Tell = lambda _state: None,
+    progress: ProgressCallback = silent,
 ) -> SweepResults:
-    """Run what is not done yet.
+    """Run what is not done yet. `progress` counts the tasks that are finished, earlier ones and failures included.
 
     Raises BadInput where a plan tests what it learns from, where a result that is there cannot be used, and where
     another sweep is at work in the folder.
@@ -78,7 +60,7 @@ def run_sweep(
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
-            return _Sweep(plan, market, out, tell).run(workers, retries)
+            return _Sweep(plan, market, out, progress).run(workers, retries)
     except Timeout as taken:
         raise BadInput([Fault(str(out), "another sweep is at work there")]) from taken
 
@@ -90,14 +72,13 @@ class _Sweep:
     plan: SweepPlan
     market: MarketSeries
     out: Path
-    tell: Tell
+    progress: ProgressCallback
     jobs: dict[str, Job] = field(default_factory=dict)
     """All, by fingerprint."""
     doing: dict[str, str] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
-    there_already: int = 0
 
     def run(self, workers: Workers, retries: int) -> SweepResults:
         data_hash = self.market.data_hash
@@ -105,15 +86,14 @@ class _Sweep:
             job = Job(task.fingerprint(data_hash), task)
             self.jobs[job.fingerprint] = job
         self.finished = {fingerprint for fingerprint in self.jobs if self._is_done(fingerprint)}
-        self.there_already = len(self.finished)
         waiting = [fingerprint for fingerprint in self.jobs if fingerprint not in self.finished]
-        self._tell(None)
+        self._report(None)
         try:
             while waiting or self.doing:
                 while waiting and workers.has_room:
                     self.doing[waiting[0]] = "beginning"
                     workers.start(self.jobs[waiting.pop(0)])
-                    self._tell(None)
+                    self._report(None)
                 for outcome in workers.wait():
                     self._take(outcome, waiting, retries)
         finally:
@@ -125,9 +105,9 @@ class _Sweep:
     def _take(self, outcome: Outcome, waiting: list[str], retries: int) -> None:
         fingerprint, remark = outcome.fingerprint, None
         label = self.jobs[fingerprint].task.label
-        if isinstance(outcome, ProgressUpdate):
-            self.doing[fingerprint] = outcome.text
-            self._tell(None)
+        if isinstance(outcome, Update):
+            self.doing[fingerprint] = outcome.progress.doing
+            self._report(None)
             return
         del self.doing[fingerprint]
         if isinstance(outcome, Done):
@@ -136,7 +116,7 @@ class _Sweep:
             self.failures[fingerprint], remark = outcome.reason, f"{label} failed: {outcome.reason}"
         else:
             remark = self._lose(fingerprint, outcome, waiting, retries)
-        self._tell(remark)
+        self._report(remark)
 
     def _lose(self, fingerprint: str, lost: Lost, waiting: list[str], retries: int) -> str:
         self.losses[fingerprint] += 1
@@ -161,15 +141,16 @@ class _Sweep:
         run = self._folder(fingerprint) / RUN
         if not run.exists():
             return False
-        told = summary_of(read_files(run), str(run))["config"].get("fingerprint")
-        if told != fingerprint:
+        found = summary_of(read_files(run), str(run))["config"].get("fingerprint")
+        if found != fingerprint:
             raise BadInput([Fault(str(run), "is the result of another task; delete it, or name another folder")])
         return True
 
     def _folder(self, fingerprint: str) -> Path:
         return self.out / self.jobs[fingerprint].task.folder(fingerprint)
 
-    def _tell(self, remark: str | None) -> None:
-        running = tuple(f"{self.jobs[each].task.label}: {text}" for each, text in self.doing.items())
-        counts = (len(self.jobs), self.there_already, len(self.finished), len(self.failures))
-        self.tell(SweepState(*counts, running, remark))
+    def _report(self, remark: str | None) -> None:
+        running = [f"{self.jobs[each].task.label}: {text}" for each, text in self.doing.items()]
+        failed = [f"{len(self.failures)} failed"] if self.failures else []
+        completed, total = len(self.finished) + len(self.failures), len(self.jobs)
+        self.progress(Progress("; ".join([*failed, *running]), completed, total, remark=remark))

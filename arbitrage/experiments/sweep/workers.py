@@ -8,22 +8,16 @@ Contract
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
-from typing import Any, Protocol
+from typing import Protocol
 
 from arbitrage.errors import BadInput
 from arbitrage.experiments.sweep.plan import SweepTask
 from arbitrage.experiments.sweep.task import ONE_THREAD, TaskResult, run_task
+from arbitrage.experiments.worker_process import Pipe, WorkerDied, WorkerProcess, ready
 from arbitrage.market.series import MarketSeries
-
-_CONTEXT = get_context("spawn")
-_ORPHANED = 1
+from arbitrage.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +29,11 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class ProgressUpdate:
-    """Progress of a job."""
+class Update:
+    """How far a job is."""
 
     fingerprint: str
-    text: str
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,7 @@ class Lost:
     reason: str
 
 
-Outcome = ProgressUpdate | Done | Failed | Lost
+Outcome = Update | Done | Failed | Lost
 
 
 class Workers(Protocol):
@@ -95,7 +89,7 @@ class ProcessWorkers:
 
     def __init__(self, market: MarketSeries, count: int) -> None:
         self._market, self._count = market, count
-        self._processes: list[_Worker] = []
+        self._processes: list[_SweepWorker] = []
 
     @property
     def has_room(self) -> bool:
@@ -106,19 +100,18 @@ class ProcessWorkers:
         """Hand a job to an idle process."""
         idle = next((worker for worker in self._processes if worker.job is None), None)
         if idle is None:
-            idle = _Worker(self._market)
+            idle = _SweepWorker(self._market)
             self._processes.append(idle)
         idle.begin(job)
 
     def wait(self) -> list[Outcome]:
-        """Wait until some process has something to say."""
-        busy = {worker.ear: worker for worker in self._processes if worker.job is not None}
+        """Wait until some process has sent something."""
         outcomes = []
-        for ear in connection.wait(list(busy)):
-            outcome = busy[ear].listen()  # type: ignore[index]  # `wait` gives back what it was given
+        for worker in ready([worker for worker in self._processes if worker.job is not None]):
+            outcome = worker.listen()
             outcomes.append(outcome)
             if isinstance(outcome, Lost):
-                self._processes.remove(busy[ear])  # type: ignore[index]  # as above
+                self._processes.remove(worker)
         return outcomes
 
     def end(self) -> None:
@@ -128,97 +121,43 @@ class ProcessWorkers:
         self._processes.clear()
 
 
-class _Worker:
-    """A process, seen from outside."""
+class _SweepWorker(WorkerProcess):
+    """A process that has the market and does one job after the other."""
 
     def __init__(self, market: MarketSeries) -> None:
+        super().__init__("sweep-worker", _work, ONE_THREAD)
         self.job: Job | None = None
-        self.ear, mouth = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_work, name="sweep-worker", args=(mouth,), daemon=True)
-        with _ignoring_interrupts(), _environment(ONE_THREAD):
-            self._process.start()
-        mouth.close()
-        self._send(market)
+        self.send(market)
 
     def begin(self, job: Job) -> None:
+        """Hand over a job."""
         self.job = job
-        self._send(job)
-
-    def _send(self, thing: object) -> None:
-        """A process that has died already is found out by listening."""
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.ear.send(thing)
+        self.send(job)
 
     def listen(self) -> Outcome:
         """Take one message."""
         fingerprint = "" if self.job is None else self.job.fingerprint
         try:
-            outcome: Outcome = self.ear.recv()
-        except (EOFError, OSError):  # nothing more, or no whole message
-            self._process.join()
+            outcome: Outcome = self.receive()
+        except WorkerDied as died:
             self.job = None
-            return Lost(fingerprint, f"its process ended with exit code {self._process.exitcode}")
-        if not isinstance(outcome, ProgressUpdate):
+            return Lost(fingerprint, str(died))
+        if not isinstance(outcome, Update):
             self.job = None
         return outcome
 
-    def end(self) -> None:
-        self._process.terminate()
-        self._process.join()
-        self.ear.close()
 
-
-def try_job(job: Job, market: MarketSeries, tell: Any) -> Outcome:
-    """Do a job; what the user can act on becomes a failure with its reason."""
+def try_job(job: Job, market: MarketSeries, send: Callable[[Outcome], None]) -> Outcome:
+    """Do a job; what the user can act on becomes a failure with its reason. `send` is given the updates."""
     try:
-        result = run_task(
-            job.task, market, job.fingerprint, lambda text, _share: tell(ProgressUpdate(job.fingerprint, text))
-        )
+        result = run_task(job.task, market, job.fingerprint, lambda progress: send(Update(job.fingerprint, progress)))
     except (BadInput, RuntimeError, OSError) as failed:
         return Failed(job.fingerprint, str(failed) or type(failed).__name__)
     return Done(job.fingerprint, result)
 
 
-def _work(mouth: connection.Connection[Any, Any]) -> None:
-    """What a process does: job after job."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    market: MarketSeries = mouth.recv()
+def _work(child_conn: Pipe) -> None:
+    """Receive the market, then do job after job."""
+    market: MarketSeries = child_conn.recv()
     while True:
-        mouth.send(try_job(mouth.recv(), market, mouth.send))
-
-
-def _end_with_parent() -> None:
-    """Nobody is left to work for when the parent has been killed."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(_ORPHANED)
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """A process started meanwhile is deaf to Ctrl-C from its first moment: that is for the parent, which ends it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    """A process started meanwhile has these variables set."""
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        child_conn.send(try_job(child_conn.recv(), market, child_conn.send))

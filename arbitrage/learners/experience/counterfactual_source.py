@@ -27,6 +27,7 @@ from arbitrage.learners.neural.batch import Batch
 from arbitrage.learners.neural.learner import Learner, LearningProblem, UpdateReport
 from arbitrage.learners.neural.nets import Standard
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
+from arbitrage.settling import settle_eur
 
 INPUT_CLIP = 4.0
 """Standard deviations beyond which a market feature is taken as just far."""
@@ -110,7 +111,8 @@ class CounterfactualSource:
         following = row + torch.where(market.discount[row] > 0.0, left, 0)
         after_day = market.forgets[row][:, None, None]
         state = torch.where(after_day, moves.next_rested[left - 1, chosen], moves.next_state[left - 1, chosen])
-        reward = market.price[row][:, None] * moves.energy_mwh[left - 1, chosen] - moves.wear_eur[left - 1, chosen]
+        cash = settle_eur(market.price[row][:, None], moves.energy_mwh[left - 1, chosen])
+        reward = cash - moves.wear_eur[left - 1, chosen]
         before = self._observe(row, moves.state[chosen])
         after = self._observe(following.repeat_interleave(actions), state.reshape(count * actions, state.shape[-1]))
         return Batch(

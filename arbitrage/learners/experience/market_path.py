@@ -26,6 +26,7 @@ from arbitrage.market.path import After, lay_path
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, refuse_step
+from arbitrage.settling import settle_power_eur
 
 STATE_FEATURES = FeatureSet.REFERENCE
 """Whose battery features the learners see: state of charge, cycles used, minute."""
@@ -128,5 +129,5 @@ def profit_by_span(path: MarketPath, battery: Battery, act: Act) -> Floats:
         asked = share * np.where(share > 0.0, law.discharge_power_mw, law.charge_power_mw)
         power = np.where(moving, asked, 0.0)
         step_fleet(law, soc, cycles, power, duration_h, wear)
-        profit += np.where(moving, np.nan_to_num(price) * power * duration_h - wear, 0.0)
+        profit += np.where(moving, settle_power_eur(np.nan_to_num(price), power, duration_h) - wear, 0.0)
     return profit

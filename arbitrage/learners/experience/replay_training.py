@@ -21,8 +21,9 @@ from arbitrage.errors import BadInput, Fault
 from arbitrage.learners.experience.collector import CollectionConfig, Collector
 from arbitrage.learners.experience.replay_buffer import Replay, ReplayConfig
 from arbitrage.learners.neural.learner import Learner, LearningProblem, UpdateReport
-from arbitrage.learners.neural.monitoring import Sink, figures_of, refuse_divergence
-from arbitrage.policies.checkpoint.load import write_whole
+from arbitrage.learners.neural.monitoring import figures_of, refuse_divergence
+from arbitrage.policies.checkpoint.files import write_whole
+from arbitrage.progress import Progress, ProgressCallback, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +61,13 @@ class OnlineTrainer:
         self._updates_due = 0.0
         self._report: UpdateReport | None = None
 
-    def run(self, until: int | None = None, tell: Sink = lambda _step, _figures: None) -> None:
+    def run(self, until: int | None = None, progress: ProgressCallback = silent) -> None:
         """Go on until that many steps have been lived, all of them by default. Raises Diverged."""
         end = self.config.steps if until is None else until
         while self.steps < end:
             self._step()
             if self.steps % self.config.tell_every < self.collector.env.num_envs and self._report is not None:
-                self._tell(tell)
+                self._report_to(progress)
 
     def _step(self) -> None:
         config, copies = self.config, self.collector.env.num_envs
@@ -82,13 +83,13 @@ class OnlineTrainer:
             self._report = self.replay.update(self.learner)
             self._updates_due -= 1.0
 
-    def _tell(self, tell: Sink) -> None:
+    def _report_to(self, progress: ProgressCallback) -> None:
         assert self._report is not None
         figures = figures_of(self._report)
         if self.collector.finished:
             figures["episode_return"] = float(np.mean(self.collector.finished))
             self.collector.finished.clear()
-        tell(self.steps, figures)
+        progress(Progress("training", self.steps, self.config.steps, figures=figures))
         refuse_divergence(self.steps, figures, self.config.largest_value)
 
     def save(self, path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,6 +38,10 @@ class EpsilonGreedy(Learner):
 
     exploration: EpsilonSchedule
 
+    def served(self) -> dict[str, Any]:
+        """Discrete actions; subclasses add their critics."""
+        return {"continuous": False}
+
     @abstractmethod
     def worth_of(self, observations: Tensor) -> Tensor:
         """What each action is worth, shape [batch, actions]; observations are standardised."""
@@ -65,6 +70,10 @@ class CategoricalActor(Learner):
     @abstractmethod
     def actor(self) -> Trained:
         """The policy's network; its outputs are logits."""
+
+    def served(self) -> dict[str, Any]:
+        """The actor."""
+        return {"continuous": False, "actor": self.plain(self.actor_layout, self.actor.flat)[0]}
 
     def policy_log(self, parts: list[Tensor], observations: Tensor) -> Tensor:
         """Log-probabilities, shape [batch, actions]."""
@@ -115,6 +124,10 @@ class GaussianActor(Learner):
     @abstractmethod
     def actor(self) -> Trained:
         """The policy's network; its outputs are means and log standard deviations."""
+
+    def served(self) -> dict[str, Any]:
+        """The actor."""
+        return {"continuous": True, "actor": self.plain(self.actor_layout, self.actor.flat)[0]}
 
     def draw(self, flat: Tensor, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Actions [batch, actions] and their log-probabilities [batch] by the weights `flat`."""

@@ -1,13 +1,14 @@
 """The forms in which a critic tells a return as a distribution.
 
 Contract: a form turns raw outputs into atoms (positions and shares of mass), equally likely outcomes, or a mean, and
-says how raw outputs are pulled towards target atoms. Algorithms know forms by these four acts only. Both take raw
+says how raw outputs are pulled towards target atoms. Algorithms know forms by these acts only. Both take raw
 outputs of shape [..., N].
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from arbitrage.learners.neural.losses import (
     pseudo_loss,
     quantile_huber_gradient,
 )
+from arbitrage.policies.network_policy import Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,20 @@ class QuantileForm:
     outputs: int = 32
     threshold: float = 1.0
     """Error from which the loss grows in a straight line, in the learner's unit of reward."""
+
+    even: ClassVar[bool] = True
+    """Whether all atoms have the same share."""
+
+    def served(self) -> dict[str, Any]:
+        """The form, as `NetworkPolicy` knows it."""
+        return {"head": Head.QUANTILE}
+
+    def of_twins(self, raw: Tensor, *, smaller: bool) -> tuple[Tensor, Tensor]:
+        """Atoms of one distribution [...] from raw outputs of twins [2, ...]: quantile by quantile the smaller or the
+        mean.
+        """
+        positions = raw.amin(0) if smaller else raw.mean(0)
+        return positions, torch.full_like(positions, 1.0 / self.outputs)
 
     def atoms(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """The quantiles, each with the same share."""
@@ -61,6 +77,23 @@ class CategoricalForm:
     """The support, in the learner's unit of reward."""
     outputs: int = 51
 
+    even: ClassVar[bool] = False
+    """Whether all atoms have the same share."""
+
+    def served(self) -> dict[str, Any]:
+        """The form, as `NetworkPolicy` knows it."""
+        return {"head": Head.CATEGORICAL, "support": (self.lowest, self.highest)}
+
+    def of_twins(self, raw: Tensor, *, smaller: bool) -> tuple[Tensor, Tensor]:
+        """Atoms of one distribution [...] from raw outputs of twins [2, ...]: the twin of the smaller mean, or half of
+        each.
+        """
+        positions, shares = self.atoms(raw)
+        if not smaller:
+            return positions[0], shares.mean(0)
+        first = self.mean(raw[0]) <= self.mean(raw[1])
+        return positions[0], torch.where(first[..., None], shares[0], shares[1])
+
     def support(self, device: torch.device) -> Tensor:
         """Positions [N]."""
         return torch.linspace(self.lowest, self.highest, self.outputs, device=device)
@@ -84,6 +117,14 @@ class CategoricalForm:
             shares = torch.full_like(positions, 1.0 / positions.shape[-1])
         target = project(positions, shares, self.support(raw.device))
         return (cross_entropy(raw, target) * weight).mean(-1).sum()
+
+
+WIDE_SUPPORT = CategoricalForm(lowest=-50.0, highest=50.0)
+"""In the learner's unit: the reference's 5,000 EUR each way where rewards are in units of 100.
+
+With 51 atoms that is 200 EUR an atom, coarse against rewards of some EUR: quantiles suit this market better."""
+FINE_QUANTILES = QuantileForm(threshold=0.1)
+"""Quantiles to within 10 EUR where rewards are in units of 100; a wider threshold draws them to the mean."""
 
 
 def select(raw: Tensor, chosen: Tensor) -> Tensor:

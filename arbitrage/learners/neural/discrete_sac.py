@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from arbitrage.learners.neural.batch import Batch
 from arbitrage.learners.neural.learner import LearningProblem, UpdateReport
 from arbitrage.learners.neural.losses import clipped_value_loss, soft_value
 from arbitrage.learners.neural.nets import Layout, Trained, descend, forward, trained
+from arbitrage.learners.neural.spec import LearnerSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,10 @@ class DiscreteSAC(CategoricalActor):
         """The policy's network."""
         return self.state.actor
 
+    def served(self) -> dict[str, Any]:
+        """Actor and critics."""
+        return {**super().served(), "critics": self.plain(self.critic_layout, self.state.critic.flat)}
+
     def twins(self, values: Tensor) -> Tensor:
         """One value of the two, from [2, ...]."""
         return values.amin(0) if self.config.smaller_twin else values.mean(0)
@@ -129,3 +134,6 @@ class DiscreteSAC(CategoricalActor):
             return 0.5 * config.entropy_penalty * (batch.entropy - entropies).square()
 
         return self.improve(batch.observation, worth, temperature, config.actor_learning_rate, penalty)
+
+
+LEARNERS = (LearnerSpec(name="discrete-sac", make=DiscreteSAC, config=DiscreteSACConfig),)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,10 +22,18 @@ from torch.nn.functional import one_hot
 
 from arbitrage.learners.neural.actors import CategoricalActor
 from arbitrage.learners.neural.batch import Batch
-from arbitrage.learners.neural.critics import CategoricalForm, QuantileForm, scores, select
+from arbitrage.learners.neural.critics import (
+    FINE_QUANTILES,
+    WIDE_SUPPORT,
+    CategoricalForm,
+    QuantileForm,
+    scores,
+    select,
+)
 from arbitrage.learners.neural.learner import LearningProblem, UpdateReport
 from arbitrage.learners.neural.nets import Layout, Trained, descend, forward, trained
 from arbitrage.learners.neural.risk_weights import sorted_weights
+from arbitrage.learners.neural.spec import LearnerSpec
 from arbitrage.risk import RiskPreference
 
 
@@ -89,6 +97,11 @@ class DistributionalDiscreteSAC(CategoricalActor):
         outputs = forward(parts, observations)
         return outputs.view(2, len(observations), self.problem.actions, self.config.form.outputs)
 
+    def served(self) -> dict[str, Any]:
+        """Actor, critics and their form."""
+        critics = self.plain(self.critic_layout, self.state.critic.flat)
+        return {**super().served(), "critics": critics, **self.config.form.served()}
+
     @property
     def actor(self) -> Trained:
         """The policy's network."""
@@ -109,14 +122,7 @@ class DistributionalDiscreteSAC(CategoricalActor):
         config, state = self.config, self.state
         raw = self.raw(self.critic_layout.unpack(state.target), batch.next_observation)
         log = self.current_log(batch.next_observation)
-        if isinstance(config.form, QuantileForm):
-            positions = raw.amin(0) if config.smaller_twin else raw.mean(0)
-            shares = torch.full_like(positions, 1.0 / config.form.outputs)
-        else:
-            twin_positions, twin_shares = config.form.atoms(raw)
-            first = config.form.mean(raw[0]) <= config.form.mean(raw[1])
-            smaller = torch.where(first[..., None], twin_shares[0], twin_shares[1])
-            positions, shares = twin_positions[0], smaller if config.smaller_twin else twin_shares.mean(0)
+        positions, shares = config.form.of_twins(raw, smaller=config.smaller_twin)
         if config.entropy_in_target:
             positions = positions - temperature * log[..., None]
         mixed = log.exp()[..., None] * shares
@@ -154,3 +160,11 @@ class DistributionalDiscreteSAC(CategoricalActor):
             return 0.5 * config.entropy_penalty * (batch.entropy - entropies).square()
 
         return self.improve(batch.observation, worth, temperature, config.actor_learning_rate, penalty)
+
+
+LEARNERS = tuple(
+    LearnerSpec(
+        name=name, make=DistributionalDiscreteSAC, config=DistributionalDiscreteSACConfig, defaults={"form": form}
+    )
+    for name, form in (("categorical-discrete-sac", WIDE_SUPPORT), ("quantile-discrete-sac", FINE_QUANTILES))
+)

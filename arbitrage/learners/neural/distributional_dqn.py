@@ -13,7 +13,7 @@ of the return from each state on, step by step, and not of the day's profit.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,10 +21,18 @@ from torch.nn.functional import one_hot
 
 from arbitrage.learners.neural.actors import EpsilonGreedy, EpsilonSchedule
 from arbitrage.learners.neural.batch import Batch
-from arbitrage.learners.neural.critics import CategoricalForm, QuantileForm, scores, select
+from arbitrage.learners.neural.critics import (
+    FINE_QUANTILES,
+    WIDE_SUPPORT,
+    CategoricalForm,
+    QuantileForm,
+    scores,
+    select,
+)
 from arbitrage.learners.neural.learner import LearningProblem, UpdateReport
 from arbitrage.learners.neural.nets import Layout, Trained, descend, forward, trained
 from arbitrage.learners.neural.risk_weights import sorted_weights
+from arbitrage.learners.neural.spec import LearnerSpec
 from arbitrage.risk import RiskPreference
 
 
@@ -71,6 +79,12 @@ class DistributionalDQN(EpsilonGreedy):
         flat = self.layout.initial(generator)
         return DistributionalDQNState(trained(flat), flat.clone())
 
+    def served(self) -> dict[str, Any]:
+        """The critic, its form, and the preference that it is read with."""
+        own = {"critics": self.plain(self.layout, self.state.critic.flat), **self.config.form.served()}
+        preference = {} if self.config.preference is None else {"preference": self.config.preference}
+        return {**super().served(), **own, **preference}
+
     def raw(self, parts: list[Tensor], observations: Tensor) -> Tensor:
         """Raw outputs of each action, shape [batch, actions, N]."""
         outputs = forward(parts, observations)[0]
@@ -94,8 +108,7 @@ class DistributionalDQN(EpsilonGreedy):
 
         def loss(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
             own = select(self.raw(parts, batch.observation), chosen)
-            uneven = shares if isinstance(form, CategoricalForm) else None
-            return form.loss(own[None], positions, uneven, weight), own
+            return form.loss(own[None], positions, None if form.even else shares, weight), own
 
         gradients, own = torch.func.grad(loss, has_aux=True)(parts)
         descend(state.critic, gradients, config.learning_rate, config.longest_gradient)
@@ -108,3 +121,9 @@ class DistributionalDQN(EpsilonGreedy):
     def worth_of(self, observations: Tensor) -> Tensor:
         """What the agent chooses by, shape [batch, actions]."""
         return self.worth(self.raw(self.layout.unpack(self.state.critic.flat), observations))
+
+
+LEARNERS = tuple(
+    LearnerSpec(name=name, make=DistributionalDQN, config=DistributionalDQNConfig, defaults={"form": form})
+    for name, form in (("categorical-dqn", WIDE_SUPPORT), ("quantile-dqn", FINE_QUANTILES))
+)

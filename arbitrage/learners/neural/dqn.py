@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from arbitrage.learners.neural.batch import Batch
 from arbitrage.learners.neural.learner import LearningProblem, UpdateReport
 from arbitrage.learners.neural.losses import huber
 from arbitrage.learners.neural.nets import Layout, Trained, descend, forward, trained
+from arbitrage.learners.neural.spec import LearnerSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,13 @@ class DQN(EpsilonGreedy):
         nothing = torch.zeros_like(size)
         return UpdateReport(size, value.mean(), value.abs().max(), nothing, nothing, error.abs())
 
+    def served(self) -> dict[str, Any]:
+        """The critic."""
+        return {**super().served(), "critics": self.plain(self.layout, self.state.critic.flat)}
+
     def worth_of(self, observations: Tensor) -> Tensor:
         """The values, shape [batch, actions]."""
         return self.values(self.state.critic.flat, observations)
+
+
+LEARNERS = (LearnerSpec(name="dqn", make=DQN, config=DQNConfig),)

@@ -26,6 +26,7 @@ from arbitrage.learners.neural.batch import Batch
 from arbitrage.learners.neural.learner import LearningProblem, UpdateReport
 from arbitrage.learners.neural.losses import gaussian_pull, pseudo_loss
 from arbitrage.learners.neural.nets import Layout, Trained, descend, forward, trained
+from arbitrage.learners.neural.spec import LearnerSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,3 +116,6 @@ class DSAC(GaussianActor):
             return self.returns(critic_parts, batch.observation, action)[0]
 
         return self.improve(batch.observation, value_of, temperature, self.config.learning_rate, noise)
+
+
+LEARNERS = (LearnerSpec(name="dsac", make=DSAC, config=DSACConfig, discrete=False),)

@@ -30,6 +30,7 @@ from arbitrage.learners.neural.batch import Batch
 from arbitrage.learners.neural.learner import LearningProblem, UpdateReport
 from arbitrage.learners.neural.losses import pseudo_loss
 from arbitrage.learners.neural.nets import Layout, Trained, descend, forward, trained
+from arbitrage.learners.neural.spec import LearnerSpec
 
 _BOUND_STDS = 3.0
 _LEAST_WEIGHT, _MOST_WEIGHT = 0.1, 10.0
@@ -153,3 +154,6 @@ def refined_pulls(
     near = means + torch.minimum(torch.maximum(sampled_target - means, -bound), bound)
     weight = (spread[:, None].square() / (stds.square() + floor)).clamp(_LEAST_WEIGHT, _MOST_WEIGHT)
     return weight * (means - mean_target), -weight * ((means - near).square() - stds.square()) / (stds + floor)
+
+
+LEARNERS = (LearnerSpec(name="dsac-t", make=DSACT, config=DSACTConfig, discrete=False),)

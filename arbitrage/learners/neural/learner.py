@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from arbitrage.errors import BadInput, Fault
 from arbitrage.learners.neural.batch import Batch, take
-from arbitrage.learners.neural.nets import Standard, as_they_are
+from arbitrage.learners.neural.nets import Layout, Standard, as_they_are
+from arbitrage.policies.network_policy import PlainNetwork
 
 
 class UpdateReport(NamedTuple):
@@ -130,19 +133,44 @@ class Learner(ABC):
             own.copy_(tensors[name])
         self.generator.set_state(tensors["generator"].cpu())
 
-    def take_over(self, other: Learner) -> None:
-        """Begin with the state of another learner of the same kind and problem, standardisation included.
+    @abstractmethod
+    def served(self) -> dict[str, Any]:
+        """What acts when training is over, by the names of `NetworkPolicy`: plain arrays, and how they are read.
 
-        The own stream of random numbers stays. Raises ValueError if the other one is of another kind or problem.
+        Where an actor chooses, it has learned the risk preference itself.
         """
-        if type(self) is not type(other) or self.problem != other.problem:
-            raise ValueError("taken over from another kind of learner, or one of another problem")
+
+    def plain(self, layout: Layout, flat: Tensor) -> tuple[PlainNetwork, ...]:
+        """Each of the stacked networks, with the standardisation of its inputs, as plain arrays."""
+        parts = [part.detach().cpu().numpy().copy() for part in layout.unpack(flat)]
+        mean, std = (np.ascontiguousarray(part.cpu().numpy(), dtype=np.float32) for part in self.standard[:2])
+        return tuple(
+            PlainNetwork(
+                mean=mean,
+                std=std,
+                limit=float(self.standard.limit),
+                weights=tuple(np.ascontiguousarray(weight[k]) for weight in parts[0::2]),
+                biases=tuple(np.ascontiguousarray(bias[k, 0]) for bias in parts[1::2]),
+            )
+            for k in range(layout.stacked)
+        )
+
+    def handed_on(self) -> dict[str, Tensor]:
+        """What another learner of the same kind may begin with: the state and the standardisation, by name."""
+        standard = {f"standard.{name}": part for name, part in self.standard._asdict().items()}
+        return {**_named(self.state, "state."), **standard}
+
+    def take_over(self, tensors: dict[str, Tensor]) -> None:
+        """Begin with what another learner's `handed_on` returned. The own stream of random numbers stays.
+
+        Raises BadInput if the other learner was of another kind or problem.
+        """
+        own = self.handed_on()
+        if {name: part.shape for name, part in own.items()} != {name: part.shape for name, part in tensors.items()}:
+            raise BadInput([Fault("warm start", "the kept learner is of another algorithm, other sizes or features")])
         with torch.no_grad():
-            theirs = _named(other.state, "")
-            for name, own in _named(self.state, "").items():
-                own.copy_(theirs[name])
-            for mine, part in zip(self.standard, other.standard, strict=True):
-                mine.copy_(part)
+            for name, part in own.items():
+                part.copy_(tensors[name])
 
 
 def _named(state: Any, prefix: str) -> dict[str, Tensor]:

@@ -7,15 +7,14 @@ message that says what and where; what was kept before stays.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from arbitrage.errors import BadInput, Fault
 from arbitrage.learners.neural.learner import UpdateReport
+from arbitrage.progress import Progress, ProgressCallback
 
 Figures = dict[str, float]
-Sink = Callable[[int, Figures], None]
-"""Told a step number and figures by name."""
 
 
 class Diverged(RuntimeError):
@@ -48,17 +47,17 @@ _LOOKS_OF_COLLAPSE = 8
 _COLLAPSED_FRACTION = 0.1
 
 
-def tensorboard_sink(directory: Path) -> Sink:
-    """Figures to TensorBoard. Raises BadInput where it is not installed (extra `tensorboard`)."""
+def tensorboard_sink(directory: Path) -> ProgressCallback:
+    """Figures of each report to TensorBoard. Raises BadInput where it is not installed (extra `tensorboard`)."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as missing:
         raise BadInput([Fault("tensorboard", "is not installed: pip install 'arbitrage[tensorboard]'")]) from missing
     writer = SummaryWriter(str(directory))
 
-    def write(step: int, figures: Figures) -> None:
-        for name, value in figures.items():
-            writer.add_scalar(name, value, step)
+    def write(progress: Progress) -> None:
+        for name, value in progress.figures.items():
+            writer.add_scalar(name, value, int(progress.completed))
         writer.flush()
 
     return write

@@ -20,6 +20,7 @@ from arbitrage.learners.neural.actors import GaussianActor
 from arbitrage.learners.neural.batch import Batch
 from arbitrage.learners.neural.learner import LearningProblem, UpdateReport
 from arbitrage.learners.neural.nets import Layout, Trained, descend, forward, trained
+from arbitrage.learners.neural.spec import LearnerSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +102,6 @@ class SAC(GaussianActor):
             return self.values(critic_parts, batch.observation, action).amin(0)
 
         return self.improve(batch.observation, value_of, temperature, self.config.learning_rate, noise)
+
+
+LEARNERS = (LearnerSpec(name="sac", make=SAC, config=SACConfig, discrete=False),)

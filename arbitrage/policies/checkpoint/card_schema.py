@@ -38,6 +38,7 @@ class Kind(StrEnum):
     CLOSED_FORM = "counterfactual_closed_form"
     NETWORK = "network"
     PREDICTIVE = "model_predictive_control"
+    RULE = "rule"
 
 
 SCHEMA_VERSION = 1
@@ -152,6 +153,11 @@ _OWN: dict[Kind, Schema] = {
         },
         "preference": _PREFERENCE,
     },
+    Kind.RULE: {
+        "rule": _NAME,
+        "numbers": {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}},
+        "tuned_on": {"type": ["string", "null"]},
+    },
 }
 _SHOWN: Schema = {
     "type": "object",
@@ -229,7 +235,7 @@ def _short(message: str) -> str:
 def _value_faults(card: Mapping[str, Any]) -> Iterator[str]:
     """What types and ranges do not say, of every kind."""
     features = MarketFeatures(FeatureSet(card["feature_set"]))
-    if card["features"] != feature_names(features):
+    if card["features"] != ([] if card["kind"] == Kind.RULE else feature_names(features)):
         yield "features: names other market features than this version encodes; train it again"
     try:
         Battery(**card["battery"])
@@ -256,8 +262,10 @@ def _own_faults(card: Mapping[str, Any]) -> Iterator[str]:
         state = FeatureSet(card["state_feature_set"])
         if card.get("state_features", list(BATTERY_FEATURES[state])) != list(BATTERY_FEATURES[state]):
             yield "state_features: names others than this version encodes; train it again"
-    elif card["forecast_inputs"] != list(input_names(MarketFeatures(FeatureSet(card["feature_set"])))):
-        yield "forecast_inputs: names other inputs of its forecast than this version encodes; fit it again"
+    elif card["kind"] == Kind.PREDICTIVE:
+        features = MarketFeatures(FeatureSet(card["feature_set"]))
+        if card["forecast_inputs"] != list(input_names(features)):
+            yield "forecast_inputs: names other inputs of its forecast than this version encodes; fit it again"
 
 
 def feature_names(features: MarketFeatures) -> list[str]:

@@ -22,8 +22,8 @@ from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.policies.rules import SpreadRule, ThresholdRule
 from arbitrage.policies.scaled import Enlarged
 from arbitrage.risk import RiskPreference
-from arbitrage.training.closed_form import fit_policy
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
 from tests.worlds import noisy_market, whole
 
 MARKET = noisy_market(seed=5, days=31, gaps=40)
@@ -39,17 +39,14 @@ KINDS = (
 
 @cache
 def learned(cap: float | None) -> ClosedFormPolicy:
-    plan = TrainingPlan(
-        market=MARKET,
-        battery=Battery(max_cycles_per_day=cap),
-        train_days=DaysOfMonth(1, 20),
-        validation_days=DaysOfMonth(21, 25),
+    split = DataSplit(market=MARKET, train_days=DaysOfMonth(1, 20), validation_days=DaysOfMonth(21, 25))
+    trainer = ClosedFormTrainer(
         members=2,
         config=ClosedFormConfig(cosines=12, passes=1, network=None, size=LatticeSize(5, 4)),
         with_critic=False,
         with_risk_head=False,
     )
-    return fit_policy(plan)
+    return trainer.policy(split, Battery(max_cycles_per_day=cap))
 
 
 def enlarged(battery: Battery, times: float) -> Battery:

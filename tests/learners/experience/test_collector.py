@@ -71,6 +71,9 @@ class Doer(Learner):
     def learn(self, batch: Batch, weight: Tensor, noise: Tensor) -> UpdateReport:
         raise NotImplementedError
 
+    def served(self) -> dict[str, Any]:
+        raise NotImplementedError
+
     def act(self, observations: Tensor, progress: float) -> tuple[Tensor, Tensor]:
         return self.act_greedily(observations), torch.full((len(observations),), 0.3)
 

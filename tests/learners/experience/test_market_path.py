@@ -18,7 +18,7 @@ from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.learners.experience.market_path import MarketPath, lay_market_path, profit_by_span, state_features
 from arbitrage.learners.neural.learner import Learner, LearningProblem
-from arbitrage.learners.neural.registry import Algorithm, make_learner
+from arbitrage.learners.neural.registry import LEARNERS, make_learner
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
 from arbitrage.training.neural import shares_of
@@ -150,22 +150,24 @@ def test_days_of_unlike_length_lived_side_by_side_earn_what_the_battery_law_give
     assert profit_by_span(path, battery, act) == pytest.approx(np.array(expected), abs=1e-9)  # type: ignore[arg-type]
 
 
-def random_agent(algorithm: Algorithm, path: MarketPath, seed: int) -> Learner:
-    problem = LearningProblem(inputs=path.inputs, actions=3 if algorithm.discrete else 1, discrete=algorithm.discrete)
+def random_agent(algorithm: str, path: MarketPath, seed: int) -> Learner:
+    problem = LearningProblem(
+        inputs=path.inputs, actions=3 if LEARNERS[algorithm].discrete else 1, discrete=LEARNERS[algorithm].discrete
+    )
     made = {"hidden": (8, 8)}
     learner = make_learner(algorithm, problem, made, seed, standard=standard_of(path), compiled=False)
     return opinionated(learner, path.features)
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.DQN, Algorithm.QUANTILE_DISCRETE_SAC, Algorithm.SAC])
+@pytest.mark.parametrize("algorithm", ["dqn", "quantile-discrete-sac", "sac"])
 @pytest.mark.parametrize("cycles", [None, 0.6])
-def test_each_day_earns_what_the_backtest_books_for_the_same_agent(algorithm: Algorithm, cycles: float | None) -> None:
+def test_each_day_earns_what_the_backtest_books_for_the_same_agent(algorithm: str, cycles: float | None) -> None:
     market, battery = noisy_market(3, 4, gaps=9), Battery(max_cycles_per_day=cycles, wear_cost_eur_mwh=2.0)
     path, selection = laid(market), whole(market, SocReset.DAILY)
     agent = random_agent(algorithm, path, seed=4)
     served = policy_of(agent, market, battery)
     booked = daily_profit_eur(run_backtest(market, battery, served, selection).ledger).to_numpy()
-    near = 1e-6 if algorithm.discrete else 1e-2
+    near = 1e-6 if LEARNERS[algorithm].discrete else 1e-2
     assert profit_by_span(path, battery, shares_of(agent)) == pytest.approx(booked, abs=near)
     assert len(booked) == 4
     assert np.abs(booked).max() > 1.0
@@ -175,7 +177,7 @@ def test_each_day_by_the_minute_earns_what_the_backtest_books_for_the_same_agent
     market, battery = simulated_market(1), Battery(max_cycles_per_day=1.1)
     selection = whole(market, SocReset.DAILY)[1:]
     path = lay_market_path(market, selection, REFERENCE, 1, SocReset.DAILY)
-    agent = random_agent(Algorithm.QUANTILE_DQN, path, seed=1)
+    agent = random_agent("quantile-dqn", path, seed=1)
     served = policy_of(agent, market, battery, features=REFERENCE, step_min=1)
     booked = daily_profit_eur(run_backtest(market, battery, served, selection, step_min=1).ledger).to_numpy()
     assert profit_by_span(path, battery, shares_of(agent)) == pytest.approx(booked, abs=1e-6)

@@ -19,8 +19,9 @@ from arbitrage.learners.experience.collector import CollectionConfig
 from arbitrage.learners.experience.replay_buffer import ReplayConfig
 from arbitrage.learners.experience.replay_training import OnlineConfig, OnlineTrainer, mean_return
 from arbitrage.learners.neural.learner import Learner, LearningProblem
-from arbitrage.learners.neural.monitoring import Diverged, Figures, refuse_collapse, refuse_divergence, tensorboard_sink
-from arbitrage.learners.neural.registry import Algorithm, make_learner
+from arbitrage.learners.neural.monitoring import Diverged, refuse_collapse, refuse_divergence, tensorboard_sink
+from arbitrage.learners.neural.registry import LEARNERS, make_learner
+from arbitrage.progress import Progress
 
 CALM = {"loss": 1.0, "value_mean": 2.0, "value_largest": 5.0, "entropy": 0.0, "temperature": 0.0}
 
@@ -30,12 +31,12 @@ def world(name: str = "CartPole-v1", copies: int = 1) -> SyncVectorEnv:
     return SyncVectorEnv([partial(gymnasium.make, name)] * copies, autoreset_mode=AutoresetMode.NEXT_STEP)
 
 
-def maker(algorithm: Algorithm, seed: int, **settings: Any) -> Callable[[LearningProblem], Learner]:
+def maker(algorithm: str, seed: int, **settings: Any) -> Callable[[LearningProblem], Learner]:
     return lambda problem: make_learner(algorithm, problem, settings, seed, compiled=False)
 
 
 def training(
-    algorithm: Algorithm = Algorithm.DQN,
+    algorithm: str = "dqn",
     steps: int = 120,
     copies: int = 1,
     seed: int = 0,
@@ -52,7 +53,7 @@ def training(
         replay=ReplayConfig(size=60, batch=8, priority_exponent=exponent),
         collection=CollectionConfig(steps=2),
     )
-    env = world("CartPole-v1" if algorithm.discrete else "Pendulum-v1", copies)
+    env = world("CartPole-v1" if LEARNERS[algorithm].discrete else "Pendulum-v1", copies)
     return OnlineTrainer(env, maker(algorithm, seed, hidden=(8,)), config, seed)
 
 
@@ -70,7 +71,7 @@ def test_a_few_thousand_steps_balance_a_pole_far_longer_than_chance() -> None:
     # A random agent falls after about 20 steps.
     config = OnlineConfig(steps=3_000, warm_up=500, replay=ReplayConfig(size=3_000, batch=128))
     settings = {"hidden": (64,), "learning_rate": 4e-3, "polyak_rate": 0.05}
-    run = OnlineTrainer(world(), maker(Algorithm.DQN, 0, **settings), config, 0)
+    run = OnlineTrainer(world(), maker("dqn", 0, **settings), config, 0)
     before = mean_return(run.learner, world(copies=4), 8, seed=1)
     run.run()
     assert before < 40.0
@@ -78,9 +79,9 @@ def test_a_few_thousand_steps_balance_a_pole_far_longer_than_chance() -> None:
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.6], ids=["uniform", "prioritised"])
-@pytest.mark.parametrize("algorithm", [Algorithm.DQN, Algorithm.QUANTILE_DISCRETE_SAC, Algorithm.SAC])
+@pytest.mark.parametrize("algorithm", ["dqn", "quantile-discrete-sac", "sac"])
 def test_a_training_taken_up_again_is_the_undisturbed_one_to_the_last_bit(
-    algorithm: Algorithm, exponent: float, tmp_path: Path
+    algorithm: str, exponent: float, tmp_path: Path
 ) -> None:
     undisturbed, broken, again = (training(algorithm, copies=2, exponent=exponent) for _ in range(3))
     undisturbed.run()
@@ -100,7 +101,7 @@ def test_a_warm_up_is_long_enough_for_something_to_be_remembered(spanned: int, c
     def lived(warm_up: int) -> OnlineTrainer:
         collection = CollectionConfig(steps=spanned)
         config = OnlineConfig(steps=30, warm_up=warm_up, replay=ReplayConfig(size=60, batch=4), collection=collection)
-        return OnlineTrainer(world(copies=copies), maker(Algorithm.DQN, 0, hidden=(4,)), config, 0)
+        return OnlineTrainer(world(copies=copies), maker("dqn", 0, hidden=(4,)), config, 0)
 
     lived(fewest).run()
     if fewest:
@@ -110,7 +111,7 @@ def test_a_warm_up_is_long_enough_for_something_to_be_remembered(spanned: int, c
 
 def test_a_world_that_cannot_be_pickled_is_not_kept(tmp_path: Path) -> None:
     env = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")])
-    run = OnlineTrainer(env, maker(Algorithm.DQN, 0), OnlineConfig(steps=1), 0)
+    run = OnlineTrainer(env, maker("dqn", 0), OnlineConfig(steps=1), 0)
     with pytest.raises(BadInput, match="environment: cannot be pickled"):
         run.save(tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
@@ -133,21 +134,21 @@ def test_steps_and_updates_are_counted_over_all_copies(copies: int) -> None:
 
 
 def test_figures_are_told_from_the_first_update_on_and_returns_of_the_episodes_between() -> None:
-    told: list[tuple[int, Figures]] = []
+    reports: list[Progress] = []
     run = training()
-    run.run(tell=lambda step, figures: told.append((step, dict(figures))))
-    assert [step for step, _ in told] == [60, 80, 100, 120]
+    run.run(progress=reports.append)
+    assert [report.completed for report in reports] == [60, 80, 100, 120]
     names = {"loss", "value_mean", "value_largest", "entropy", "temperature"}
-    for _, figures in told:
-        assert names <= set(figures) <= {*names, "episode_return"}
+    for report in reports:
+        assert names <= set(report.figures) <= {*names, "episode_return"}
     # Every step of a balanced pole pays 1: the returns of whole episodes are at least 8.
-    returns = [figures["episode_return"] for _, figures in told if "episode_return" in figures]
+    returns = [report.figures["episode_return"] for report in reports if "episode_return" in report.figures]
     assert returns
     assert min(returns) >= 8.0
 
 
-@pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_a_number_that_is_none_stops_the_training_with_a_message(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", list(LEARNERS))
+def test_a_number_that_is_none_stops_the_training_with_a_message(algorithm: str) -> None:
     run = training(algorithm)
     run.run(until=50)
     run.learner.tensors()["critic.flat"].fill_(math.nan)
@@ -162,11 +163,11 @@ def test_a_value_beyond_the_bound_stops_the_training() -> None:
 
 
 def test_the_figures_of_a_diverged_training_are_told_before_it_stops() -> None:
-    told: list[int] = []
+    reports: list[Progress] = []
     run = training(largest_value=1e-6)
     with pytest.raises(Diverged):
-        run.run(tell=lambda step, _: told.append(step))
-    assert told == [60]
+        run.run(progress=reports.append)
+    assert [report.completed for report in reports] == [60]
 
 
 def test_everything_that_went_wrong_is_named() -> None:
@@ -205,7 +206,7 @@ class Short(gymnasium.Env[Tensor, int]):
 
 def test_the_mean_return_takes_as_many_episodes_of_each_copy() -> None:
     env = SyncVectorEnv([lambda: Short(2), lambda: Short(10)], autoreset_mode=AutoresetMode.NEXT_STEP)
-    learner = make_learner(Algorithm.DQN, LearningProblem(inputs=1, actions=2), {"hidden": (4,)}, 0, compiled=False)
+    learner = make_learner("dqn", LearningProblem(inputs=1, actions=2), {"hidden": (4,)}, 0, compiled=False)
     # Two each: 2 and 4 on the first copy, 10 and 20 on the second. The first copy's further episodes do not count.
     assert mean_return(learner, env, 3, seed=0) == 9.0
 

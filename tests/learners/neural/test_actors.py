@@ -11,13 +11,13 @@ from torch import Tensor
 from arbitrage.learners.neural.actors import CategoricalActor, EpsilonGreedy, EpsilonSchedule, GaussianActor
 from arbitrage.learners.neural.learner import Learner, LearningProblem
 from arbitrage.learners.neural.nets import Standard
-from arbitrage.learners.neural.registry import Algorithm, make_learner
+from arbitrage.learners.neural.registry import LEARNERS, make_learner
 
 MANY = torch.zeros(4000, 2)
 
 
-def a_learner(algorithm: Algorithm, actions: int = 3, **settings: object) -> Learner:
-    problem = LearningProblem(inputs=2, actions=actions, discrete=algorithm.discrete)
+def a_learner(algorithm: str, actions: int = 3, **settings: object) -> Learner:
+    problem = LearningProblem(inputs=2, actions=actions, discrete=LEARNERS[algorithm].discrete)
     return make_learner(algorithm, problem, {"hidden": (8,)} | settings, 0, compiled=False)
 
 
@@ -34,8 +34,8 @@ def test_exploration_falls_in_a_straight_line() -> None:
     assert EpsilonSchedule(last=0.1, over_fraction=0.0).at(0.0) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.DQN, Algorithm.QUANTILE_DQN])
-def test_a_greedy_agent_takes_a_random_action_as_often_as_exploration_says(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", ["dqn", "quantile-dqn"])
+def test_a_greedy_agent_takes_a_random_action_as_often_as_exploration_says(algorithm: str) -> None:
     exploration = EpsilonSchedule(first=0.6, last=0.0, over_fraction=1.0)
     learner = a_learner(algorithm, exploration=exploration)
     assert isinstance(learner, EpsilonGreedy)
@@ -50,7 +50,7 @@ def test_a_greedy_agent_takes_a_random_action_as_often_as_exploration_says(algor
 
 
 def test_a_categorical_policy_draws_by_its_probabilities_and_tells_its_entropy() -> None:
-    learner = a_learner(Algorithm.DISCRETE_SAC)
+    learner = a_learner("discrete-sac")
     assert isinstance(learner, CategoricalActor)
     shares = (0.2, 0.7, 0.1)
     say(learner, *(math.log(share) for share in shares))
@@ -60,8 +60,8 @@ def test_a_categorical_policy_draws_by_its_probabilities_and_tells_its_entropy()
     assert (learner.act_greedily(MANY) == 1).all()
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.SAC, Algorithm.DSAC, Algorithm.DSAC_T])
-def test_a_gaussian_policy_draws_around_its_centre_through_tanh(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", ["sac", "dsac", "dsac-t"])
+def test_a_gaussian_policy_draws_around_its_centre_through_tanh(algorithm: str) -> None:
     learner = a_learner(algorithm, actions=2)
     assert isinstance(learner, GaussianActor)
     say(learner, 0.5, -1.0, math.log(0.2), math.log(0.1))
@@ -76,11 +76,11 @@ def test_a_gaussian_policy_draws_around_its_centre_through_tanh(algorithm: Algor
     assert surprise.mean().item() == pytest.approx(gaussian + slope, abs=0.05)
 
 
-@pytest.mark.parametrize("algorithm", list(Algorithm))
-def test_agents_act_on_standardised_observations(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", list(LEARNERS))
+def test_agents_act_on_standardised_observations(algorithm: str) -> None:
     # (x - 1) / 2 in powers of two is exact.
     standard = Standard(torch.ones(2), torch.full((2,), 2.0), torch.tensor(8.0))
-    problem = LearningProblem(inputs=2, actions=2, discrete=algorithm.discrete)
+    problem = LearningProblem(inputs=2, actions=2, discrete=LEARNERS[algorithm].discrete)
     plain, scaled = (
         make_learner(algorithm, problem, {"hidden": (8,)}, 0, compiled=False, standard=own) for own in (None, standard)
     )

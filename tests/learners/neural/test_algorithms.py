@@ -21,38 +21,40 @@ from arbitrage.learners.neural.dsac import DSAC
 from arbitrage.learners.neural.dsac_t import DSACT
 from arbitrage.learners.neural.learner import Learner, LearningProblem
 from arbitrage.learners.neural.nets import Standard, forward
-from arbitrage.learners.neural.registry import Algorithm, make_learner
+from arbitrage.learners.neural.registry import LEARNERS, make_learner
 from arbitrage.learners.neural.sac import SAC
 from arbitrage.risk import RiskMeasure, RiskPreference
 
-ALL = list(Algorithm)
-DISCRETE = [algorithm for algorithm in ALL if algorithm.discrete]
-CONTINUOUS = [algorithm for algorithm in ALL if not algorithm.discrete]
+ALL = list(LEARNERS)
+DISCRETE = [algorithm for algorithm in ALL if LEARNERS[algorithm].discrete]
+CONTINUOUS = [algorithm for algorithm in ALL if not LEARNERS[algorithm].discrete]
 DISTRIBUTIONAL = [
-    Algorithm.CATEGORICAL_DQN,
-    Algorithm.QUANTILE_DQN,
-    Algorithm.CATEGORICAL_DISCRETE_SAC,
-    Algorithm.QUANTILE_DISCRETE_SAC,
+    "categorical-dqn",
+    "quantile-dqn",
+    "categorical-discrete-sac",
+    "quantile-discrete-sac",
 ]
-SOFT = [Algorithm.DISCRETE_SAC, Algorithm.CATEGORICAL_DISCRETE_SAC, Algorithm.QUANTILE_DISCRETE_SAC]
+SOFT = ["discrete-sac", "categorical-discrete-sac", "quantile-discrete-sac"]
 
 
-def quick(algorithm: Algorithm, **more: Any) -> dict[str, Any]:
+def quick(algorithm: str, **more: Any) -> dict[str, Any]:
     """Settings with which a tiny problem is learned in a few hundred updates."""
     settings: dict[str, Any] = {"hidden": (16,), "polyak_rate": 0.1}
     rates = ("critic_learning_rate", "actor_learning_rate", "temperature_learning_rate")
     settings |= dict.fromkeys(rates, 0.02) if algorithm in SOFT else {"learning_rate": 0.01}
     if algorithm in SOFT:
         settings["entropy_target_fraction"] = 0.1
-    if algorithm in (Algorithm.CATEGORICAL_DQN, Algorithm.CATEGORICAL_DISCRETE_SAC):
+    if algorithm in ("categorical-dqn", "categorical-discrete-sac"):
         settings["form"] = CategoricalForm(lowest=-1.0, highest=3.0, outputs=21)
     elif algorithm in DISTRIBUTIONAL:
         settings["form"] = QuantileForm(outputs=8)
     return settings | more
 
 
-def a_learner(algorithm: Algorithm, seed: int = 0, inputs: int = 2, **more: Any) -> Learner:
-    problem = LearningProblem(inputs=inputs, actions=2 if algorithm.discrete else 1, discrete=algorithm.discrete)
+def a_learner(algorithm: str, seed: int = 0, inputs: int = 2, **more: Any) -> Learner:
+    problem = LearningProblem(
+        inputs=inputs, actions=2 if LEARNERS[algorithm].discrete else 1, discrete=LEARNERS[algorithm].discrete
+    )
     return make_learner(algorithm, problem, quick(algorithm, **more), seed, compiled=False)
 
 
@@ -65,13 +67,13 @@ def transitions(*rows: tuple[Any, float, float, Any, float], repeat: int = 1) ->
     return Batch(numbers[0], taken, *numbers[1:], torch.full((len(action),), 0.2))
 
 
-def some(algorithm: Algorithm, count: int = 16) -> Batch:
+def some(algorithm: str, count: int = 16) -> Batch:
     """Transitions of no meaning."""
     generator = torch.Generator().manual_seed(3)
     action = torch.rand(count, 1, generator=generator) * 1.8 - 0.9
     return Batch(
         torch.randn(count, 2, generator=generator),
-        (action[:, 0] > 0.0).long() if algorithm.discrete else action,
+        (action[:, 0] > 0.0).long() if LEARNERS[algorithm].discrete else action,
         torch.randn(count, generator=generator) * 3.0,
         torch.randn(count, 2, generator=generator),
         torch.full((count,), 0.9),
@@ -120,7 +122,7 @@ STATES = torch.tensor([FIRST, SECOND])
 
 
 @pytest.mark.parametrize("algorithm", DISCRETE)
-def test_a_chain_of_two_states_is_valued_as_it_is_and_its_best_path_taken(algorithm: Algorithm) -> None:
+def test_a_chain_of_two_states_is_valued_as_it_is_and_its_best_path_taken(algorithm: str) -> None:
     learner = taught(a_learner(algorithm), CHAIN, 250)
     assert learner.act_greedily(STATES).tolist() == [1, 1]
     found, after = values_of(learner, STATES), 2.0
@@ -139,14 +141,14 @@ def one_step(reward_of: Callable[[float], float]) -> Batch:
 
 
 @pytest.mark.parametrize("algorithm", CONTINUOUS)
-def test_the_best_of_continuous_actions_is_found(algorithm: Algorithm) -> None:
+def test_the_best_of_continuous_actions_is_found(algorithm: str) -> None:
     learner = a_learner(algorithm, first_temperature=0.1, learning_rate=0.02)
     taught(learner, one_step(lambda action: -2.0 * abs(action - 0.5)), 300)
     assert learner.act_greedily(torch.zeros(1, 2)).item() == pytest.approx(0.5, abs=0.15)
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.DSAC, Algorithm.DSAC_T])
-def test_a_gaussian_critic_learns_mean_and_spread_of_the_return(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", ["dsac", "dsac-t"])
+def test_a_gaussian_critic_learns_mean_and_spread_of_the_return(algorithm: str) -> None:
     # 0.5 plus or minus 1.5 with even chances, whatever one does.
     batch = transitions(
         *((OVER, action, reward, OVER, 0.0) for action in (-0.5, 0.5) for reward in (-1.0, 2.0)), repeat=4
@@ -160,20 +162,20 @@ def test_a_gaussian_critic_learns_mean_and_spread_of_the_return(algorithm: Algor
 
 
 def test_only_the_spread_of_the_refined_critic_sees_a_sampled_return() -> None:
-    batch = some(Algorithm.DSAC)
+    batch = some("dsac")
     errors = {}
-    for algorithm in (Algorithm.DSAC, Algorithm.DSAC_T):
+    for algorithm in ("dsac", "dsac-t"):
         for sample in (-1.0, 2.0):
             noise = torch.zeros(3, 16, 1)
             noise[2] = sample
             errors[algorithm, sample] = a_learner(algorithm).learn(batch, torch.ones(16), noise).error
-    assert torch.equal(errors[Algorithm.DSAC_T, -1.0], errors[Algorithm.DSAC_T, 2.0])
-    assert not torch.equal(errors[Algorithm.DSAC, -1.0], errors[Algorithm.DSAC, 2.0])
+    assert torch.equal(errors["dsac-t", -1.0], errors["dsac-t", 2.0])
+    assert not torch.equal(errors["dsac", -1.0], errors["dsac", 2.0])
 
 
 @pytest.mark.parametrize("smaller", [0, 1], ids=["first", "second"])
-@pytest.mark.parametrize("algorithm", [Algorithm.SAC, Algorithm.DSAC_T])
-def test_of_continuous_twins_the_one_of_the_smaller_next_mean_counts(algorithm: Algorithm, smaller: int) -> None:
+@pytest.mark.parametrize("algorithm", ["sac", "dsac-t"])
+def test_of_continuous_twins_the_one_of_the_smaller_next_mean_counts(algorithm: str, smaller: int) -> None:
     # Networks that say 0, and targets that say 1 and 3 whatever they see; entropy is free, nothing is discounted.
     learner = a_learner(algorithm, first_temperature=1e-20)
     assert isinstance(learner, SAC | DSACT)
@@ -193,7 +195,7 @@ WEIGHT = torch.tensor([2.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("algorithm", DISTRIBUTIONAL)
-def test_a_risk_preference_changes_the_choice_between_a_safe_and_a_risky_arm(algorithm: Algorithm) -> None:
+def test_a_risk_preference_changes_the_choice_between_a_safe_and_a_risky_arm(algorithm: str) -> None:
     # Means 1 and 1.25; with the mean of the worse half, weight 1: 1 + 1 = 2 against 1.25 + 0.
     chosen = [
         taught(a_learner(algorithm, preference=preference), ARMS, 150, WEIGHT).act_greedily(torch.zeros(1, 2)).item()
@@ -210,7 +212,7 @@ AHEAD = transitions(
 
 
 @pytest.mark.parametrize("algorithm", DISTRIBUTIONAL)
-def test_a_risk_averse_agent_values_what_it_will_itself_choose(algorithm: Algorithm) -> None:
+def test_a_risk_averse_agent_values_what_it_will_itself_choose(algorithm: str) -> None:
     # It will take the safe 1 and not the risky 1.25.
     for preference, expected in ((None, 1.25), (RiskPreference(RiskMeasure.CVAR, 0.5, 1.0), 1.0)):
         learner = taught(a_learner(algorithm, preference=preference), AHEAD, 250)
@@ -219,34 +221,34 @@ def test_a_risk_averse_agent_values_what_it_will_itself_choose(algorithm: Algori
 
 
 @pytest.mark.parametrize("algorithm", DISTRIBUTIONAL)
-def test_a_measure_that_weights_cannot_tell_is_refused(algorithm: Algorithm) -> None:
+def test_a_measure_that_weights_cannot_tell_is_refused(algorithm: str) -> None:
     with pytest.raises(BadInput, match="mean_variance is no weighting"):
         a_learner(algorithm, preference=RiskPreference(RiskMeasure.MEAN_VARIANCE, 1.0, 0.5))
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_settings_that_there_are_not_are_refused_all_by_name(algorithm: Algorithm) -> None:
+def test_settings_that_there_are_not_are_refused_all_by_name(algorithm: str) -> None:
     with pytest.raises(BadInput) as refused:
         a_learner(algorithm, horizon=3, colour="red")
     assert [fault.where for fault in refused.value.faults] == ["colour", "horizon"]
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_the_wrong_kind_of_action_is_refused(algorithm: Algorithm) -> None:
-    problem = LearningProblem(inputs=2, actions=2, discrete=not algorithm.discrete)
+def test_the_wrong_kind_of_action_is_refused(algorithm: str) -> None:
+    problem = LearningProblem(inputs=2, actions=2, discrete=not LEARNERS[algorithm].discrete)
     with pytest.raises(BadInput, match=f"{algorithm} needs (discrete|continuous) actions"):
         make_learner(algorithm, problem, {}, 0, compiled=False)
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_defaults_make_a_learner(algorithm: Algorithm) -> None:
-    problem = LearningProblem(inputs=2, actions=2, discrete=algorithm.discrete)
+def test_defaults_make_a_learner(algorithm: str) -> None:
+    problem = LearningProblem(inputs=2, actions=2, discrete=LEARNERS[algorithm].discrete)
     learner = make_learner(algorithm, problem, {}, 0, compiled=False)
-    assert learner.act_greedily(torch.zeros(3, 2)).shape == ((3,) if algorithm.discrete else (3, 2))
+    assert learner.act_greedily(torch.zeros(3, 2)).shape == ((3,) if LEARNERS[algorithm].discrete else (3, 2))
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(algorithm: Algorithm) -> None:
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(algorithm: str) -> None:
     batch = some(algorithm)
     first, again, other = (numbers_of(taught(a_learner(algorithm, seed), batch, 3)) for seed in (1, 1, 2))
     assert same(first, again)
@@ -254,7 +256,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(algorithm: Al
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_a_learner_taken_up_again_goes_on_to_the_last_bit(algorithm: Algorithm) -> None:
+def test_a_learner_taken_up_again_goes_on_to_the_last_bit(algorithm: str) -> None:
     batch = some(algorithm)
     learner, other = taught(a_learner(algorithm), batch, 3), taught(a_learner(algorithm, 7), batch, 1)
     other.load(numbers_of(learner))
@@ -264,7 +266,7 @@ def test_a_learner_taken_up_again_goes_on_to_the_last_bit(algorithm: Algorithm) 
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_an_update_moves_every_part_of_the_state(algorithm: Algorithm) -> None:
+def test_an_update_moves_every_part_of_the_state(algorithm: str) -> None:
     learner = a_learner(algorithm)
     before = numbers_of(learner)
     after = numbers_of(taught(learner, some(algorithm), 1))
@@ -274,7 +276,7 @@ def test_an_update_moves_every_part_of_the_state(algorithm: Algorithm) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_transitions_of_no_weight_do_not_move_the_critic(algorithm: Algorithm) -> None:
+def test_transitions_of_no_weight_do_not_move_the_critic(algorithm: str) -> None:
     learner = a_learner(algorithm)
     before = numbers_of(learner)["critic.flat"]
     taught(learner, some(algorithm), 1, torch.zeros(16))
@@ -282,13 +284,15 @@ def test_transitions_of_no_weight_do_not_move_the_critic(algorithm: Algorithm) -
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_updates_see_standardised_observations(algorithm: Algorithm) -> None:
+def test_updates_see_standardised_observations(algorithm: str) -> None:
     # Powers of two, so that undoing them is exact.
     batch = some(algorithm)
     batch = batch._replace(
         observation=(batch.observation * 4.0).round() / 4.0, next_observation=(batch.next_observation * 4.0).round()
     )
-    problem = LearningProblem(inputs=2, actions=2 if algorithm.discrete else 1, discrete=algorithm.discrete)
+    problem = LearningProblem(
+        inputs=2, actions=2 if LEARNERS[algorithm].discrete else 1, discrete=LEARNERS[algorithm].discrete
+    )
     standard = Standard(torch.ones(2), torch.full((2,), 2.0), torch.tensor(100.0))
     scaled = make_learner(algorithm, problem, quick(algorithm), 0, compiled=False, standard=standard)
     moved = batch._replace(
@@ -298,7 +302,7 @@ def test_updates_see_standardised_observations(algorithm: Algorithm) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_a_report_tells_the_error_of_each_transition_and_figures_that_are_numbers(algorithm: Algorithm) -> None:
+def test_a_report_tells_the_error_of_each_transition_and_figures_that_are_numbers(algorithm: str) -> None:
     report = a_learner(algorithm).update(some(algorithm), torch.arange(5))
     assert report.error.shape == (5,)
     assert (report.error > 0.0).all()
@@ -310,7 +314,7 @@ def test_a_report_tells_the_error_of_each_transition_and_figures_that_are_number
 
 @pytest.mark.parametrize("algorithm", SOFT + CONTINUOUS)
 def test_the_price_of_entropy_rises_where_there_is_too_little_and_falls_where_there_is_too_much(
-    algorithm: Algorithm,
+    algorithm: str,
 ) -> None:
     rates = {"actor_learning_rate": 0.0} if algorithm in SOFT else {}
     for target, direction in ((9.0, 1.0), (-9.0, -1.0)):
@@ -321,15 +325,15 @@ def test_the_price_of_entropy_rises_where_there_is_too_little_and_falls_where_th
         assert (learner.tensors()["log_temperature.flat"].item() - before) * direction > 0.0
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.DQN, Algorithm.CATEGORICAL_DQN, Algorithm.QUANTILE_DQN])
-def test_double_selection_changes_the_target_once_target_and_critic_differ(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", ["dqn", "categorical-dqn", "quantile-dqn"])
+def test_double_selection_changes_the_target_once_target_and_critic_differ(algorithm: str) -> None:
     batch = some(algorithm)
     single, double = (numbers_of(taught(a_learner(algorithm, double=double), batch, 10)) for double in (False, True))
     assert not torch.equal(single["critic.flat"], double["critic.flat"])
 
 
 @pytest.mark.parametrize("algorithm", SOFT)
-def test_entropy_in_the_target_makes_values_larger(algorithm: Algorithm) -> None:
+def test_entropy_in_the_target_makes_values_larger(algorithm: str) -> None:
     # At a price of 1 the entropy of a policy that is nearly uniform is worth log 2, and 0.9 of it the step before.
     settings = {"first_temperature": 1.0, "actor_learning_rate": 1e-5, "temperature_learning_rate": 0.0}
     without, within = (
@@ -341,7 +345,7 @@ def test_entropy_in_the_target_makes_values_larger(algorithm: Algorithm) -> None
 
 
 @pytest.mark.parametrize("algorithm", SOFT)
-def test_the_smaller_twin_makes_values_smaller(algorithm: Algorithm) -> None:
+def test_the_smaller_twin_makes_values_smaller(algorithm: str) -> None:
     batch = some(algorithm)
     mean, smaller = (
         values_of(taught(a_learner(algorithm, smaller_twin=twin), batch, 60), batch.observation).mean().item()
@@ -351,7 +355,7 @@ def test_the_smaller_twin_makes_values_smaller(algorithm: Algorithm) -> None:
 
 
 @pytest.mark.parametrize("algorithm", SOFT)
-def test_the_penalty_on_entropy_holds_the_policy_to_that_of_who_acted(algorithm: Algorithm) -> None:
+def test_the_penalty_on_entropy_holds_the_policy_to_that_of_who_acted(algorithm: str) -> None:
     # Whoever acted was uniform; unpenalised the policy settles on the better action.
     batch = CHAIN._replace(entropy=torch.full((4,), math.log(2.0)))
     free, held = (
@@ -365,19 +369,18 @@ def test_the_penalty_on_entropy_holds_the_policy_to_that_of_who_acted(algorithm:
 
 def test_the_clip_slows_a_critic_that_runs_ahead_of_its_target() -> None:
     # Rewards of some units against a reach of a hundredth.
-    batch = some(Algorithm.DISCRETE_SAC)
+    batch = some("discrete-sac")
     free, held = (
-        taught(a_learner(Algorithm.DISCRETE_SAC, clip_reach=reach, polyak_rate=0.001), batch, 30)
-        for reach in (None, 0.01)
+        taught(a_learner("discrete-sac", clip_reach=reach, polyak_rate=0.001), batch, 30) for reach in (None, 0.01)
     )
-    begin = values_of(a_learner(Algorithm.DISCRETE_SAC), batch.observation)
+    begin = values_of(a_learner("discrete-sac"), batch.observation)
     moved = [(values_of(learner, batch.observation) - begin).abs().mean().item() for learner in (free, held)]
     assert moved[1] < 0.5 * moved[0]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
 def test_a_compiled_update_is_the_eager_one() -> None:
-    algorithm = Algorithm.QUANTILE_DISCRETE_SAC
+    algorithm = "quantile-discrete-sac"
     problem = LearningProblem(inputs=2, actions=2)
     eager, compiled = (
         make_learner(algorithm, problem, quick(algorithm), 0, compiled=compiled) for compiled in (False, True)
@@ -395,7 +398,7 @@ def test_a_compiled_update_is_the_eager_one() -> None:
 
 
 def test_a_sac_critic_is_a_pair() -> None:
-    learner = a_learner(Algorithm.SAC)
+    learner = a_learner("sac")
     assert isinstance(learner, SAC)
     values = learner.values(
         learner.critic_layout.unpack(learner.state.critic.flat), torch.zeros(4, 2), torch.ones(4, 1)
