@@ -36,8 +36,8 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.policies.rules import SpreadRule
 from arbitrage.policies.scaled import Enlarged
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -79,18 +79,12 @@ def market_2022() -> MarketSeries:
 
 def train_kinds(market: MarketSeries, folder: Path) -> None:
     """A policy for each kind; the quickest preset, since this is no measurement of profit."""
+    days = {"train_days": DaysOfMonth(1, 20), "validation_days": DaysOfMonth(21, 25)}
+    split = DataSplit(market=market, soc_reset=SocReset.NEVER, **days)
+    trainer = ClosedFormTrainer.of(split, None, Preset.QUICK)
     for number, battery in enumerate(KINDS):
         console.print(f"training for kind {number + 1} of {len(KINDS)}", highlight=False)
-        plan = TrainingPlan.of(
-            None,
-            market,
-            Preset.QUICK,
-            battery=battery,
-            train_days=DaysOfMonth(1, 20),
-            validation_days=DaysOfMonth(21, 25),
-            soc_reset=SocReset.NEVER,
-        )
-        train(plan, folder / f"kind-{number}")
+        trainer.fit(split, battery, 0, folder / f"kind-{number}")
 
 
 def fleet(size: int, folder: Path) -> list[FleetGroup]:

@@ -57,8 +57,8 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.policies.protocol import Policy
-from arbitrage.training.closed_form import fit_policy, train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)
@@ -122,19 +122,18 @@ def train_ours(case: Case, market: MarketSeries, battery: Battery) -> tuple[Poli
     """One of our presets on one core, after a tiny training that has the code compiled."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    days = {"train_days": TRAIN, "validation_days": VALIDATION, "refit": case.name.endswith(REFIT)}
-    preset = Preset(case.name.removesuffix(REFIT))
-    plan = TrainingPlan.of(FeatureSet.QUARTER_HOUR, market, preset, battery=battery, seed=case.seed, **days)
-    fit_policy(
-        replace(plan, train_days=DaysOfMonth(1, 8), refit=False, config=replace(plan.config, cosines=8, network=None))
-    )
-    if plan.config.final_stage_only:
+    split = DataSplit(market=market, train_days=TRAIN, validation_days=VALIDATION)
+    preset, refit = Preset(case.name.removesuffix(REFIT)), case.name.endswith(REFIT)
+    trainer = ClosedFormTrainer.of(split, FeatureSet.QUARTER_HOUR, preset, refit=refit)
+    tiny = replace(trainer, refit=False, config=replace(trainer.config, cosines=8, network=None))
+    tiny.policy(replace(split, train_days=DaysOfMonth(1, 8)), battery, case.seed)
+    if trainer.config.final_stage_only:
         began = time.perf_counter()
-        policy = fit_policy(plan)
+        policy = trainer.policy(split, battery, case.seed)
         return policy, {"train_seconds": time.perf_counter() - began}
     with tempfile.TemporaryDirectory() as directory:
         began = time.perf_counter()
-        card = train(plan, Path(directory))
+        card = trainer.fit(split, battery, case.seed, Path(directory))
         seconds = time.perf_counter() - began
         return load_policy(Path(directory)), {"train_seconds": seconds, "stage": card["chosen_stage"]}
 

@@ -31,8 +31,8 @@ from arbitrage.market.simulation.simulator import simulate
 from arbitrage.market.splits import DaysOfMonth, select
 from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
 
 CAPS = (None, 1.1)
 KIB_PER_MIB = 1024
@@ -45,14 +45,8 @@ def year() -> MarketSeries:
 
 def train_job(cap: float | None, folder: Path) -> dict[str, Any]:
     market, began = year(), time.perf_counter()
-    plan = TrainingPlan.of(
-        FeatureSet.FULL,
-        market,
-        battery=Battery(max_cycles_per_day=cap),
-        train_days=DaysOfMonth(1, 25),
-        validation_days=DaysOfMonth(26, 31),
-    )
-    train(plan, folder)
+    split = DataSplit(market=market, train_days=DaysOfMonth(1, 25), validation_days=DaysOfMonth(26, 31))
+    ClosedFormTrainer.of(split, FeatureSet.FULL).fit(split, Battery(max_cycles_per_day=cap), 0, folder)
     return {"job": "training", "cap": cap, **_cost(began)}
 
 

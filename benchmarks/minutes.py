@@ -43,8 +43,8 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, select, select_rows, 
 from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.policies.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.quarter_hour import epoch_minute
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)
@@ -99,17 +99,10 @@ def run_case(case: Case) -> dict[str, Any]:
         result = run_backtest(market, battery, rule, selection, step_min=1)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            plan = TrainingPlan.of(
-                FeatureSet(case.strategy),
-                market,
-                battery=battery,
-                train_days=TRAIN,
-                validation_days=VALIDATION,
-                seed=case.run,
-                with_critic=False,
-                with_risk_head=False,
-            )
-            card = train(plan, Path(folder))
+            split = DataSplit(market=market, train_days=TRAIN, validation_days=VALIDATION)
+            bare = {"with_critic": False, "with_risk_head": False}
+            trainer = ClosedFormTrainer.of(split, FeatureSet(case.strategy), **bare)
+            card = trainer.fit(split, battery, case.run, Path(folder))
             policy = load_policy(folder)
         about = {"stage": card["chosen_stage"], "validation": card["validation"], "seconds": card["training_seconds"]}
         result = run_backtest(market, battery, policy, selection, step_min=policy.step_min)

@@ -41,6 +41,7 @@ from arbitrage.arrays import Singles
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.metrics import daily_interval_eur, daily_profit_eur
 from arbitrage.battery import Battery, BatteryState
+from arbitrage.code_revision import code_revision
 from arbitrage.features.encoder import Encoded, MarketFeatures
 from arbitrage.learners.closed_form.config import ClosedFormConfig, Preset
 from arbitrage.learners.closed_form.fit import fit_closed_form, prepare_training_data
@@ -51,7 +52,6 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.policies.mpc.policy import MpcPolicy
-from arbitrage.training.closed_form import code_revision
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 BLOCKS = tuple(DaysOfMonth(first, first + 4) for first in (21, 1, 6, 11, 16))

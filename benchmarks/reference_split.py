@@ -31,8 +31,9 @@ from arbitrage.market.point_in_time import DAY_AHEAD
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.policies.checkpoint.load import load_policy
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.plan import TrainingPlan, train
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)
@@ -43,16 +44,10 @@ def learned(
     market: MarketSeries, battery: Battery, arguments: argparse.Namespace, folder: Path
 ) -> tuple[list[Backtest], list[dict[str, Any]]]:
     results, cards = [], []
+    split = DataSplit(market=market, train_days=TRAIN, validation_days=VALIDATION)
+    trainer = ClosedFormTrainer(members=arguments.members, refit=arguments.refit)
     for seed in range(arguments.seeds):
-        plan = TrainingPlan(
-            market=market,
-            battery=battery,
-            train_days=TRAIN,
-            validation_days=VALIDATION,
-            seed=seed,
-            members=arguments.members,
-            refit=arguments.refit,
-        )
+        plan = TrainingPlan(trainer=trainer, split=split, battery=battery, seed=seed)
         began = time.perf_counter()
         where = folder / f"{battery.max_cycles_per_day}-{seed}"
         card = train(plan, where)

@@ -43,7 +43,6 @@ from arbitrage.features.names import FeatureSet
 from arbitrage.learners.experience.counterfactual_source import CounterfactualConfig
 from arbitrage.learners.experience.market_path import MarketPath
 from arbitrage.learners.neural.critics import QuantileForm
-from arbitrage.learners.neural.registry import Algorithm
 from arbitrage.market.files.read import read_market
 from arbitrage.market.reconstruction.with_minutes import with_reconstructed_minutes
 from arbitrage.market.series import MarketSeries
@@ -51,9 +50,9 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.policies.checkpoint.network import save_network_policy
 from arbitrage.risk import RiskMeasure, RiskPreference, value_at_risk_eur
-from arbitrage.training.closed_form import train
-from arbitrage.training.neural import LearnerPlan, LearnerTraining, lay_paths
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.neural import NeuralTrainer, NeuralTraining, lay_paths
 
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)
@@ -113,41 +112,33 @@ def market_of(information: str, seed: int) -> MarketSeries:
     return market if information == QUARTERS else with_reconstructed_minutes(market, information.split()[1], seed)
 
 
-def plan_of(case: Case) -> TrainingPlan:
-    features = MarketFeatures(case.feature_set)
-    battery = Battery(max_cycles_per_day=case.cap)
-    return TrainingPlan(
-        market=market_of(case.information, case.seed),
-        battery=battery,
-        train_days=TRAIN,
-        validation_days=VALIDATION,
-        features=features,
-        seed=case.seed,
-        with_critic=False,
-    )
+def split_of(case: Case) -> DataSplit:
+    return DataSplit(market=market_of(case.information, case.seed), train_days=TRAIN, validation_days=VALIDATION)
 
 
 @lru_cache(maxsize=1)
 def paths_of(information: str, seed: int) -> tuple[MarketPath, MarketPath]:
     """Paths do not depend on the battery or the algorithm."""
-    return lay_paths(LearnerPlan(days=plan_of(Case(information, "", None, seed)), algorithm=Algorithm.DQN))
+    case = Case(information, "", None, seed)
+    return lay_paths(split_of(case), MarketFeatures(case.feature_set))
 
 
 def run_learner(case: Case, device: str) -> tuple[Backtest, dict[str, Any]]:
-    days = plan_of(case)
+    split, battery = split_of(case), Battery(max_cycles_per_day=case.cap)
     name, settings = case.agent, {}
     if name == AVERSE:
         name, settings = "quantile-discrete-sac", {"preference": RISK_AVERSE, "form": QuantileForm(threshold=0.1)}
-    plan = LearnerPlan(
-        days=days,
-        algorithm=Algorithm(name),
+    trainer = NeuralTrainer(
+        algorithm=name,
+        features=MarketFeatures(case.feature_set),
         settings={**SETTINGS[name], **settings},
         source=CounterfactualConfig(times=case.times),
         updates=UPDATES,
         judge_every=JUDGE_EVERY,
         device=device,
     )
-    training = LearnerTraining(plan, paths_of(case.information, case.seed))
+    paths = paths_of(case.information, case.seed)
+    training = NeuralTraining(trainer, split, battery, case.seed, paths)
     training.run()
     progress = training.progress
     with tempfile.TemporaryDirectory() as folder:
@@ -157,22 +148,17 @@ def run_learner(case: Case, device: str) -> tuple[Backtest, dict[str, Any]]:
             {"seed": case.seed, "split": {}, "minute_source": None, "publication_delay_min": 0},
         )
         policy = load_policy(folder)
-    selection = select(days.market, days_of_month=TEST)
-    result = run_backtest(days.market, days.battery, policy, selection, step_min=plan.step_min)
+    selection = select(split.market, days_of_month=TEST)
+    result = run_backtest(split.market, battery, policy, selection, step_min=trainer.step_min)
     return result, {"validation_eur_per_day": progress.best_eur_per_day, "validation_curve": progress.judged}
 
 
 def run_own(case: Case) -> tuple[Backtest, dict[str, Any]]:
-    market, battery = market_of(case.information, case.seed), Battery(max_cycles_per_day=case.cap)
-    settings = {
-        "train_days": TRAIN,
-        "validation_days": VALIDATION,
-        "seed": case.seed,
-        "with_critic": False,
-        "with_risk_head": False,
-    }
+    split, battery = split_of(case), Battery(max_cycles_per_day=case.cap)
+    market = split.market
+    trainer = ClosedFormTrainer.of(split, case.feature_set, with_critic=False, with_risk_head=False)
     with tempfile.TemporaryDirectory() as folder:
-        card = train(TrainingPlan.of(case.feature_set, market, battery=battery, **settings), Path(folder))
+        card = trainer.fit(split, battery, case.seed, Path(folder))
         policy = load_policy(folder)
     selection = select(market, days_of_month=TEST)
     result = run_backtest(market, battery, policy, selection, step_min=policy.step_min)

@@ -58,8 +58,8 @@ from arbitrage.policies.closed_form.view import ClosedFormView, RiskAdjustment
 from arbitrage.policies.protocol import Intent, Untrained
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute
 from arbitrage.risk import RiskMeasure, RiskPreference
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
 from benchmarks.risk_dial_figures import draw, figures_of, write_picture
 
 DATA = PROJECT.parent / "shared" / "data"
@@ -147,19 +147,16 @@ def run_case(case: Case) -> dict[str, Any]:
     market, battery = market_of(case), Battery(max_cycles_per_day=case.cap)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        plan = TrainingPlan.of(
-            FeatureSet(case.feature_set),
-            market,
-            battery=battery,
+        split = DataSplit(
+            market=market,
             train_days=DaysOfMonth(1, 25),
             validation_days=DaysOfMonth(26, 31),
             start=epoch_minute(BEGIN),
             end=epoch_minute(TEST),
             soc_reset=SocReset.NEVER,
-            seed=case.run,
-            with_risk_head=True,
         )
-        train(plan, Path(folder))
+        trainer = ClosedFormTrainer.of(split, FeatureSet(case.feature_set), with_risk_head=True)
+        trainer.fit(split, battery, case.run, Path(folder))
         policy = load_policy(folder)
     if not isinstance(policy, ClosedFormPolicy) or policy.head is None:
         raise TypeError("not a policy with a risk head")

@@ -1,7 +1,7 @@
 """Every rival as one function: from a plan of days to what can be backtested; and as a trainer_named for walk-forward.
 
 Contract
-- A plan is a `TrainingPlan`: market, battery, days, range, SoC reset and seed count; closed-form settings do not.
+- A plan is a `TrainingPlan`: its split, battery and seed count; its trainer, a closed form, does not.
 - Training days are fitted, validation days choose among weights where a rival has any to choose, test days are nobody's
   business here.
 - Agents of libraries (extra `compare`) are given processor seconds, and kept in files so that a benchmark goes on where
@@ -17,14 +17,14 @@ from typing import Any
 from library_policies import LibraryPolicy
 
 from arbitrage.experiments.known_quarter_hour import KnownQuarterHour, fit_known_quarter_hour
-from arbitrage.experiments.walk_forward import TRAIN_DAYS, VALIDATION_DAYS, TrainingWindow
+from arbitrage.experiments.walk_forward import TrainingWindow
 from arbitrage.features.names import FeatureSet
-from arbitrage.market.splits import SocReset
 from arbitrage.policies.mpc.policy import Form, MpcPolicy
 from arbitrage.policies.mpc.price_forecast import PriceForecast
 from arbitrage.policies.protocol import Policy
 from arbitrage.risk import RiskPreference
-from arbitrage.training.mpc import MpcPlan, fit_forecast, mpc_policy
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.mpc import MpcTrainer
 from arbitrage.training.plan import TrainingPlan
 
 LIBRARY_AGENTS = ("dqn", "qr-dqn", "sac", "td3")
@@ -32,7 +32,7 @@ LIBRARY_AGENTS = ("dqn", "qr-dqn", "sac", "td3")
 
 def price_forecast(plan: TrainingPlan) -> PriceForecast:
     """What rolling control plans on; it knows nothing of the battery, so one serves every cap and both forms."""
-    return fit_forecast(MpcPlan.of(Form.SCENARIOS, plan))
+    return MpcTrainer.of(plan.split, Form.SCENARIOS).fit_forecast(plan.split, plan.seed)
 
 
 def rolling_control(
@@ -42,13 +42,15 @@ def rolling_control(
     forecast: PriceForecast | None = None,
 ) -> MpcPolicy:
     """`mpc` or `mpc-scenarios`; `forecast` is that of `price_forecast` for the same plan, where it is at hand."""
-    return mpc_policy(MpcPlan.of(form, plan, preference), forecast)
+    trainer = MpcTrainer.of(plan.split, form, preference)
+    return trainer.policy(plan.split, plan.battery, forecast or trainer.fit_forecast(plan.split, plan.seed))
 
 
 def known_quarter_hour(plan: TrainingPlan) -> KnownQuarterHour:
     """The ceiling that is told the running price: not causal, backtested by its own method."""
-    training = plan.selection(plan.train_days)
-    return fit_known_quarter_hour(plan.market, plan.battery, training, plan.soc_reset, seed=plan.seed)
+    split = plan.split
+    training = split.selection(split.train_days)
+    return fit_known_quarter_hour(split.market, plan.battery, training, split.soc_reset, seed=plan.seed)
 
 
 def library_agent(
@@ -60,28 +62,18 @@ def library_agent(
     """
     from library_rivals import CANDIDATES, PUBLISHED_TD3, Contest, kept_rival
 
-    days = (plan.train_days, plan.validation_days, plan.start, plan.end)
-    contest = Contest(plan.market, plan.battery, *days, plan.soc_reset)
+    split = plan.split
+    days = (split.train_days, split.validation_days, split.start, split.end)
+    contest = Contest(split.market, plan.battery, *days, split.soc_reset)
     chosen = settings or (PUBLISHED_TD3 if kind == "td3" else CANDIDATES["base"])
     return kept_rival(kind, contest, chosen, plan.seed, seconds, kept)
 
 
 def plan_of_room(room: TrainingWindow, seed: int = 0, *, refit: bool = False) -> TrainingPlan:
-    """What a walk's window may learn from, as a plan; `refit` as in `TrainingPlan`."""
-    return TrainingPlan.of(
-        FeatureSet.QUARTER_HOUR,
-        room.market,
-        battery=room.battery,
-        train_days=TRAIN_DAYS,
-        validation_days=VALIDATION_DAYS,
-        start=room.window.train_start,
-        end=room.window.train_end,
-        soc_reset=SocReset.NEVER,
-        seed=seed,
-        refit=refit,
-        with_critic=False,
-        with_risk_head=False,
-    )
+    """What a walk's window may learn from, as a plan; `refit` as in `ClosedFormTrainer`."""
+    bare = {"with_critic": False, "with_risk_head": False}
+    trainer = ClosedFormTrainer.of(room.split, FeatureSet.QUARTER_HOUR, refit=refit, **bare)
+    return TrainingPlan(trainer=trainer, split=room.split, battery=room.battery, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)

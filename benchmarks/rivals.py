@@ -69,9 +69,10 @@ from arbitrage.backtest.engine import (
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.backtest.statistics import compare_daily, estimate, tail_estimates
 from arbitrage.battery import Battery
+from arbitrage.code_revision import code_revision
 from arbitrage.experiments.known_quarter_hour import KnownQuarterHour
-from arbitrage.experiments.strategies import RULES, EvaluationSpec, try_strategy
-from arbitrage.experiments.walk_forward import TrainingWindow, Walk, rule_trainer, walk_forward
+from arbitrage.experiments.strategies import EvaluationSpec, try_strategy
+from arbitrage.experiments.walk_forward import TrainingWindow, Walk, WindowTrainer, walk_forward
 from arbitrage.features.names import FeatureSet
 from arbitrage.market.files.read import read_market
 from arbitrage.market.series import MarketSeries
@@ -82,9 +83,11 @@ from arbitrage.policies.checkpoint.mpc import save_mpc_policy
 from arbitrage.policies.mpc.policy import Form, MpcPolicy
 from arbitrage.policies.mpc.price_forecast import PriceForecast
 from arbitrage.policies.protocol import Policy
+from arbitrage.policies.registry import RULES
 from arbitrage.risk import RiskMeasure, RiskPreference
-from arbitrage.training.closed_form import code_revision, train
-from arbitrage.training.plan import TrainingPlan, provenance
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
+from arbitrage.training.plan import TrainingPlan, provenance, train
 
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 REFERENCE, WALK = "reference", "walk-forward"
@@ -150,17 +153,9 @@ def on_reference(case: Case, folder: Path) -> Backtest:
     if case.name in FIXED:
         trial = EvaluationSpec(market, battery, selection, SocReset.DAILY, DaysOfMonth(21, 25))
         return try_strategy(case.name, trial, warn=console.print)
-    plan = TrainingPlan.of(
-        FeatureSet.QUARTER_HOUR,
-        market,
-        battery=battery,
-        train_days=DaysOfMonth(1, 20),
-        validation_days=DaysOfMonth(21, 25),
-        soc_reset=SocReset.DAILY,
-        seed=case.seed,
-        with_critic=False,
-        with_risk_head=False,
-    )
+    split = DataSplit(market=market, train_days=DaysOfMonth(1, 20), validation_days=DaysOfMonth(21, 25))
+    trainer = ClosedFormTrainer.of(split, FeatureSet.QUARTER_HOUR, with_critic=False, with_risk_head=False)
+    plan = TrainingPlan(trainer=trainer, split=split, battery=battery, seed=case.seed)
     if case.name == KNOWN_QUARTER_HOUR:
         return known_quarter_hour(plan).backtest(market, battery, selection)
     return run_backtest(market, battery, taught(case, plan, folder), selection)
@@ -177,17 +172,17 @@ def walking(case: Case, folder: Path) -> Backtest:
 
         def tell_price(room: TrainingWindow) -> Policy:
             turns.append((room.window.test_start, known_quarter_hour(plan_of_room(room, case.seed))))
-            return rule_trainer("idle")(room)
+            return WindowTrainer(method="idle")(room)
 
         walk_forward(walk, tell_price, folder, name=case.name)
         return KnownQuarterHour.backtest_in_turn(market, battery, selection, turns)
 
     def teach(room: TrainingWindow) -> Policy:
         if case.name in RULES:
-            return rule_trainer(case.name)(room)
+            return WindowTrainer(method=case.name)(room)
         return taught(case, plan_of_room(room, case.seed, refit=case.name == REFIT), room.folder)
 
-    policies = walk_forward(walk, teach, folder, name=case.name, tell=lambda text, _: console.print(text))
+    policies = walk_forward(walk, teach, folder, name=case.name, progress=lambda now: console.print(now.doing))
     return run_backtest(market, battery, policies, selection)
 
 

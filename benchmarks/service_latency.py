@@ -200,12 +200,12 @@ def small_policy(folder: Path) -> Path:
     from arbitrage.learners.closed_form.config import Preset
     from arbitrage.market.simulation.embedded_sample import sample_market
     from arbitrage.market.splits import DaysOfMonth
-    from arbitrage.training.closed_form import train
-    from arbitrage.training.plan import TrainingPlan
+    from arbitrage.training.closed_form import ClosedFormTrainer
+    from arbitrage.training.data_split import DataSplit
 
-    days = {"train_days": DaysOfMonth(1, 20), "validation_days": DaysOfMonth(21, 25)}
-    battery = Battery(max_cycles_per_day=1.1)
-    train(TrainingPlan.of(FeatureSet.QUARTER_HOUR, sample_market(), Preset.QUICK, battery=battery, **days), folder)
+    split = DataSplit(market=sample_market(), train_days=DaysOfMonth(1, 20), validation_days=DaysOfMonth(21, 25))
+    trainer = ClosedFormTrainer.of(split, FeatureSet.QUARTER_HOUR, Preset.QUICK)
+    trainer.fit(split, Battery(max_cycles_per_day=1.1), 0, folder)
     return folder
 
 

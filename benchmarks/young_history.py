@@ -39,13 +39,14 @@ from arbitrage.backtest.metrics import daily_profit_eur
 from arbitrage.backtest.statistics import compare_daily
 from arbitrage.battery import Battery
 from arbitrage.code_revision import code_revision
-from arbitrage.experiments.walk_forward import ClosedForm, TrainingWindow, Walk, walk_forward
+from arbitrage.experiments.walk_forward import TrainingWindow, Walk, walk_forward
+from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.learners.closed_form.config import ClosedFormConfig
 from arbitrage.market.files.read import read_market
 from arbitrage.market.windows import WindowPlan
 from arbitrage.policies.protocol import Policy
-from arbitrage.training.closed_form import fit_policy
+from arbitrage.training.closed_form import ClosedFormTrainer
 
 DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CAPS = {"none": None, "1.1": 1.1}
@@ -86,10 +87,11 @@ def run_case(case: Case, folder: Path) -> dict[str, Any]:
     walk = Walk(market=market, battery=Battery(max_cycles_per_day=CAPS[case.cap]), windows=MONTHS)
 
     bare = {"with_critic": False, "with_risk_head": False}
-    learned = ClosedForm(feature_set=FeatureSet.QUARTER_HOUR, seed=case.seed, refit=case.refit, settings=bare)
+    features, config = MarketFeatures(FeatureSet.QUARTER_HOUR), CONFIGS[case.config]
+    trainer = ClosedFormTrainer(config=config, features=features, refit=case.refit, **bare)
 
     def teach(room: TrainingWindow) -> Policy:
-        return fit_policy(replace(learned.plan(room), config=CONFIGS[case.config]))
+        return trainer.policy(room.split, room.battery, case.seed)
 
     with tempfile.TemporaryDirectory() as unused:
         policies = walk_forward(walk, teach, Path(unused), name=case.strategy)

@@ -41,8 +41,8 @@ from arbitrage.policies.closed_form.lattice import LatticeSize
 from arbitrage.policies.closed_form.risk_head import NAMES
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.risk import RiskMeasure, RiskPreference
-from arbitrage.training.closed_form import train
-from arbitrage.training.plan import TrainingPlan
+from arbitrage.training.closed_form import ClosedFormTrainer
+from arbitrage.training.data_split import DataSplit
 
 # %% [markdown]
 # ## Settings
@@ -63,18 +63,16 @@ search = RiskSearchConfig(points=(0.5, 0.95), samples=10, elite=4, rounds=2) if 
 
 # %%
 market = sample_market()
-plan = TrainingPlan(
+split = DataSplit(
     market=market,
-    battery=battery,
     train_days=DaysOfMonth(1, 25),
     validation_days=DaysOfMonth(26, 31),
     end=epoch_minute("2025-05-01T00:00+02:00"),
     soc_reset=SocReset.NEVER,
-    config=config,
-    risk_search=search,
 )
+trainer = ClosedFormTrainer(config=config, risk_search=search)
 (where / "risk.json").unlink(missing_ok=True)
-card = train(plan, where)
+card = trainer.fit(split, battery, 0, where)
 policy = load_policy(where)
 card["training_seconds"]
 
