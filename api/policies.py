@@ -1,8 +1,8 @@
-"""The policies that the service decides with: learned ones from their directories, rules by name.
+"""The policies that the service decides with: learned ones from their directories, rules by name, own strategies.
 
 Contract: a policy is loaded once, at start, its digests checked; whatever is wrong with any of them stops the start,
 and so does a policy that is another than the one pinned. A card without a digest of its own is served, and said not to
-be sealed.
+be sealed. The code of an own strategy is imported at start, from the operator's settings; a request names an id only.
 """
 
 from __future__ import annotations
@@ -21,18 +21,13 @@ from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.live.decision import PolicyIdentity
 from arbitrage.policies.checkpoint.files import card_digest, is_sealed
 from arbitrage.policies.checkpoint.load import load_policy_and_card
-from arbitrage.policies.minute_rule import MinuteSpreadRule
 from arbitrage.policies.protocol import Policy
-from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
+from arbitrage.policies.registry import RULES, find_strategy, names_own_strategy
 
 log = structlog.get_logger("api.policies")
 
-_RULES: tuple[tuple[str, Policy], ...] = (
-    ("idle", Idle()),
-    ("threshold", ThresholdRule()),
-    ("spread", SpreadRule()),
-    ("minute-spread", MinuteSpreadRule()),
-)
+RULE, OWN_STRATEGY = "rule", "own_strategy"
+"""Kinds of policies that have no card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +37,31 @@ class ServedPolicy:
     policy_id: str
     policy: Policy
     card: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Empty for a rule."""
-    directory: Path | None = None
+    """Empty for a rule and an own strategy."""
+    source: str | None = None
+    """The directory of a learned policy, `module:Class` of an own strategy; None for a rule."""
+    code_sha256: str | None = None
+    """Digest of the file that defines an own strategy."""
+
+    @property
+    def kind(self) -> str:
+        """That of its card, else whether it is a rule or an own strategy."""
+        return str(self.card.get("kind", RULE if self.source is None else OWN_STRATEGY))
 
     @property
     def sha256(self) -> str | None:
-        """Digest of its tensors; None for a rule."""
-        return self.card.get("tensors_sha256")
+        """Digest of its tensors, or of an own strategy's file; None for a rule."""
+        return str(self.card["tensors_sha256"]) if self.card else self.code_sha256
 
     @property
     def card_sha256(self) -> str | None:
-        """Digest of its card, which names the whole policy and can be pinned; None for a rule."""
+        """Digest of its card, which names the whole policy; None where it has no card."""
         return card_digest(self.card) if self.card else None
+
+    @property
+    def pin_sha256(self) -> str | None:
+        """What can be pinned: the digest of its card, or of an own strategy's file; None for a rule."""
+        return self.card_sha256 or self.code_sha256
 
     @property
     def is_sealed(self) -> bool:
@@ -67,13 +75,13 @@ class ServedPolicy:
 
     @property
     def battery(self) -> Battery | None:
-        """The battery that it was made for; None for a rule, which takes any."""
-        return Battery(**self.card["battery"]) if self.card else None
+        """The battery that it was made for; None for one that takes any, such as a rule."""
+        return Battery(**self.card["battery"]) if self.card else self.policy.trained_battery
 
     @property
     def publication_delay_min(self) -> int | None:
-        """Of the records that it was trained on; None for a rule."""
-        delay = self.card.get("publication_delay_min")
+        """Of the records that it was trained on; None where it was not trained."""
+        delay = self.card.get("publication_delay_min", self.policy.publication_delay_min)
         return None if delay is None else int(delay)
 
 
@@ -81,29 +89,29 @@ class Policies:
     """Everything that may decide, by id."""
 
     def __init__(
-        self, directories: Mapping[str, Path], default: str | None, pinned: Mapping[str, str] | None = None
+        self, sources: Mapping[str, Path | str], default: str | None, pinned: Mapping[str, str] | None = None
     ) -> None:
-        """Load the policies of these directories, by id.
+        """Load the policies of these directories, and the own strategies named `module:Class`, by id.
 
-        pinned: digests of cards that policies must have, by id.
+        pinned: digests of cards, or of own strategies' files, that policies must have, by id.
         Raises BadInput with what is wrong with any of them.
         """
-        self._served = {name: ServedPolicy(name, rule) for name, rule in _RULES}
+        self._served = {name: ServedPolicy(name, spec.make()) for name, spec in RULES.items()}
         faults: list[Fault] = []
-        for name, directory in directories.items():
+        for name, source in sources.items():
             if name in self._served:
                 faults.append(Fault(f"policies.{name}", "is the name of a rule; choose another"))
                 continue
             try:
-                policy, card = load_policy_and_card(directory)
+                served = _load(name, str(source))
             except BadInput as refused:
                 faults += refused.faults
                 continue
-            self._served[name] = served = ServedPolicy(name, policy, card, directory)
+            self._served[name] = served
             faults += _pin_faults(served, (pinned or {}).get(name))
             if not served.is_sealed:
                 log.warning("policy_not_sealed", policy_id=name, card_sha256=served.card_sha256)
-        if default is not None and default not in self._served and default not in directories:
+        if default is not None and default not in self._served and default not in sources:
             faults.append(
                 Fault("default_policy", f"{default} is neither a policy nor one of {', '.join(self._served)}")
             )
@@ -138,8 +146,22 @@ class Policies:
         return self._served[policy_id]
 
 
+def _load(policy_id: str, source: str) -> ServedPolicy:
+    """Raises BadInput for what cannot be served."""
+    if not names_own_strategy(source):
+        policy, card = load_policy_and_card(source)
+        return ServedPolicy(policy_id, policy, card, source)
+    try:
+        spec = find_strategy(source)
+    except BadInput as refused:
+        raise BadInput([Fault(f"policies.{policy_id}", each.message) for each in refused.faults]) from refused
+    if spec is None:
+        raise BadInput([Fault(f"policies.{policy_id}", f"there is no strategy {source}")])
+    return ServedPolicy(policy_id, spec.make(), source=source, code_sha256=spec.code_sha256)
+
+
 def _pin_faults(served: ServedPolicy, pinned: str | None) -> list[Fault]:
-    if pinned is None or pinned == served.card_sha256:
+    if pinned is None or pinned == served.pin_sha256:
         return []
     remedy = "bring back the policy that was pinned, or pin this one after looking at it"
-    return [Fault(f"pinned_policies.{served.policy_id}", f"{served.directory} is {served.card_sha256}; {remedy}")]
+    return [Fault(f"pinned_policies.{served.policy_id}", f"{served.source} is {served.pin_sha256}; {remedy}")]

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.http.security import ApiKey, doubled, in_words, keys_in
@@ -20,8 +20,10 @@ from api.schemas.wire import Name
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.market.fetch.elia_client import HOST
 from arbitrage.policies.checkpoint.load import CARD_FILE
+from arbitrage.policies.registry import names_own_strategy
 
 HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?$")]
+PolicySource = Annotated[str, BeforeValidator(lambda given: str(given) if isinstance(given, Path) else given)]
 PREFIX = "ARBITRAGE_SERVE_"
 _LOOPBACK_NAMES = ("localhost",)
 
@@ -57,10 +59,13 @@ class Settings(BaseSettings):
     """After so many days decisions that are settled at validated prices are deleted; None keeps all."""
     delete_unsettled_after_days: Annotated[int, Field(ge=1)] | None = None
     """After so many days decisions are deleted though they are not settled; None keeps these. Not before the others."""
-    policies: dict[Name, Path] = Field(default_factory=dict)
-    """Directories of learned policies by the id that requests use."""
+    policies: dict[Name, PolicySource] = Field(default_factory=dict)
+    """By the id that requests use: the directory of a policy, or an own strategy as `module:Class`, `file.py:Class` or
+    the name of an entry point. An own strategy's code is imported and run: that is the operator's choice, never a
+    request's."""
     pinned_policies: dict[Name, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
-    """Digests of cards (`card_sha256`) by id of `policies`; a policy with another one stops the start."""
+    """By id of `policies`, the digest of its card (`card_sha256`) or of an own strategy's file (`sha256`); another one
+    stops the start."""
     default_policy: str | None = None
     """An id of `policies` or the name of a rule; None: the only learned policy."""
     markets: dict[Name, Path] = Field(default_factory=dict)
@@ -181,7 +186,7 @@ def _contradictions(settings: Settings) -> list[Fault]:
     if unsettled_days is not None and (kept_days is None or unsettled_days < kept_days):
         message = "needs keep_decisions_days, and at least so many days"
         faults.append(Fault("delete_unsettled_after_days", message))
-    for name, directory in settings.policies.items():
-        if not (directory / CARD_FILE).is_file():
-            faults.append(Fault(f"policies.{name}", f"{directory} is not the directory of a policy"))
+    for name, source in settings.policies.items():
+        if not (Path(source) / CARD_FILE).is_file() and not names_own_strategy(source):
+            faults.append(Fault(f"policies.{name}", f"{source} is neither the directory of a policy nor module:Class"))
     return faults

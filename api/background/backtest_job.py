@@ -32,7 +32,7 @@ from arbitrage.backtest.report.tear_sheet import write_report
 from arbitrage.backtest.tested_days import DaysAsked, days_to_test, strict_faults
 from arbitrage.battery import Battery
 from arbitrage.cli.trials import check_risk_settings, report_context, trained_timing
-from arbitrage.errors import BadInput, refuse
+from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.experiments.strategies import EvaluationSpec, try_strategy
 from arbitrage.market.point_in_time import INDICATIVE
 from arbitrage.market.series import MarketSeries
@@ -43,6 +43,7 @@ from arbitrage.market.store.stored_market import stored_market
 from arbitrage.market.timing import with_decision_latency
 from arbitrage.policies.checkpoint.load import Card, read_card
 from arbitrage.policies.protocol import RiskChoice
+from arbitrage.policies.registry import RULES, find_strategy, names_own_strategy
 
 BEAT_S = 1.0
 _RIVALS = ("idle", "threshold", PERFECT_FORESIGHT)
@@ -87,9 +88,8 @@ def run_backtest_job(
     settings: Settings, asked: BacktestIn, job_id: str, beat: Beat
 ) -> tuple[dict[str, Any], Path | None]:
     """The figures of a backtest and where its report is. Raises BadInput."""
-    directory = settings.policies.get(asked.strategy)
-    trial, figures = _trial(settings, asked, directory)
-    name = asked.strategy if directory is None else str(directory)
+    name = _named(settings, asked)
+    trial, figures = _trial(settings, asked, name)
     names = [name, *(rival for rival in _RIVALS if rival != name)] if asked.with_report else [name]
     total = len(names) * sum(len(span) for span in trial.selection)
     done = 0
@@ -106,10 +106,22 @@ def run_backtest_job(
     return figures, _report(settings, job_id, trial, results, asked) if asked.with_report else None
 
 
-def _trial(settings: Settings, asked: BacktestIn, directory: Path | None) -> tuple[EvaluationSpec, dict[str, Any]]:
+def _named(settings: Settings, asked: BacktestIn) -> str:
+    """What the operator's settings call the strategy, or a rule or ceiling. Raises BadInput for another name.
+
+    A name of the request itself never leads to code or files.
+    """
+    source = settings.policies.get(asked.strategy)
+    if source is None and asked.strategy not in (*RULES, PERFECT_FORESIGHT):
+        raise BadInput([Fault("strategy", f"{asked.strategy} is neither a policy of the service nor a rule")])
+    return source or asked.strategy
+
+
+def _trial(settings: Settings, asked: BacktestIn, name: str) -> tuple[EvaluationSpec, dict[str, Any]]:
     """The trial, and what is to be said of its days. Raises BadInput."""
-    cards = [] if directory is None else [read_card(directory)]
-    market = _market(settings, asked, cards)
+    is_code = name in (*RULES, PERFECT_FORESIGHT) or names_own_strategy(name)
+    cards = [] if is_code else [read_card(Path(name))]
+    market = _market(settings, asked, name, cards)
     days = DaysAsked(
         start=None if asked.start is None else asked.start.isoformat(),
         end=None if asked.end is None else asked.end.isoformat(),
@@ -119,7 +131,7 @@ def _trial(settings: Settings, asked: BacktestIn, directory: Path | None) -> tup
     tested = days_to_test(market, days, cards)
     refuse(strict_faults(market, tested, cards) if asked.strict else ())
     risk = RiskChoice() if asked.risk is None else RiskChoice(asked.risk.aversion, asked.risk.preference())
-    check_risk_settings([asked.strategy if directory is None else str(directory)], risk)
+    check_risk_settings([name], risk)
     made_for = Battery(**cards[0]["battery"]) if cards else Battery()
     battery = made_for if asked.battery is None else asked.battery.battery()
     trial = EvaluationSpec(
@@ -129,16 +141,21 @@ def _trial(settings: Settings, asked: BacktestIn, directory: Path | None) -> tup
     return trial, said
 
 
-def _market(settings: Settings, asked: BacktestIn, cards: list[Card]) -> MarketSeries:
+def _market(settings: Settings, asked: BacktestIn, name: str, cards: list[Card]) -> MarketSeries:
     """The market with the delay and latency that a policy was trained for. Raises BadInput."""
     delay_min, latency_min = trained_timing(cards)
     if asked.data != SAMPLE:
         market = stored_market(Store(settings.markets[asked.data]), publication_delay_min=delay_min)
     else:
-        sources = cards[0]["sources"] if cards else ()
-        by_minute = INDICATIVE in sources or asked.strategy == "minute-spread"
-        market = sample_market(with_minutes=by_minute, publication_delay_min=delay_min)
+        sources = cards[0]["sources"] if cards else _sources_of_code(name)
+        market = sample_market(with_minutes=INDICATIVE in sources, publication_delay_min=delay_min)
     return with_decision_latency(market, latency_min)
+
+
+def _sources_of_code(name: str) -> tuple[str, ...]:
+    """The series that a rule or an own strategy reads; none for a ceiling. Raises BadInput."""
+    spec = find_strategy(name)
+    return () if spec is None else tuple(need.series for need in spec.needs)
 
 
 def _report(settings: Settings, job_id: str, trial: EvaluationSpec, results: list[Backtest], asked: BacktestIn) -> Path:

@@ -56,7 +56,7 @@ class InProcessService:
 
     def __init__(
         self,
-        policies: dict[str, Path],
+        policies: dict[str, str],
         policy_id: str,
         battery: Battery,
         *,

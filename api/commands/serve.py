@@ -43,7 +43,9 @@ class ServedOptions:
 
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="Directory of a policy, or ID=DIRECTORY; again for each. Default id: its name."),
+        typer.Option(
+            help="Directory of a policy, or module:Class; or ID=EITHER; again for each. Default id: its name."
+        ),
     ] = None
     pin: Annotated[
         list[str] | None,
@@ -125,16 +127,21 @@ def serve(settings: Settings) -> None:
     run(settings)
 
 
-def _policies(named: list[str] | None) -> dict[str, Path] | None:
-    """Policy directories by id. Raises BadInput where two have one id."""
+def _policies(named: list[str] | None) -> dict[str, str] | None:
+    """Policy directories and own strategies by id. Raises BadInput where two have one id."""
     if not named:
         return None
-    pairs = [text.split("=", 1) if "=" in text else [Path(text).resolve().name, text] for text in named]
+    pairs = [text.split("=", 1) if "=" in text else [_default_id(text), text] for text in named]
     ids = [name for name, _ in pairs]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
         raise BadInput([Fault("policy", f"two are called {name}; write ID=DIRECTORY") for name in twice])
-    return {name: Path(directory) for name, directory in pairs}
+    return dict(pairs)
+
+
+def _default_id(source: str) -> str:
+    """The directory's name, or the class of `module:Class`."""
+    return Path(source).resolve().name.rpartition(":")[2]
 
 
 def _pins(named: list[str] | None) -> dict[str, str] | None:

@@ -36,21 +36,14 @@ from arbitrage.market.series import MINUTE_PUBLICATION_DELAY_MIN
 from arbitrage.market.simulation.simulator import simulate
 from arbitrage.market.splits import Span
 from arbitrage.policies.checkpoint.load import CARD_FILE, load_policy, read_card
-from arbitrage.policies.minute_rule import MinuteSpreadRule
 from arbitrage.policies.protocol import Policy, RiskChoice
-from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
+from arbitrage.policies.registry import RULES, find_strategy, strategy_names
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute
 
 _DAY_MIN = 24 * 60
 _HISTORY_DAYS = 18
 """Of the world before it is lived in: what features look back on."""
 _AFTER_DAYS = 1
-_RULES: dict[str, Policy] = {
-    "minute-spread": MinuteSpreadRule(),
-    "spread": SpreadRule(),
-    "threshold": ThresholdRule(),
-    "idle": Idle(),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +116,7 @@ def show(figures: dict[str, Any], json_out: str | None) -> None:
 def _service(wanted: Wanted, acting: LiveDecider) -> InProcessService:
     """The service that decides for the one who acts."""
     name, policy_id = wanted.strategies[0], acting.identity.policy_id
-    policies = {} if name in _RULES else {policy_id: Path(name)}
+    policies = {} if name in RULES else {policy_id: name}
     return InProcessService(policies, policy_id, acting.battery, risk_aversion=wanted.risk_aversion, port=wanted.port)
 
 
@@ -220,19 +213,31 @@ def _deciders(wanted: Wanted) -> list[LiveDecider]:
 
     Raises BadInput for a strategy that there is not, risk that it does not weigh, or another battery.
     """
-    learned = {name: load_policy(name) for name in wanted.strategies if (Path(name) / CARD_FILE).is_file()}
-    unknown = [name for name in wanted.strategies if name not in learned and name not in _RULES]
-    rules = ", ".join(_RULES)
-    refuse(Fault("strategy", f"{name!r} is neither one of {rules} nor a policy directory") for name in unknown)
-    if wanted.risk_aversion is not None and wanted.strategies[0] not in learned:
-        raise BadInput([Fault("risk_aversion", f"{wanted.strategies[0]} is a rule and weighs no risk")])
-    battery = next((own for policy in learned.values() if (own := policy.trained_battery) is not None), wanted.battery)
-    deciders = []
-    for number, name in enumerate(wanted.strategies):
-        if name in learned:
-            choice = RiskChoice(wanted.risk_aversion if number == 0 else None)
-            identity = PolicyIdentity(Path(name).resolve().name, read_card(Path(name))["tensors_sha256"])
-            deciders.append(LiveDecider(learned[name].with_risk(choice), battery, identity))
-        else:
-            deciders.append(LiveDecider(_RULES[name], battery, PolicyIdentity(name)))
-    return deciders
+    found = [_found(name) for name in wanted.strategies]
+    unknown = [name for name, each in zip(wanted.strategies, found, strict=True) if each is None]
+    known = ", ".join(strategy_names())
+    refuse(
+        Fault("strategy", f"{name!r} is neither one of {known}, nor module:Class, nor a policy directory")
+        for name in unknown
+    )
+    ready = [each for each in found if each is not None]
+    battery = next((own for policy, _ in ready if (own := policy.trained_battery) is not None), wanted.battery)
+    acting, identity = ready[0]
+    ready[0] = acting.with_risk(RiskChoice(wanted.risk_aversion)), identity
+    return [LiveDecider(policy, battery, identity) for policy, identity in ready]
+
+
+def _found(name: str) -> tuple[Policy, PolicyIdentity] | None:
+    """A strategy, or the policy of a directory, as decisions name it; None where there is none. Raises BadInput."""
+    spec = find_strategy(name)
+    if spec is not None:
+        return spec.make(), PolicyIdentity(_policy_id(name), spec.code_sha256)
+    directory = Path(name)
+    if not (directory / CARD_FILE).is_file():
+        return None
+    return load_policy(directory), PolicyIdentity(directory.resolve().name, read_card(directory)["tensors_sha256"])
+
+
+def _policy_id(name: str) -> str:
+    """The name, or the class of `module:Class`."""
+    return name.rpartition(":")[2]

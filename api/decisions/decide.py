@@ -29,7 +29,7 @@ from api.storage.asset_store import StateChange
 from api.storage.decision_record import Role
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, refuse
-from arbitrage.live.decider import POLICY_NOT_FINITE, LiveDecider, Prepared
+from arbitrage.live.decider import POLICY_FAILED, POLICY_NOT_FINITE, LiveDecider, Prepared
 from arbitrage.live.decision import Frame, Level, LiveDecision
 from arbitrage.live.feed import Snapshot
 from arbitrage.live.quality import SECONDS_PER_MINUTE, Finding, Quality
@@ -69,10 +69,10 @@ async def decide(service: Service, request: DecisionRequest) -> Answered:
 
 
 def _note_policy(service: Service, policy_id: str, frame: Frame) -> None:
-    """Not ready while a policy's newest decision on the kept market came to numbers that are not finite."""
+    """Not ready while a policy's newest decision on the kept market came to no finite numbers, or failed."""
     about = f"policy {policy_id}"
-    if (frame.fallback_reason or "").startswith(POLICY_NOT_FINITE):
-        service.unready[about] = "came to numbers that are not finite; train it again, or serve another"
+    if (frame.fallback_reason or "").startswith((POLICY_FAILED, POLICY_NOT_FINITE)):
+        service.unready[about] = "came to no finite numbers, or failed; train it again, mend it, or serve another"
     elif frame.level in (Level.POLICY, Level.LAST_GOOD_DATA):
         service.unready.pop(about, None)
 

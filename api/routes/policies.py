@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/policies", tags=["policies"])
 
 @router.get("", summary="Policies that may be asked for", responses={200: {"model": PolicyList}})
 async def get_policies(service: ServiceDep) -> Response:
-    """Learned policies with their cards, and rules."""
+    """Learned policies with their cards, own strategies, and rules."""
     default = service.policies.default
     return json_response({"policies": [_document(served, served is default) for served in service.policies.all()]})
 
@@ -27,7 +27,7 @@ def _document(served: ServedPolicy, is_default: bool) -> dict[str, Any]:
     policy = served.policy
     return {
         "id": served.policy_id,
-        "kind": served.card.get("kind", "rule"),
+        "kind": served.kind,
         "name": policy.name,
         "sha256": served.sha256,
         "card_sha256": served.card_sha256,

@@ -1,4 +1,4 @@
-"""Strategies by name: the floors, the rules, the ceiling, and policies from their directories.
+"""Strategies by name: rules, users' own ones, the ceilings, and policies from their directories.
 
 Contract: a rule is tuned on days that are not tested. Where there are none it keeps its untuned numbers and says so.
 """
@@ -6,7 +6,7 @@ Contract: a rule is tuned on days that are not tested. Where there are none it k
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,13 @@ from arbitrage.backtest.engine import (
 from arbitrage.backtest.in_sample import days_seen
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
-from arbitrage.market.point_in_time import DAY_AHEAD
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
 from arbitrage.policies.checkpoint.load import CARD_FILE, load_policy, read_card
 from arbitrage.policies.checkpoint.risk_setting import risk_in_words, risk_setting
-from arbitrage.policies.minute_rule import MinuteSpreadRule, tune_by_minute
 from arbitrage.policies.protocol import Policy, RiskChoice
-from arbitrage.policies.rules import Idle, Rule, SpreadRule, ThresholdRule, tune
-
-RULES = ("idle", "threshold", "spread", "minute-spread")
+from arbitrage.policies.registry import find_strategy, strategy_names
+from arbitrage.policies.strategy_spec import StrategySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ class EvaluationSpec:
 def try_strategy(
     name: str, trial: EvaluationSpec, *, progress: Progress | None = None, warn: Callable[[str], None]
 ) -> Backtest:
-    """Backtest one of RULES, a ceiling (`perfect-foresight`, `known-quarter-hour`) or a policy directory.
+    """Backtest a rule, an own strategy, a ceiling (`perfect-foresight`, `known-quarter-hour`) or a policy directory.
 
     Each decides as often as it is made for. `warn` is given what the user should know: a rule that could not be tuned,
     records that were missing, tested days that the policy has seen. Raises BadInput.
@@ -88,14 +85,14 @@ def _backtested(name: str, trial: EvaluationSpec, progress: Progress | None, war
     result = run_backtest(
         trial.market, trial.battery, policy, trial.selection, step_min=policy.step_min, progress=progress
     )
-    if name in RULES:
+    if not _is_directory_of_policy(name):
         return result
     return replace(result, strategy=f"{policy.name} ({Path(name).name}){risk_in_words(policy)}")
 
 
 def _in_sample_days(name: str, trial: EvaluationSpec, warn: Callable[[str], None]) -> int | None:
     """Tested days that a policy directory has seen; 0 for all that learns outside the test, None if unknown."""
-    if not (Path(name) / CARD_FILE).is_file():
+    if not _is_directory_of_policy(name):
         return 0
     shown = Path(name).name
     seen = days_seen(read_card(Path(name)), np.unique(trial.market.day_numbers[rows_of(trial.selection)]))
@@ -108,29 +105,31 @@ def _in_sample_days(name: str, trial: EvaluationSpec, warn: Callable[[str], None
 
 
 def find_policy(name: str, trial: EvaluationSpec, warn: Callable[[str], None]) -> Policy:
-    """The policy of that name, rules tuned. Raises BadInput."""
-    if name == "idle":
-        return Idle()
-    if name == "threshold":
-        return _tuned(ThresholdRule(), trial, warn)
-    refuse_without_sources(name, trial.market)
-    if name == "spread":
-        return _tuned(SpreadRule(), trial, warn)
-    if name == "minute-spread":
-        return _tuned_by_minute(trial, warn)
-    if (Path(name) / CARD_FILE).is_file():
+    """The policy of that name, tuned where it has numbers to tune. Raises BadInput.
+
+    `module:Class` and `file.py:Class` import code: the name must come from the operator, never from a request.
+    """
+    spec = find_strategy(name)
+    if spec is None and _is_directory_of_policy(name):
         return load_policy(Path(name)).with_risk(trial.risk)
-    raise BadInput([Fault("strategy", _unknown(name))])
+    if spec is None:
+        raise BadInput([Fault("strategy", _unknown(name))])
+    spec.refuse_without_sources(trial.market)
+    return _tuned(spec, trial, warn)
+
+
+def _is_directory_of_policy(name: str) -> bool:
+    return name not in strategy_names() and (Path(name) / CARD_FILE).is_file()
 
 
 def _unknown(name: str) -> str:
     """Why there is no strategy of that name, with the one that may be meant."""
-    known = (*RULES, PERFECT_FORESIGHT, KNOWN_QUARTER_HOUR)
+    known = (*strategy_names(), PERFECT_FORESIGHT, KNOWN_QUARTER_HOUR)
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
     if Path(name).is_dir():
         return f"{name!r} is a directory without {CARD_FILE}: it holds no policy"
-    return f"{name!r} is neither one of {', '.join(known)} nor a policy directory{meant}"
+    return f"{name!r} is neither one of {', '.join(known)}, nor module:Class, nor a policy directory{meant}"
 
 
 def _told_the_running_price(trial: EvaluationSpec, progress: Progress | None, warn: Callable[[str], None]) -> Backtest:
@@ -143,36 +142,13 @@ def _told_the_running_price(trial: EvaluationSpec, progress: Progress | None, wa
     return ceiling.backtest(trial.market, trial.battery, trial.selection, progress=progress)
 
 
-def refuse_without_sources(rule: str, market: MarketSeries) -> None:
-    """Raise BadInput where the market lacks what a rule looks at."""
-    if rule == "spread" and DAY_AHEAD not in market.known_series:
-        raise BadInput([Fault("strategy", "the spread rule needs day-ahead prices; give them with --day-ahead")])
-    if rule == "minute-spread" and (market.minute_source is None or DAY_AHEAD not in market.known_series):
-        raise BadInput([Fault("strategy", "the minute-spread rule needs minute records and day-ahead prices")])
-
-
 def risk_facts(name: str, trial: EvaluationSpec) -> dict[str, Any]:
     """How the risk of a policy directory is set in this trial; nothing for a rule. Raises BadInput."""
-    return risk_setting(load_policy(name).with_risk(trial.risk)) if (Path(name) / CARD_FILE).is_file() else {}
+    return risk_setting(load_policy(name).with_risk(trial.risk)) if _is_directory_of_policy(name) else {}
 
 
-def _tuned(rule: Rule, trial: EvaluationSpec, warn: Callable[[str], None]) -> Rule:
-    selection = _tuning_days(rule.name, trial, warn)
-    return tune(rule, trial.market, trial.battery, selection, _described(trial)) if selection else rule
-
-
-def _tuned_by_minute(trial: EvaluationSpec, warn: Callable[[str], None]) -> MinuteSpreadRule:
-    rule = MinuteSpreadRule()
-    selection = _tuning_days(rule.name, trial, warn)
-    return tune_by_minute(rule, trial.market, trial.battery, selection, _described(trial)) if selection else rule
-
-
-def _tuning_days(rule: str, trial: EvaluationSpec, warn: Callable[[str], None]) -> Sequence[Span]:
-    selection = trial.tuning_spans()
-    if not selection:
-        warn(f"{rule} rule: no days {trial.tuning_days} outside the test to tune on; its untuned numbers are used")
-    return selection
-
-
-def _described(trial: EvaluationSpec) -> str:
-    return f"days {trial.tuning_days} of the month, not tested"
+def _tuned(spec: StrategySpec, trial: EvaluationSpec, warn: Callable[[str], None]) -> Policy:
+    selection = () if spec.tune is None else trial.tuning_spans()
+    if spec.tune is not None and not selection:
+        warn(f"{spec.name} rule: no days {trial.tuning_days} outside the test to tune on; its untuned numbers are used")
+    return spec.tuned(trial.market, trial.battery, selection, f"days {trial.tuning_days} of the month, not tested")

@@ -42,6 +42,11 @@ def find_strategy(name: str) -> StrategySpec | None:
     return own_strategy(name) if is_reference(name) else None
 
 
+def names_own_strategy(name: str) -> bool:
+    """Whether `find_strategy` would find a user's own strategy by that name; imports nothing."""
+    return name not in RULES and (name in strategy_names() or is_reference(name))
+
+
 def strategy_names() -> tuple[str, ...]:
     """Rules, then installed strategies."""
     installed = {each.name for each in entry_points(group=OWN_STRATEGIES)}
