@@ -16,7 +16,7 @@ from arbitrage.errors import BadInput, Fault
 from arbitrage.features.names import FeatureSet
 from arbitrage.learners.closed_form.config import Preset
 from arbitrage.policies.mpc.policy import Form
-from arbitrage.policies.registry import RULES, find_strategy
+from arbitrage.policies.registry import find_strategy, strategy_names
 from arbitrage.training.data_split import DataSplit
 from arbitrage.training.plan import Trainer
 
@@ -57,7 +57,7 @@ def is_method(name: str) -> bool:
 
 
 def method_names() -> tuple[str, ...]:
-    """All names that there are, a user's own strategies aside."""
+    """All names that there are; a user's own strategy is also trained by `module:Class`."""
     return (*_quick_names(), *_neural_names())
 
 
@@ -116,7 +116,7 @@ def _kind(name: str) -> str:
 
 
 def _quick_names() -> tuple[str, ...]:
-    return (LEARNED, *RULES, *(form.value for form in Form))
+    return (LEARNED, *strategy_names(), *(form.value for form in Form))
 
 
 def _neural_names() -> tuple[str, ...]:
