@@ -15,6 +15,7 @@ from arbitrage.progress import Progress
 from arbitrage.training.plan import TrainingPlan, train
 from tests.training.test_closed_form_training import plan as plan_of_two
 from tests.training.test_closed_form_training import with_trainer
+from tests.training.test_neural_training import seconds_plan as neural_plan
 
 KILLED, UNWRITABLE = 2, 3
 
@@ -64,6 +65,15 @@ def test_each_seed_is_as_if_trained_alone_whatever_becomes_of_the_others(tmp_pat
     assert tensors(tmp_path, 0) != alone
     assert results.cards[1]["seed"] == 1
     assert {report.task for report in reports if report.doing.startswith("validating")} == {"seed 0", "seed 1"}
+
+
+def test_the_seeds_of_a_neural_agent_are_trained_as_those_of_a_closed_form(tmp_path: Path) -> None:
+    made = neural_plan(updates=2, judge_every=2)
+    results = train_seeds(made, (0, 1), tmp_path, workers=1)
+    assert results.failures == {}
+    assert [results.cards[seed]["seed"] for seed in (0, 1)] == [0, 1]
+    train(replace(made, seed=1), tmp_path / "alone")
+    assert tensors(tmp_path, 1) == (tmp_path / "alone" / TENSORS_FILE).read_bytes() != tensors(tmp_path, 0)
 
 
 def test_an_interruption_ends_all_processes_and_is_taken_up_again(tmp_path: Path, alone: bytes) -> None:

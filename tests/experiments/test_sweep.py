@@ -103,6 +103,31 @@ def test_the_results_are_the_same_bytes_whoever_does_the_work_and_whoever_dies(t
     assert read_run(folder / RUN).context.seeds == (learned.seed,)
 
 
+def test_neural_agents_and_mpc_are_swept_with_the_settings_that_they_use(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="fitting needs scikit-learn (extra compare)")
+    settings = TrainingSettings(preset=Preset.QUICK, updates=2, judge_every=2, compiled=False)
+    window = replace(WINDOW, train_days=DaysOfMonth(1, 10), test_days=DaysOfMonth(30, 31))
+    plan = SweepPlan(strategies=("dqn", "mpc"), windows=(window,), seeds=(1,), training=settings)
+    results = run_sweep(plan, MARKET, tmp_path, Inline())
+    assert results.failures == {}
+    assert [task.contender for task, _ in results.folders] == ["dqn, seed 1", "mpc, seed 1"]
+    for task, folder in results.folders:
+        loaded = load_policy(folder / "policy")
+        alone = run_backtest(MARKET, task.battery, loaded, window.selection(MARKET), step_min=loaded.step_min)
+        pd.testing.assert_frame_equal(read_run(folder / RUN).backtests[0].ledger, alone.ledger)
+    assert [sorted(task.facts()["training"]) for task, _ in results.folders] == [
+        ["compiled", "features", "judge_every", "updates"],
+        ["refit"],
+    ]
+
+
+def test_a_setting_of_another_method_makes_no_other_task() -> None:
+    tasks = {name: replace(LEARNED, strategies=(name,)).tasks()[0] for name in ("learned", "dqn", "mpc")}
+    other = replace(LEARNED.training, updates=7)
+    prints = [(task.fingerprint("data"), replace(task, training=other).fingerprint("data")) for task in tasks.values()]
+    assert [before == after for before, after in prints] == [True, False, True]
+
+
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     first, again = Inline(), Inline()
     run_sweep(RULES, MARKET, tmp_path, first)

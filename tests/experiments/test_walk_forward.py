@@ -139,6 +139,19 @@ def test_a_warm_start_goes_on_from_the_window_before_and_a_cold_one_does_not(tmp
     assert moved[True] != moved[False]
 
 
+@pytest.mark.parametrize("method", ["dqn", "threshold"])
+def test_an_agent_or_rule_that_is_finished_is_not_trained_again(method: str, tmp_path: Path) -> None:
+    settings = TrainingSettings(updates=2, judge_every=2, compiled=False)
+    walk = Walk(market=noisy_market(8, 70, START), battery=BATTERY, windows=WINDOWS)
+    walker = WindowTrainer(method=method, settings=settings)
+    first = walk_forward(walk, walker, tmp_path, name="walked")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("card.json")}
+    assert len(before) == len(WINDOWS)
+    second = walk_forward(walk, walker, tmp_path, name="walked")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("card.json")} == before
+    assert [policy.name for policy in first.policies] == [policy.name for policy in second.policies] == [method] * 2
+
+
 def test_a_walk_beyond_the_prices_is_refused(tmp_path: Path) -> None:
     walk = Walk(market=noisy_market(5, 60, START), battery=BATTERY, windows=WINDOWS)
     with pytest.raises(BadInput, match="after the last price"):
