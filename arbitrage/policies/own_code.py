@@ -144,7 +144,8 @@ def _faults(policy: Policy, reference: str) -> Iterator[Fault]:
         if name not in absent and not holds(getattr(policy, name)):
             yield Fault("strategy", f"{reference}.{name} must be {kind}, not {getattr(policy, name)!r}")
     if "step_min" not in absent:
-        yield from step_faults(policy.step_min, f"strategy: {reference}.step_min")
+        wrong = step_faults(policy.step_min)
+        yield from (Fault("strategy", f"{reference}.{fault.where} {fault.message}") for fault in wrong)
 
 
 def _lacking(kind: type, reference: str) -> Iterator[Fault]:

@@ -23,7 +23,7 @@ from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth
-from arbitrage.policies.checkpoint.load import load_policy
+from arbitrage.policies.checkpoint.load import load_policy, save_policy
 from arbitrage.policies.closed_form.lattice import LatticeSize
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.policies.closed_form.quantile_critic import QUANTILES
@@ -63,6 +63,14 @@ def learned(feature_set: FeatureSet) -> ClosedFormPolicy:
         policy = load_policy(directory)
     assert isinstance(policy, ClosedFormPolicy)
     return dataclasses.replace(policy, critic=critic(policy.features), head=head(policy.features))
+
+
+def learned_files(feature_set: FeatureSet, directory: Path) -> Path:
+    """The same policy as files."""
+    split = {"soc_reset": "never", "train_days_of_month": "10-25", "validation_days_of_month": "26-27"}
+    about = {"publication_delay_min": 0, "seed": 0, "split": split, "minute_source": None}
+    save_policy(directory, learned(feature_set), about)
+    return directory
 
 
 def head(features: MarketFeatures) -> RiskHead:

@@ -30,6 +30,7 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, Span, select_rows, sp
 from arbitrage.market.timing import until
 from arbitrage.policies.checkpoint.files import CARD_FILE
 from arbitrage.policies.protocol import RiskChoice
+from arbitrage.policies.registry import find_strategy
 from arbitrage.training.data_split import DataSplit
 from arbitrage.training.methods import TrainingSettings, is_method, method_names, takes_seed
 
@@ -121,8 +122,10 @@ class SweepTask:
         """All that it says, ready for JSON."""
         trained = self.given is None and self.strategy != PERFECT_FORESIGHT
         settings = self.training.used_by(self.strategy) if trained else {}
+        spec = find_strategy(self.strategy) if trained else None
         return {
             "strategy": self.strategy,
+            "code_sha256": None if spec is None else spec.code_sha256,
             "seed": self.seed,
             "window": {name: _plain(value) for name, value in _fields(self.window)},
             "battery": asdict(self.battery),
