@@ -28,6 +28,7 @@ from arbitrage.experiments.walk_forward import VALIDATION_DAYS, Walk, WindowTrai
 from arbitrage.learners.closed_form.config import Preset
 from arbitrage.market.splits import SocReset
 from arbitrage.market.windows import Window, WindowPlan
+from arbitrage.policies.strategy_spec import folder_name
 from arbitrage.quarter_hour import utc_timestamps
 from arbitrage.training.methods import LEARNED, TrainingSettings
 
@@ -122,7 +123,7 @@ def _walked(trainer: WindowTrainer, walk: Walk, out: Path) -> Backtest:
     if name == PERFECT_FORESIGHT:
         return backtest_perfect_foresight(walk.market, walk.battery, selection)
     with live_progress(f"{name}: learning", 1.0) as (bar, task):
-        policy = walk_forward(walk, trainer, out / name, name=name, progress=shown_on(bar, task))
+        policy = walk_forward(walk, trainer, out / folder_name(name), name=name, progress=shown_on(bar, task))
     with live_progress(f"{name}: testing", 1.0):
         result = run_backtest(walk.market, walk.battery, policy, selection, step_min=policy.step_min)
     warn_of_coverage(result)

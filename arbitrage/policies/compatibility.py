@@ -8,8 +8,9 @@ from arbitrage.market.point_in_time import KnownMarket
 
 
 def missing_sources(sources: tuple[str, ...], knowledge: KnownMarket) -> list[Fault]:
-    """Quantities that the policy was trained on and the market does not carry."""
-    return [Fault(name, "the policy was trained with it; give it") for name in sources if not knowledge.has(name)]
+    """Series that the policy reads and the market does not carry."""
+    message = "the policy reads it, and the market does not carry it; give it"
+    return [Fault(name, message) for name in sources if not knowledge.has(name)]
 
 
 def mismatches(trained: Battery, given: Battery) -> list[Fault]:

@@ -5,6 +5,16 @@ Contract
 - A strategy reads the series that its `needs` name. What is not known is NaN, which no comparison holds for.
 - It remembers nothing: each decision is made by a fresh copy, so that a backtest and live decisions agree.
 - What it asks for is not what happens: the battery law has the last word, as for every policy.
+
+A whole one, for `--strategy my_module:Cheap`:
+
+    class Cheap(Strategy):
+        needs = (Need(PRICE), Need(DAY_AHEAD))
+
+        def power_mw(self, now: Now) -> float:
+            if now.last_price_eur_mwh < now.day_ahead_price_eur_mwh - 30.0:
+                return -now.battery.power_mw
+            return now.battery.power_mw if now.soc_fraction > 0.9 else 0.0
 """
 
 from __future__ import annotations

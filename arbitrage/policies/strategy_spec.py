@@ -6,6 +6,8 @@ class and read from there.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
@@ -21,6 +23,7 @@ from arbitrage.policies.protocol import Policy
 Tuner = Callable[[MarketSeries, Battery, Sequence[Span], str], Policy]
 """Chooses a strategy's numbers on the spans, which must not be tested; the text names these days in reports."""
 
+_DIGITS = 8
 _OPTIONS = {
     DAY_AHEAD: "--day-ahead",
     **dict.fromkeys((WIND_FORECAST, SOLAR_FORECAST), "--forecasts"),
@@ -68,6 +71,12 @@ class StrategySpec:
     def refuse_without_sources(self, market: MarketSeries) -> None:
         """Raise BadInput, naming every series that it needs and the market does not carry."""
         refuse(self.source_faults(market))
+
+
+def folder_name(strategy: str) -> str:
+    """The name of one folder for a strategy: its own, or letters of it and a digest where it holds other signs."""
+    safe = re.sub(r"[^\w.-]+", "-", strategy).strip("-.")
+    return strategy if safe == strategy else f"{safe}-{hashlib.sha256(strategy.encode()).hexdigest()[:_DIGITS]}"
 
 
 def policy_facts(policy: Policy) -> dict[str, Any]:

@@ -377,7 +377,7 @@ def test_another_battery_and_a_market_without_what_was_trained_on_are_refused() 
     policy = made_of(market, critics=(CRITIC,))
     with pytest.raises(BadInput, match=r"trained for 2\.0, not 4\.0"):
         Dispatcher(policy, Battery(capacity_mwh=4.0, max_cycles_per_day=1.1), market, market.quarter_hours, 15)
-    with pytest.raises(BadInput, match="day_ahead_price_eur_mwh: the policy was trained with it"):
+    with pytest.raises(BadInput, match="day_ahead_price_eur_mwh: the policy reads it"):
         dispatcher_of(policy, market_of(np.arange(8.0)))
 
 

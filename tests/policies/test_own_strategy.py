@@ -26,7 +26,7 @@ from arbitrage.policies.own_strategy import MOST_RECORDS, Now, Strategy
 from arbitrage.policies.protocol import CannotDecide
 from arbitrage.policies.registry import RULES, find_strategy
 from arbitrage.policies.rules import LAST_PRICE, SpreadRule, last_known_price_eur_mwh
-from arbitrage.policies.strategy_spec import StrategySpec
+from arbitrage.policies.strategy_spec import StrategySpec, folder_name
 from arbitrage.quarter_hour import epoch_minute
 from tests.worlds import market_of
 
@@ -301,3 +301,12 @@ def test_every_spec_says_what_its_strategy_says() -> None:
         assert isinstance(spec, StrategySpec)
         assert (spec.name, spec.needs, spec.step_min) == (name, policy.needs, policy.step_min)
         assert spec.description.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["../up.py:A", "/etc/x.py:A", "a.b:C", "..", "a/b", "C:\\x.py:A"])
+def test_a_strategy_s_folder_is_one_below_the_given_one(name: str, tmp_path: Path) -> None:
+    folder = (tmp_path / folder_name(name)).resolve()
+    assert folder.parent == tmp_path.resolve()
+    assert ":" not in folder.name
+    assert folder_name("quantile-dqn") == "quantile-dqn"
+    assert folder_name("a.b:C") != folder_name("a.b-C")

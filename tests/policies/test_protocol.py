@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,16 @@ def test_nothing_outside_policies_asks_for_the_type_of_a_policy(path: Path) -> N
 )
 def test_such_a_question_is_found(line: str) -> None:
     assert type_checks(ast.parse(line)) != []
+
+
+def test_policies_load_no_torch_and_no_learner() -> None:
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / "arbitrage" / "policies").rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    code = (
+        f"import sys, importlib; [importlib.import_module(name) for name in {names}]; "
+        "sys.exit(any(name == 'torch' or name.startswith('arbitrage.learners') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -109,7 +109,7 @@ def test_minutes_are_what_moves_it_within_a_quarter_hour(policy: ClosedFormPolic
     actions = np.array([decision.action for decision in seen]).reshape(-1, 15, len(STATES))
     assert (actions != actions[:, :1]).any()
     blind = dataclasses.replace(market, known_series={n: t for n, t in market.known_series.items() if t.step_min != 1})
-    with pytest.raises(BadInput, match="the policy was trained with it"):
+    with pytest.raises(BadInput, match="the policy reads it"):
         decisions(policy, blind, NIGHT + 15)
 
 

@@ -17,6 +17,7 @@ from api.commands.simulation import Wanted, simulate_live
 from arbitrage.battery import Battery
 from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
+from tests.own_strategies import written
 
 WANTED = Wanted(
     strategies=("spread", "threshold"),
@@ -56,6 +57,15 @@ def test_without_the_service_between_the_figures_are_the_same(served: dict[str, 
     assert {name: value for name, value in direct.items() if name != "decided_by"} == same
 
 
+@pytest.mark.parametrize("direct", [False, True])
+def test_an_own_strategy_makes_what_a_backtest_makes(tmp_path: Path, direct: bool) -> None:
+    own = f"{written(tmp_path)}:BelowAndAbove"
+    figures = simulate_live(wanted(strategies=(own, "spread"), days=0.2, direct=direct))
+    assert (figures["name"], figures["decisions_by_level"]) == ("BelowAndAbove", {"policy": 19})
+    assert figures["profit_eur"] == pytest.approx(figures["backtest_profit_eur"], abs=1e-9, rel=0)
+    assert figures["profit_eur"] != 0.0
+
+
 def test_a_fault_is_lived_through_by_labelled_fallbacks() -> None:
     figures = simulate_live(wanted(faults=("silence:60:240",), days=0.3, strategies=("spread",)))
     assert figures["decisions_by_level"].keys() == {"policy", "policy on the last good data", "day-ahead rule"}
@@ -66,6 +76,7 @@ def test_a_fault_is_lived_through_by_labelled_fallbacks() -> None:
     ("changes", "named"),
     [
         ({"strategies": ("nobody",)}, "nobody"),
+        ({"strategies": ("no_such_module_here:Mine",)}, "no_such_module_here"),
         ({"faults": ("thunder:1:2",)}, "thunder"),
         ({"faults": ("silence:1",)}, "silence:1"),
         ({"preset": "1999"}, "1999"),
