@@ -44,6 +44,7 @@ from arbitrage.market.timing import with_decision_latency
 from arbitrage.policies.checkpoint.load import Card, read_card
 from arbitrage.policies.protocol import RiskChoice
 from arbitrage.policies.registry import RULES, find_strategy, names_own_strategy
+from arbitrage.progress import Progress
 
 BEAT_S = 1.0
 _RIVALS = ("idle", "threshold", PERFECT_FORESIGHT)
@@ -91,17 +92,15 @@ def run_backtest_job(
     name = _named(settings, asked)
     trial, figures = _trial(settings, asked, name)
     names = [name, *(rival for rival in _RIVALS if rival != name)] if asked.with_report else [name]
-    total = len(names) * sum(len(span) for span in trial.selection)
-    done = 0
     notes: list[str] = figures.pop("notes")
+    results: list[Backtest] = []
 
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        beat(done / total)
+    def report(progress: Progress) -> None:
+        beat((len(results) + progress.fraction) / len(names))
 
     beat(0.0)
-    results = [try_strategy(each, trial, progress=advance, warn=notes.append) for each in names]
+    for each in names:
+        results.append(try_strategy(each, trial, progress=report, warn=notes.append))  # noqa: PERF401 (`report` counts)
     figures |= {key: _plain(value) for key, value in summary(results[0]).items()} | {"notes": notes}
     return figures, _report(settings, job_id, trial, results, asked) if asked.with_report else None
 

@@ -5,7 +5,7 @@ Contract: every decision goes through `dispatch`. The engine keeps the clock and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,10 +23,8 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.settlement import settle_eur
 from arbitrage.market.splits import Span, new_day_flags, rows_of
 from arbitrage.policies.protocol import Policy
+from arbitrage.progress import Progress, ProgressCallback, silent
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh, refuse_step
-
-Progress = Callable[[int], None]
-"""Told the number of quarter-hours just done."""
 
 PERFECT_FORESIGHT = "perfect-foresight"
 KNOWN_QUARTER_HOUR = "known-quarter-hour"
@@ -57,18 +55,18 @@ def run_backtest(
     selection: Sequence[Span],
     *,
     step_min: int = MINUTES_PER_QUARTER_HOUR,
-    progress: Progress | None = None,
+    progress: ProgressCallback = silent,
 ) -> Backtest:
     """Run a policy through the spans, each from an empty battery, deciding every `step_min` minutes.
 
     A quarter-hour without a price is held and not settled. Raises BadInput for a step that is not 1, 3, 5 or 15.
     """
     refuse_step(step_min)
-    books = _Books(len(rows_of(selection)))
+    books, completed, total = _Books(len(rows_of(selection))), 0, sum(len(span) for span in selection)
     for span in selection:
         _run_span(market, battery, policy, span, step_min, books)
-        if progress is not None:
-            progress(len(span))
+        completed += len(span)
+        progress(Progress(f"backtesting {policy.name}", completed, total))
     foresight = perfect_foresight(market, battery, selection)
     closed = _close(policy.name, market, battery, selection, books.columns, foresight)
     return replace(closed, coverage=selection_coverage(market, policy.needs, selection, step_min))

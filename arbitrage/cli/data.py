@@ -20,7 +20,7 @@ from arbitrage.cli.options.build import command
 from arbitrage.cli.options.market import DecimalSign, Timezone
 from arbitrage.cli.options.output import JsonOut, write_json
 from arbitrage.cli.options.panels import DAYS, MARKET, OUTPUT
-from arbitrage.cli.output import print_cells, stderr, stdout
+from arbitrage.cli.output import print_cells, shown_on, stderr, stdout
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.fetch.elia_client import HOST, HOST_VARIABLE, EliaClient, RetryLimits, utc_now
 from arbitrage.market.fetch.entsoe import TOKEN_VARIABLE, EntsoeSource, entsoe_library
@@ -33,6 +33,7 @@ from arbitrage.market.files.reading import Decimal
 from arbitrage.market.files.schemas import QUALITY
 from arbitrage.market.store.datasets import Source
 from arbitrage.market.store.store import Store
+from arbitrage.progress import ProgressCallback
 from arbitrage.quarter_hour import BRUSSELS, epoch_minute, utc_timestamps
 
 What = Annotated[list[Source], typer.Option(help="What to ask for; several may follow.", rich_help_panel=MARKET)]
@@ -177,8 +178,8 @@ def fetch_command(
     first, after = _time("start", start), utc_now() if end is None else _time("end", end)
     with ExitStack() as stack:
         sources = _sources(stack, what, base_url, entsoe_token)
-        with _progress() as tell:
-            report = fetch(Store(store), sources, first, after, refresh=refresh, progress=tell)
+        with _progress() as show:
+            report = fetch(Store(store), sources, first, after, refresh=refresh, progress=show)
     write_json(_in_words(report), json_out)
     if json_out != "-":
         _print(report)
@@ -241,11 +242,10 @@ def _sources(stack: ExitStack, what: list[Source], base_url: str, token: str | N
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def _progress() -> Iterator[ProgressCallback]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, total, text: progress.update(task, description=text, completed=done, total=total)
+    with Progress(*columns, console=stderr, transient=True) as bar:
+        yield shown_on(bar, bar.add_task("", total=None))
 
 
 def _figures(report: RecordTypeReport) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.report.tear_sheet import ReportContext, context_of
 from arbitrage.backtest.tested_days import beyond_data
-from arbitrage.cli.output import live_progress, warn
+from arbitrage.cli.output import live_progress, shown_on, warn
 from arbitrage.code_revision import code_revision
 from arbitrage.errors import BadInput, Fault
 from arbitrage.experiments.strategies import EvaluationSpec, try_strategy
@@ -62,8 +62,8 @@ def check_risk_settings(strategies: Sequence[str], risk: RiskChoice) -> None:
 def run_trial(name: str, trial: EvaluationSpec) -> Backtest:
     """Backtest a strategy with progress and warnings shown."""
     total = sum(len(span) for span in trial.selection)
-    with live_progress(f"backtesting {name}", total) as (progress, task):
-        return try_strategy(name, trial, progress=lambda count: progress.advance(task, count), warn=warn)
+    with live_progress(f"backtesting {name}", total) as (bar, task):
+        return try_strategy(name, trial, progress=shown_on(bar, task), warn=warn)
 
 
 def warn_of_minutes(market: MarketSeries) -> None:

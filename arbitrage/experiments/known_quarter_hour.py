@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from arbitrage.backtest.engine import KNOWN_QUARTER_HOUR, Backtest, Progress, run_backtest
+from arbitrage.backtest.engine import KNOWN_QUARTER_HOUR, Backtest, run_backtest
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
 from arbitrage.features.encoder import Encoded, MarketFeatures
@@ -28,6 +28,7 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import SocReset, Span
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.policies.policy_schedule import policy_schedule
+from arbitrage.progress import ProgressCallback, silent
 
 RUNNING_PRICE = "running_quarter_hour_final_price_eur_mwh"
 """PointInTimeSeries of final prices that may be known when their quarter-hour begins. No real market has it."""
@@ -71,7 +72,7 @@ class KnownQuarterHour:
     _policy: ClosedFormPolicy
 
     def backtest(
-        self, market: MarketSeries, battery: Battery, selection: Sequence[Span], *, progress: Progress | None = None
+        self, market: MarketSeries, battery: Battery, selection: Sequence[Span], *, progress: ProgressCallback = silent
     ) -> Backtest:
         """As a strategy in the same ledger. Raises BadInput for another battery than it was fitted for."""
         return run_backtest(reveal(market), battery, self._policy, selection, progress=progress)
@@ -83,7 +84,7 @@ class KnownQuarterHour:
         selection: Sequence[Span],
         turns: Sequence[tuple[int, KnownQuarterHour]],
         *,
-        progress: Progress | None = None,
+        progress: ProgressCallback = silent,
     ) -> Backtest:
         """Walk-forward: each from its epoch minute on, in one life. Raises BadInput as `backtest` does."""
         policy = policy_schedule(KNOWN_QUARTER_HOUR, [(start, ceiling._policy) for start, ceiling in turns])

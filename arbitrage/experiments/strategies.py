@@ -17,7 +17,6 @@ from arbitrage.backtest.engine import (
     KNOWN_QUARTER_HOUR,
     PERFECT_FORESIGHT,
     Backtest,
-    Progress,
     backtest_perfect_foresight,
     run_backtest,
 )
@@ -31,6 +30,7 @@ from arbitrage.policies.checkpoint.risk_setting import risk_in_words, risk_setti
 from arbitrage.policies.protocol import Policy, RiskChoice
 from arbitrage.policies.registry import find_strategy, strategy_names
 from arbitrage.policies.strategy_spec import StrategySpec
+from arbitrage.progress import ProgressCallback, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class EvaluationSpec:
 
 
 def try_strategy(
-    name: str, trial: EvaluationSpec, *, progress: Progress | None = None, warn: Callable[[str], None]
+    name: str, trial: EvaluationSpec, *, progress: ProgressCallback = silent, warn: Callable[[str], None]
 ) -> Backtest:
     """Backtest a rule, an own strategy, a ceiling (`perfect-foresight`, `known-quarter-hour`) or a policy directory.
 
@@ -76,7 +76,7 @@ def try_strategy(
     return replace(result, in_sample_days=_in_sample_days(name, trial, warn))
 
 
-def _backtested(name: str, trial: EvaluationSpec, progress: Progress | None, warn: Callable[[str], None]) -> Backtest:
+def _backtested(name: str, trial: EvaluationSpec, progress: ProgressCallback, warn: Callable[[str], None]) -> Backtest:
     if name == PERFECT_FORESIGHT:
         return backtest_perfect_foresight(trial.market, trial.battery, trial.selection)
     if name == KNOWN_QUARTER_HOUR:
@@ -132,7 +132,7 @@ def _unknown(name: str) -> str:
     return f"{name!r} is neither one of {', '.join(known)}, nor module:Class, nor a policy directory{meant}"
 
 
-def _told_the_running_price(trial: EvaluationSpec, progress: Progress | None, warn: Callable[[str], None]) -> Backtest:
+def _told_the_running_price(trial: EvaluationSpec, progress: ProgressCallback, warn: Callable[[str], None]) -> Backtest:
     """The ceiling that knows the running quarter-hour's price, taught on all days that are not tested."""
     warn(f"{KNOWN_QUARTER_HOUR} is a ceiling, not causal: it is told each quarter-hour's final price as it begins")
     # It learns, which loads torch; nobody else who names strategies needs to wait for that.

@@ -16,6 +16,7 @@ from arbitrage.dispatch import Dispatcher, ShieldRule, decide
 from arbitrage.market.point_in_time import KnownMarket
 from arbitrage.market.splits import SocReset
 from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.progress import Progress
 from tests.examples import examples
 from tests.worlds import (
     MIDNIGHTS,
@@ -143,12 +144,12 @@ class Remembering(Clueless, Untrained):
 @pytest.mark.parametrize("step_min", [1, 3, 5, 15])
 def test_a_policy_is_asked_once_a_step_with_the_state_of_that_time(step_min: int) -> None:
     market, policy = market_of([10.0, 10.0]), Remembering()
-    told: list[int] = []
-    run_backtest(market, LOSSLESS, policy, whole(market), step_min=step_min, progress=told.append)
+    reports: list[Progress] = []
+    run_backtest(market, LOSSLESS, policy, whole(market), step_min=step_min, progress=reports.append)
     assert policy.times == list(range(SUMMER_MIDNIGHT, SUMMER_MIDNIGHT + 30, step_min))
     expected = np.arange(30 // step_min) * step_min / 60
     np.testing.assert_allclose([state.soc_mwh for state in policy.states], expected, atol=1e-12)
-    assert sum(told) == 2
+    assert [(report.completed, report.total) for report in reports] == [(2, 2)]
 
 
 @examples(15)

@@ -31,10 +31,9 @@ from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, new_day_flags, rows_of
 from arbitrage.policies.fleet_reading import FleetPolicy, FleetReading
 from arbitrage.policies.protocol import NEUTRAL
+from arbitrage.progress import Progress, ProgressCallback, silent
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, calendar_day
 
-Progress = Callable[[int], None]
-"""Told the number of battery-quarter-hours just done."""
 _ShareOut = Callable[[Callable[[int, int], None], int], None]
 
 _STRETCH = 672
@@ -80,7 +79,7 @@ def run_fleet(
     *,
     ledgers_of: Collection[int] = (),
     threads: int | None = None,
-    progress: Progress = lambda _count: None,
+    progress: ProgressCallback = silent,
 ) -> FleetResult:
     """Take a fleet through the spans.
 
@@ -90,7 +89,8 @@ def run_fleet(
     refuse(_faults(groups, ledgers_of))
     rows = rows_of(selection)
     stretch = _stretch(market, selection, rows)
-    parts, number = [], 0
+    parts, number, completed = [], 0, 0
+    total = len(rows) * sum(len(group.batteries) for group in groups)
     at_once = threads or os.cpu_count() or 1
     with ThreadPoolExecutor(at_once) as pool, ThreadPoolExecutor(1) as reader:
         for group, reading in zip(groups, _read_ahead(reader, market, groups, rows), strict=True):
@@ -98,7 +98,8 @@ def run_fleet(
             part = _Part(group, stretch, own)
             for first, last in _weeks(len(rows)):
                 part.walk(reading, stretch, (first, last), partial(_share_out, pool, at_once))
-                progress(len(group.batteries) * (last - first))
+                completed += len(group.batteries) * (last - first)
+                progress(Progress("backtesting the fleet", completed, total))
             parts.append(part)
             number += len(group.batteries)
     span_of_row = np.repeat(np.arange(len(selection)), [len(span) for span in selection])

@@ -23,10 +23,8 @@ from arbitrage.market.files.read import Gap, read_answer
 from arbitrage.market.files.schemas import DURATION, START
 from arbitrage.market.store.datasets import RECORD_TYPES, Chunk, Dataset, RecordType, Source, chunks
 from arbitrage.market.store.store import Change, Seen, Store
+from arbitrage.progress import Progress, ProgressCallback, silent
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, EpochMinutes, epoch_minutes, utc_timestamps
-
-Progress = Callable[[int, int, str], None]
-"""Called with the number of pieces done, their total, and the next piece."""
 
 
 class RecordProvider(Protocol):
@@ -107,7 +105,7 @@ def fetch(
     *,
     refresh: bool = False,
     now: Callable[[], pd.Timestamp] = utc_now,
-    progress: Progress = lambda done, total, text: None,
+    progress: ProgressCallback = silent,
 ) -> FetchReport:
     """Fetch [start, end) of each source in `providers` into the store.
 
@@ -121,7 +119,7 @@ def fetch(
     plan = [(source, chunk) for source in providers for chunk in chunks(source, start, end, now())]
     failures: list[FetchFailed] = []
     for done, (source, chunk) in enumerate(plan):
-        progress(done, len(plan), str(chunk))
+        progress(Progress(str(chunk), done, len(plan)))
         report = reports[chunk.dataset.record_type.name]
         if not refresh and store.is_final(chunk):
             report.skipped += 1
@@ -136,7 +134,7 @@ def fetch(
             report.empty += 1
         else:
             report.change = report.change.plus(store.absorb(chunk, seen))
-    progress(len(plan), len(plan), "")
+    progress(Progress("", len(plan), len(plan)))
     for report in reports.values():
         report.missing = missing(store, report.record_type, start, min(end, now()))
     return FetchReport(list(reports.values()), failures)

@@ -21,6 +21,7 @@ from arbitrage.policies.closed_form.lattice import LatticeSize
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.policies.rules import SpreadRule, ThresholdRule
 from arbitrage.policies.scaled import Enlarged
+from arbitrage.progress import Progress
 from arbitrage.risk import RiskPreference
 from arbitrage.training.closed_form import ClosedFormTrainer
 from arbitrage.training.data_split import DataSplit
@@ -135,9 +136,11 @@ def test_it_does_not_matter_how_many_threads_share_the_work_or_who_else_is_in_th
 
 
 def test_progress_tells_every_battery_and_quarter_hour() -> None:
-    told: list[int] = []
-    run_fleet(MARKET, [FleetGroup(SpreadRule(), KINDS)], DAYS, progress=told.append)
-    assert sum(told) == len(KINDS) * len(MARKET)
+    reports: list[Progress] = []
+    run_fleet(MARKET, [FleetGroup(SpreadRule(), KINDS)], DAYS, progress=reports.append)
+    assert reports[-1].completed == reports[-1].total == len(KINDS) * len(MARKET)
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions)
 
 
 @pytest.mark.parametrize(
