@@ -22,7 +22,7 @@ from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.market.point_in_time import KnownMarket
 from arbitrage.policies.checkpoint.files import write_whole
-from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.policies.protocol import Intent, PlainView, Untrained
 
 FEATURES = MarketFeatures(FeatureSet.QUARTER_HOUR)
 QUANTILES = 32
@@ -56,7 +56,7 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkView:
+class NetworkView(PlainView):
     """The network's reading of the market at T times."""
 
     battery: Battery
@@ -88,10 +88,6 @@ class NetworkView:
             share = float(np.tanh(hidden[0]))
             return Intent(share * float(self.powers_mw[2] if share > 0.0 else -self.powers_mw[0]), "actor_chooses")
         return Intent(float(self.powers_mw[int(np.argmax(hidden))]), "largest_value")
-
-    def outcomes_eur(self, _at: int, _state: BatteryState) -> Floats | None:
-        """It tells none."""
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ from arbitrage.policies.checkpoint.load import load_policy
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.policies.closed_form.risk_head import HeadParameters
 from arbitrage.policies.closed_form.view import ClosedFormView, RiskAdjustment
-from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.policies.protocol import Intent, PlainView, Untrained
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute
 from arbitrage.risk import RiskMeasure, RiskPreference
 from arbitrage.training.closed_form import ClosedFormTrainer
@@ -99,7 +99,7 @@ def market_of(case: Case) -> MarketSeries:
     return with_reconstructed_minutes(market, "matched", case.run) if by_minute else market
 
 
-class Watched(Untrained):
+class Watched(PlainView, Untrained):
     """A reading that has been made, as a policy; it counts the energy of each minute of the quarter-hour."""
 
     def __init__(self, name: str, view: ClosedFormView, times: npt.NDArray[np.int64], battery: Battery, step_min: int):

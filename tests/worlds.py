@@ -13,7 +13,7 @@ from arbitrage.battery import Battery, BatteryState
 from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST, KnownMarket
 from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.splits import SocReset, Span, spans
-from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.policies.protocol import Intent, PlainView, Untrained
 from arbitrage.quarter_hour import epoch_minute, utc_timestamps
 
 SUMMER_MIDNIGHT = epoch_minute("2024-07-01T00:00+02:00")
@@ -52,11 +52,8 @@ def whole(market: MarketSeries, soc_reset: SocReset = SocReset.NEVER) -> tuple[S
     return spans(market, np.ones(len(market), dtype=np.bool_), soc_reset)
 
 
-class Clueless:
+class Clueless(PlainView):
     """A reading that says nothing of how the day may turn out."""
-
-    def outcomes_eur(self, at: int, state: BatteryState) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)

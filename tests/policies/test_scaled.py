@@ -13,7 +13,7 @@ from arbitrage.market.point_in_time import KnownMarket
 from arbitrage.market.simulation.simulator import clear
 from arbitrage.market.splits import Span
 from arbitrage.policies.minute_rule import MinuteSpreadRule
-from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.policies.protocol import Intent, PlainView, Untrained
 from arbitrage.policies.scaled import Enlarged, ScaledPower
 from tests.impact_worlds import across_the_rules
 from tests.worlds import SUMMER_MIDNIGHT, market_of
@@ -23,7 +23,7 @@ LARGE = replace(SMALL, power_mw=50.0, capacity_mwh=100.0)
 
 
 @dataclass(frozen=True)
-class Mirror(Untrained):
+class Mirror(PlainView, Untrained):
     """Asks for a tenth of the energy it is told of, and only knows its own battery."""
 
     name: str = "mirror"
