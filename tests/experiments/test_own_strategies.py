@@ -16,6 +16,7 @@ from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
 from arbitrage.experiments.strategies import EvaluationSpec, try_strategy
 from arbitrage.experiments.sweep.plan import SweepPlan, SweepWindow
+from arbitrage.experiments.sweep.plan_file import read_sweep_file
 from arbitrage.experiments.sweep.run import RUN, run_sweep
 from arbitrage.experiments.sweep.workers import ProcessWorkers
 from arbitrage.experiments.walk_forward import Walk, WindowTrainer, walk_forward
@@ -77,6 +78,17 @@ def test_it_is_a_cell_of_a_sweep_that_names_its_code(own: str, tmp_path: Path) -
     Path(own.rpartition(":")[0]).write_text(PRICES_ALONE.replace("96", "48"))
     assert task.facts()["code_sha256"] != before
     assert task.fingerprint("data") != fingerprint
+
+
+def test_a_sweep_file_names_an_own_strategy_s_file_beside_it(own: str, tmp_path: Path) -> None:
+    days = 'train_days = "1-14"\nvalidation_days = "15-20"\ntest_days = "26-28"'
+    text = f"""strategies = ["idle", "below_and_above.py:AroundTheMean"]
+[market]
+prices = ["prices.csv"]
+[windows.july]
+{days}"""
+    file = read_sweep_file(written(tmp_path, text, "plan.toml"))
+    assert file.plan.strategies == ("idle", own)
 
 
 def test_a_new_rule_is_tuned_on_other_days_like_every_rule(new_rule: str) -> None:

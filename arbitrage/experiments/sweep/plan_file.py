@@ -197,7 +197,7 @@ class _Reader:
         for name in names if isinstance(names, list) else [names]:
             directory = self._path.parent / str(name)
             if not (directory / CARD_FILE).is_file():
-                plain.append(str(name))
+                plain.append(self._beside(str(name)))
                 continue
             try:
                 battery = Battery(**read_card(directory)["battery"])
@@ -208,6 +208,11 @@ class _Reader:
             files = {file.name: file.read_bytes() for file in present if file.is_file()}
             given.append(GivenPolicy(name=str(name), battery=battery, files=files))
         return tuple(plain), tuple(given)
+
+    def _beside(self, name: str) -> str:
+        """An own strategy's `file.py:Class` with the file beside the plan; other names as they are."""
+        file, _, attribute = name.rpartition(":")
+        return f"{self._path.parent / file}:{attribute}" if file.endswith(".py") else name
 
     def market(self, own: Mapping[str, Any]) -> dict[str, Any]:
         """Files beside the plan, with their whole paths; names of reconstructed minutes as they are."""
