@@ -9,7 +9,8 @@ Contract
   the count above it. The count starts anew at Brussels midnight; whoever steps through time does that.
 
 Everything that moves a battery (environment, learners, backtest, perfect foresight, service) calls
-`clip_power_mw` and `advance`, compiled once and used for one battery or thousands.
+`clip_power_mw` and `advance`, or `clip_and_advance` for both, compiled once and used for one battery or thousands.
+What the energy is paid is in `arbitrage.settling`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
+from numba.extending import register_jitable
 
 from arbitrage.arrays import Floats
 from arbitrage.errors import Fault, refuse
@@ -68,6 +70,12 @@ class BatteryLaw(NamedTuple):
         )
 
 
+@register_jitable
+def wear_cost_eur(law: BatteryLaw, drawn_mwh: Any) -> Any:
+    """What it costs to draw energy from the store; a scalar or an array of any shape."""
+    return drawn_mwh * law.wear_cost_eur_mwh
+
+
 @numba.njit(cache=True)
 def clip_power_mw(
     law: BatteryLaw,
@@ -102,9 +110,22 @@ def advance(
         drawn_mwh = power_mw * duration_h / law.discharge_efficiency
         soc_after = max(soc_mwh - drawn_mwh, min(soc_mwh, law.min_soc_mwh))
         cycles_after = min(cycles_used + drawn_mwh / law.capacity_mwh, max(cycles_used, law.max_cycles_per_day))
-        return soc_after, cycles_after, drawn_mwh * law.wear_cost_eur_mwh
+        return soc_after, cycles_after, wear_cost_eur(law, drawn_mwh)
     stored_mwh = -power_mw * duration_h * law.charge_efficiency
     return min(soc_mwh + stored_mwh, max(soc_mwh, law.max_soc_mwh)), cycles_used, 0.0
+
+
+@numba.njit(cache=True)
+def clip_and_advance(
+    law: BatteryLaw, soc_mwh: float, cycles_used: float, asked_mw: float, duration_h: float
+) -> tuple[float, float, float, float]:
+    """Ask for `asked_mw` during `duration_h`.
+
+    Returns the power that flows, SoC in MWh and cycles used after it, and wear cost in EUR.
+    """
+    power_mw = clip_power_mw(law, soc_mwh, cycles_used, asked_mw, duration_h)
+    soc_after, cycles_after, wear_eur = advance(law, soc_mwh, cycles_used, power_mw, duration_h)
+    return power_mw, soc_after, cycles_after, wear_eur
 
 
 @numba.njit(cache=True)
@@ -121,9 +142,9 @@ def step_fleet(
     `power_mw` holds the requests on entry and what flowed on return; `wear_eur` receives the wear cost.
     """
     for i in range(soc_mwh.shape[0]):
-        power = clip_power_mw(law, soc_mwh[i], cycles_used[i], power_mw[i], duration_h)
-        power_mw[i] = power
-        soc_mwh[i], cycles_used[i], wear_eur[i] = advance(law, soc_mwh[i], cycles_used[i], power, duration_h)
+        power_mw[i], soc_mwh[i], cycles_used[i], wear_eur[i] = clip_and_advance(
+            law, soc_mwh[i], cycles_used[i], power_mw[i], duration_h
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +219,9 @@ class Battery:
             refuse(_step_faults(power_mw, duration_min))
             power_mw = real_number(power_mw)
         duration_h = float(duration_min) / MINUTES_PER_HOUR
-        law = self.law
-        power = clip_power_mw(law, state.soc_mwh, state.cycles_used, float(power_mw), duration_h)
-        soc_mwh, cycles_used, wear_eur = advance(law, state.soc_mwh, state.cycles_used, power, duration_h)
+        power, soc_mwh, cycles_used, wear_eur = clip_and_advance(
+            self.law, state.soc_mwh, state.cycles_used, float(power_mw), duration_h
+        )
         return Step(power, wear_eur, BatteryState(soc_mwh, cycles_used))
 
 

@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 from api.storage.decision_record import ChainLink
 from api.storage.reconciliation import Prices, Reconciled, reconcile
-from arbitrage.battery import Battery
+from arbitrage.battery import Battery, wear_cost_eur
+from arbitrage.settling import settle_eur
 
 SettlementStage = Literal["validated", "near_real_time", "indicative"]
 MarkBasis = Literal["day_ahead", "newest_seen"]
@@ -44,7 +45,7 @@ class QuarterHourEntry:
     @property
     def profit_eur(self) -> float | None:
         """Energy at the price; None without one."""
-        return None if self.price_eur_mwh is None else self.energy_mwh * self.price_eur_mwh
+        return None if self.price_eur_mwh is None else float(settle_eur(self.price_eur_mwh, self.energy_mwh))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,14 @@ def book_day(
     if battery is None or not chain:
         return Day(entries)
     discharged_mwh = sum(entry.discharged_mwh for entry in entries)
-    wear_eur = discharged_mwh / battery.discharge_efficiency * battery.wear_cost_eur_mwh
+    wear_eur = float(wear_cost_eur(battery.law, discharged_mwh / battery.discharge_efficiency))
     opening = [record for record in chain if record.valid_from <= begins][-1:] or chain[:1]
     first, last = (json.loads(answer_of(link.decision_id)) for link in (opening[0], chain[-1]))
     gained = _soc_fraction(chain[-1], last, now) - _soc_fraction(opening[0], first, begins)
     stored_mwh = gained * battery.capacity_mwh
     mark_eur_mwh, basis = _mark(chain[-1], last)
-    stored_eur = None if mark_eur_mwh is None else stored_mwh * battery.discharge_efficiency * mark_eur_mwh
+    delivered_mwh = stored_mwh * battery.discharge_efficiency
+    stored_eur = None if mark_eur_mwh is None else float(settle_eur(mark_eur_mwh, delivered_mwh))
     return Day(entries, stored_mwh, stored_eur, mark_eur_mwh, basis, wear_eur)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from api.storage.decision_record import ChainLink
 from api.storage.price_ledger import QUARTER_HOUR, PriceStage, quarter_hour_of
+from arbitrage.settling import settle_eur
 
 HOUR = dt.timedelta(hours=1)
 Prices = dict[tuple[dt.datetime, str], float]
@@ -55,7 +56,7 @@ class Reconciled:
         return self._at(self.validated_eur_mwh)
 
     def _at(self, price_eur_mwh: float | None) -> float | None:
-        return None if price_eur_mwh is None else self.energy_mwh * price_eur_mwh
+        return None if price_eur_mwh is None else float(settle_eur(price_eur_mwh, self.energy_mwh))
 
 
 def reconcile(chain: Sequence[ChainLink], prices: Prices, start: dt.datetime, end: dt.datetime) -> Iterator[Reconciled]:

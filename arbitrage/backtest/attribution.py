@@ -25,6 +25,8 @@ from arbitrage.arrays import Flags, Floats
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.hindsight.foresight_lattice import LatticeShape, lattice_shape
 from arbitrage.backtest.hindsight.regret import Regrets, Trajectory, span_regrets
+from arbitrage.battery import wear_cost_eur
+from arbitrage.settling import settle_eur
 
 CAUSES = (
     "wrong_direction_eur",
@@ -73,8 +75,8 @@ def _ceiling_eur(backtest: Backtest) -> Floats:
     """Profit of the optimal schedule in each quarter-hour [n]."""
     foresight, law = backtest.foresight, backtest.battery.law
     price = np.nan_to_num(backtest.ledger["imbalance_price_eur_mwh"].to_numpy())
-    wear_eur = foresight.discharge_mwh / law.discharge_efficiency * law.wear_cost_eur_mwh
-    return np.asarray(price * (foresight.discharge_mwh - foresight.charge_mwh) - wear_eur)
+    wear_eur = wear_cost_eur(law, foresight.discharge_mwh / law.discharge_efficiency)
+    return np.asarray(settle_eur(price, foresight.discharge_mwh - foresight.charge_mwh) - wear_eur)
 
 
 def _span_causes(backtest: Backtest, shape: LatticeShape, rows: npt.NDArray[np.int64], ceiling_eur: float) -> Floats:

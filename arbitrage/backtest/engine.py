@@ -13,18 +13,17 @@ import pandas as pd
 
 from arbitrage.arrays import Floats
 from arbitrage.backtest.hindsight.perfect_foresight import Foresight, perfect_foresight
-from arbitrage.backtest.known_profit import Account
 from arbitrage.backtest.ledger import make_ledger, violations
-from arbitrage.battery import Battery, BatteryState
+from arbitrage.battery import Battery, BatteryState, wear_cost_eur
 from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.market.coverage import Need, SourceCoverage, source_coverage
 from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.settlement import settle_eur
 from arbitrage.market.splits import Span, new_day_flags, rows_of
 from arbitrage.policies.protocol import Policy
 from arbitrage.progress import Progress, ProgressCallback, silent
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh, refuse_step
+from arbitrage.settling import KnownProfit, settle_eur
 
 PERFECT_FORESIGHT = "perfect-foresight"
 KNOWN_QUARTER_HOUR = "known-quarter-hour"
@@ -99,7 +98,7 @@ def backtest_perfect_foresight(market: MarketSeries, battery: Battery, selection
         "soc_start_mwh": soc_start,
         "soc_end_mwh": foresight.soc_mwh,
         "cycles_used": (total - before_day) / law.capacity_mwh,
-        "wear_eur": drawn * law.wear_cost_eur_mwh,
+        "wear_eur": wear_cost_eur(law, drawn),
     }
     return _close(PERFECT_FORESIGHT, market, battery, selection, columns, foresight)
 
@@ -145,20 +144,20 @@ def _run_span(market: MarketSeries, battery: Battery, policy: Policy, span: Span
     dispatcher = Dispatcher(policy, battery, market, times, step_min)
     prices = market.price_eur_mwh[span.first : span.last]
     published_at = market.known_series[PRICE].available_at[span.first : span.last]
-    state, account = battery.empty, Account()
+    state, known_profit = battery.empty, KnownProfit(0.0)
     for row, new_day in enumerate(new_day_flags(market, span)):
         if new_day:
             state = BatteryState(state.soc_mwh)
-            account.begin_day()
+            known_profit.begin_day()
         books.open_row(state)
         if not np.isnan(prices[row]):
             for at in range(row * steps, (row + 1) * steps):
-                decision = dispatcher.decide(at, state, account.today_eur(int(times[at])))
+                decision = dispatcher.decide(at, state, known_profit.today_eur(int(times[at])))
                 books.add(decision, step_min)
-                account.pay_wear(decision.flow.wear_eur)
+                known_profit.pay_wear(decision.flow.wear_eur)
                 state = decision.flow.after
             end = int(starts[row]) + MINUTES_PER_QUARTER_HOUR
-            account.settle(end, int(published_at[row]), books.settled_eur(float(prices[row])))
+            known_profit.settle(end, int(published_at[row]), books.settled_eur(float(prices[row])))
         books.close_row(state)
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 from arbitrage.arrays import Floats
 from arbitrage.battery import Battery, BatteryLaw
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.settlement import settle_eur
 from arbitrage.quarter_hour import QUARTER_HOUR_H, calendar_day, utc_timestamps
+from arbitrage.settling import settle_eur
 
 TOLERANCE = 1e-9
 """Rounding allowed in MWh and EUR for each MWh that the battery can hold or move; see `rounding`."""

@@ -18,6 +18,7 @@ import rainflow
 
 from arbitrage.arrays import Floats
 from arbitrage.battery import Battery
+from arbitrage.settling import settle_eur
 
 DEEP_FRACTION = 0.8
 """Depth from which a rainflow cycle counts as deep, as a share of the capacity."""
@@ -41,7 +42,7 @@ def daily_accounts(
         law.wear_cost_eur_mwh
     )
     last = by_day[["soc_end_mwh", "span"]].last()
-    worth_eur = (last["soc_end_mwh"] - law.min_soc_mwh) * worth_eur_mwh.clip(lower=0.0)
+    worth_eur = settle_eur(worth_eur_mwh.clip(lower=0.0), last["soc_end_mwh"] - law.min_soc_mwh)
     carried_eur = worth_eur.shift(1).where(last["span"].diff().eq(0), 0.0).fillna(0.0)
     days["stored_change_eur"] = worth_eur - carried_eur
     days["marked_eur"] = days["profit_eur"] + days["stored_change_eur"]

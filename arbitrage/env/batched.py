@@ -18,7 +18,6 @@ from arbitrage.arrays import Flags, Floats
 from arbitrage.battery import Battery, step_fleet
 from arbitrage.env.choices import ActionKind, action_space, discrete_actions, shares_of_rated
 from arbitrage.env.episode import Episode, EpisodeMaker, rated_power_mw, start_soc_mwh
-from arbitrage.env.known_profit import KnownProfit
 from arbitrage.env.picture import DaySoFar, Picture
 from arbitrage.env.settings import RENDER_MODES, checked_settings, chosen_start
 from arbitrage.env.single import observation_space
@@ -27,7 +26,8 @@ from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.simulation.embedded_sample import sample_market
-from arbitrage.quarter_hour import MINUTES_PER_HOUR
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, energy_mwh
+from arbitrage.settling import KnownProfit, settle_eur
 
 Observations = npt.NDArray[np.float32]
 Info = dict[str, Any]
@@ -94,7 +94,7 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         self._cycles[:] = 0.0
         self._committed_mwh[:] = 0.0
         self._profit_eur[:] = 0.0
-        self._known_profit = KnownProfit(self._episode, np.zeros(self.num_envs))
+        self._known_profit = KnownProfit(np.zeros(self.num_envs))
         self._so_far = DaySoFar(self._episode, self.battery, self.num_envs)
         return self._observe(), self._info(np.zeros(self.num_envs))
 
@@ -110,14 +110,17 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         price = float(episode.price_eur_mwh[at])
         power_mw = np.zeros(self.num_envs) if math.isnan(price) else wanted_mw
         step_fleet(self._law, self._soc_mwh, self._cycles, power_mw, self._duration_h, self._wear_eur)
-        self._committed_mwh += power_mw * self.config.step_min / MINUTES_PER_HOUR
-        settled_eur = price * self._committed_mwh if episode.settles[at] and not math.isnan(price) else None
+        self._committed_mwh += energy_mwh(power_mw, self.config.step_min)
+        settled_eur = settle_eur(price, self._committed_mwh) if episode.settles[at] and not math.isnan(price) else None
         rewards = -self._wear_eur if settled_eur is None else settled_eur - self._wear_eur
-        self._known_profit.advance(at, self._wear_eur, settled_eur)
+        self._known_profit.pay_wear(self._wear_eur)
+        if settled_eur is not None:
+            self._known_profit.settle(at + 1, int(episode.price_shows_at[at]), settled_eur)
         if episode.settles[at]:
             self._committed_mwh[:] = 0.0
         if episode.ends_day[at]:
             self._cycles[:] = 0.0
+            self._known_profit.begin_day()
         self._at += 1
         self._profit_eur += rewards
         if self.render_mode is not None:
@@ -154,7 +157,7 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
             self._soc_mwh,
             self._cycles,
             self._committed_mwh,
-            self._known_profit.today_eur,
+            self._known_profit.today_eur(self._at),
             float(self._episode.minute_fraction[self._at]),
             out[:, count:],
         )

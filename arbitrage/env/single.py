@@ -20,7 +20,6 @@ from gymnasium import spaces
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.env.choices import Action, ActionKind, action_space, discrete_action, share_of_rated
 from arbitrage.env.episode import Episode, EpisodeMaker, rated_power_mw, start_soc_mwh
-from arbitrage.env.known_profit import KnownProfit
 from arbitrage.env.picture import DaySoFar, Picture
 from arbitrage.env.settings import RENDER_MODES, checked_settings, chosen_start
 from arbitrage.features.battery_state import encode_battery
@@ -29,6 +28,7 @@ from arbitrage.features.names import FeatureSet
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh
+from arbitrage.settling import KnownProfit, settle_eur
 
 Observation = npt.NDArray[np.float32]
 Info = dict[str, Any]
@@ -136,7 +136,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         self._length = len(self._episode)
         self._state = BatteryState(float(start_soc_mwh(self.battery, fraction)[0]))
         self._at, self._committed_mwh, self._profit_eur = 0, 0.0, 0.0
-        self._known_profit = KnownProfit(self._episode, 0.0)
+        self._known_profit = KnownProfit(0.0)
         self._so_far = DaySoFar(self._episode, self.battery, 1)
         return self._observe(), self._info(0.0)
 
@@ -153,13 +153,16 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
         flow = self.battery.step(self._state, asked_mw, self.config.step_min)
         self._state = flow.after
         self._committed_mwh += energy_mwh(flow.power_mw, self.config.step_min)
-        settled_eur = price * self._committed_mwh if episode.settles[at] and not math.isnan(price) else None
+        settled_eur = settle_eur(price, self._committed_mwh) if episode.settles[at] and not math.isnan(price) else None
         reward = -flow.wear_eur if settled_eur is None else settled_eur - flow.wear_eur
-        self._known_profit.advance(at, flow.wear_eur, settled_eur)
+        self._known_profit.pay_wear(flow.wear_eur)
+        if settled_eur is not None:
+            self._known_profit.settle(at + 1, int(episode.price_shows_at[at]), settled_eur)
         if episode.settles[at]:
             self._committed_mwh = 0.0
         if episode.ends_day[at]:
             self._state = BatteryState(self._state.soc_mwh)
+            self._known_profit.begin_day()
         self._at += 1
         self._profit_eur += reward
         truncated = self._at == self._length
@@ -195,7 +198,7 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
             np.array([self._state.soc_mwh]),
             np.array([self._state.cycles_used]),
             np.array([self._committed_mwh]),
-            np.array([self._known_profit.today_eur]),
+            np.array([self._known_profit.today_eur(self._at)]),
             float(self._episode.minute_fraction[self._at]),
             out[:, count:],
         )

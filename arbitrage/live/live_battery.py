@@ -3,7 +3,7 @@
 Contract
 - As in the backtest: the cycle count and the day's profit begin anew at Brussels midnight; money counts from when its
   price is known, wear from when it is caused; a quarter-hour is settled on its net energy.
-- Sums are made in the order in which `backtest.account` makes them, so that they agree to the last bit.
+- Sums are made in the order in which the backtest makes them, so that they agree to the last bit.
 - Intervals come in the order of time, and none reaches over the end of a quarter-hour.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.decision import AssetState
-from arbitrage.market.settlement import settle_eur
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, brussels_midnight, energy_mwh
+from arbitrage.settling import KnownProfit, settle_eur
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,13 @@ class LiveBattery:
         self._running: QuarterHourFlow | None = None
         self._midnights: tuple[int, int] | None = None
         """Where the running Brussels day begins and ends, epoch minutes."""
-        self._known_eur = 0.0
-        self._due: list[tuple[int, float]] = []
+        self._known_profit = KnownProfit(0.0)
 
     def at(self, time: int) -> AssetState:
         """The state in which the interval that begins at an epoch minute is decided."""
         if self._midnights is None or time >= self._midnights[1]:
             self._begin_day(time)
-        return AssetState(self.state, self._today_eur(time), self.power_mw)
+        return AssetState(self.state, self._known_profit.today_eur(time), self.power_mw)
 
     def follow(self, start: int, end: int, power_mw: float) -> float:
         """Live through [start, end) epoch minutes of one quarter-hour at a power; returns what the battery law allowed.
@@ -77,7 +76,7 @@ class LiveBattery:
             self._running = QuarterHourFlow(quarter_hour)
         step = self.battery.step(self.state, power_mw, end - start)
         self._running = self._running.plus(energy_mwh(step.power_mw, end - start))
-        self._known_eur -= step.wear_eur
+        self._known_profit.pay_wear(step.wear_eur)
         self.wear_eur += step.wear_eur
         self.state, self.power_mw = step.after, step.power_mw
         if end == self._running.end:
@@ -91,12 +90,8 @@ class LiveBattery:
         """
         flow = self.unsettled.pop(quarter_hour)
         settled_eur = float(settle_eur(price_eur_mwh, flow.net_mwh))
-        if self._midnights is None or quarter_hour < self._midnights[0]:
-            return settled_eur
-        if now <= flow.end:
-            self._known_eur += settled_eur
-        else:
-            self._due.append((now, settled_eur))
+        if self._midnights is not None and quarter_hour >= self._midnights[0]:
+            self._known_profit.settle(flow.end, now, settled_eur)
         return settled_eur
 
     def _close(self) -> None:
@@ -104,20 +99,11 @@ class LiveBattery:
         if self._running is not None:
             flow, self._running = self._running, None
             self.unsettled[flow.start] = flow
-            self._known_eur = self._today_eur(flow.end)
-            self._due = [entry for entry in self._due if entry[0] > flow.end]
-
-    def _today_eur(self, now: int) -> float:
-        total = self._known_eur
-        for known_at, settled_eur in self._due:
-            if known_at <= now:
-                total += settled_eur
-        return total
+            self._known_profit.close(flow.end)
 
     def _begin_day(self, time: int) -> None:
         if self._midnights is not None:
             self.state = BatteryState(self.state.soc_mwh)
-            self._known_eur = 0.0
-            self._due.clear()
+            self._known_profit.begin_day()
         day = int(brussels_day_numbers([time])[0])
         self._midnights = (brussels_midnight(day), brussels_midnight(day + 1))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from arbitrage.settling import settle_eur
+
 Prices = Mapping[int, float]
 """EUR/MWh by start of the quarter-hour, epoch minutes."""
 
@@ -99,4 +101,4 @@ def _account(start: int, flows: list[Flow], near_real_time: Prices, validated: P
 
 
 def _at(price_eur_mwh: float | None, energy: float) -> float | None:
-    return None if price_eur_mwh is None else price_eur_mwh * energy
+    return None if price_eur_mwh is None else float(settle_eur(price_eur_mwh, energy))

@@ -1,4 +1,4 @@
-"""The price rule of the Belgian imbalance settlement, and the euros it comes to.
+"""The price rule of the Belgian imbalance settlement.
 
 Contract
 - price = marginal incremental price + alpha + alpha' in shortage (system imbalance < 0),
@@ -7,7 +7,7 @@ Contract
 - cp, from 14-02-2022: in shortage 1 up to a marginal incremental price of 200, falling in a line to 0 at 400;
   in surplus 1 down to a marginal decremental price of 0, falling in a line to 0 at -200. Before that day cp = 1.
 - alpha' (from 22-05-2024) is published, not computed here.
-- Energy is settled net over the quarter-hour: EUR = price * net injected energy.
+- Energy is settled net over the quarter-hour, see `arbitrage.settling.settle_eur`.
 
 Sources: Elia's imbalance tariff as checked on published records (README of the data). Unverified, for want of records:
 cp = 1 from 2020 to 13-02-2022, and that a system imbalance of exactly 0 settles as a surplus.
@@ -84,14 +84,6 @@ def imbalance_price_eur_mwh(
     in_shortage = np.asarray(marginal_incremental_price_eur_mwh, dtype=np.float64) + incentive
     in_surplus = np.asarray(marginal_decremental_price_eur_mwh, dtype=np.float64) - incentive
     return np.where(np.isnan(imbalance_mw), np.nan, np.where(imbalance_mw < 0.0, in_shortage, in_surplus))
-
-
-def settle_eur(price_eur_mwh: npt.ArrayLike, net_energy_mwh: npt.ArrayLike) -> Floats:
-    """Euros received for the net energy injected in each quarter-hour; negative where they are paid.
-
-    An injection beyond the nomination counts positive, an offtake negative; a negative price turns both round.
-    """
-    return np.asarray(price_eur_mwh, dtype=np.float64) * np.asarray(net_energy_mwh, dtype=np.float64)
 
 
 def _refuse_before_single_price(starts: EpochMinutes) -> None:

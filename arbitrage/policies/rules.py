@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.arrays import Floats
-from arbitrage.battery import Battery, BatteryLaw, BatteryState, advance, clip_power_mw
+from arbitrage.battery import Battery, BatteryLaw, BatteryState
 from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, KnownMarket
 from arbitrage.market.series import MarketSeries
@@ -26,6 +26,7 @@ from arbitrage.policies.fleet_reading import FleetReading, Scale
 from arbitrage.policies.protocol import Intent, PlainView, Untrained
 from arbitrage.policies.strategy_spec import StrategySpec
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
+from arbitrage.settling import step_and_settle
 
 _WEEK_QUARTER_HOURS = 7 * 96
 _LAST = tuple(range(-1, -17, -1))
@@ -189,9 +190,8 @@ def follow_bounds(
         for k in range(signal.shape[1]):
             charge = -law.charge_power_mw if signal[t, k] < low[t] else 0.0
             asked = law.discharge_power_mw if signal[t, k] > high[t] else charge
-            power = clip_power_mw(law, soc_mwh, cycles, asked, step_h)
-            soc_mwh, cycles, wear_eur = advance(law, soc_mwh, cycles, power, step_h)
-            profit_eur += prices[t] * power * step_h - wear_eur
+            soc_mwh, cycles, cash_eur, wear_eur = step_and_settle(law, soc_mwh, cycles, asked, prices[t], step_h)
+            profit_eur += cash_eur - wear_eur
     return profit_eur
 
 

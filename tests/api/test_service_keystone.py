@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from arbitrage.backtest.engine import run_backtest
-from arbitrage.backtest.known_profit import Account
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.learners.closed_form.config import ClosedFormConfig
 from arbitrage.learners.closed_form.fit import fit_closed_form, prepare_training_data
@@ -30,6 +29,7 @@ from arbitrage.policies.minute_rule import MinuteSpreadRule
 from arbitrage.policies.protocol import Policy
 from arbitrage.policies.rules import ThresholdRule
 from arbitrage.quarter_hour import brussels_day_numbers, energy_mwh, epoch_minute
+from arbitrage.settling import KnownProfit
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.markets import PlayedFeed, market_in
 from tests.examples import examples
@@ -47,7 +47,7 @@ class Replay:
     battery: Battery
     market: MarketSeries
     state: BatteryState = dataclasses.field(init=False)
-    account: Account = dataclasses.field(default_factory=Account)
+    account: KnownProfit[float] = dataclasses.field(default_factory=lambda: KnownProfit(0.0))
     net_mwh: float = 0.0
     wear_eur: float = 0.0
     profit_eur: float = 0.0

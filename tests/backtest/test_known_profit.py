@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from arbitrage.backtest.engine import run_backtest
-from arbitrage.backtest.known_profit import Account
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.env.single import BelgianImbalanceEnv
 from arbitrage.market.point_in_time import PRICE, KnownMarket
 from arbitrage.market.series import MarketSeries
 from arbitrage.policies.protocol import Intent, Untrained
+from arbitrage.settling import KnownProfit
 from tests.worlds import SUMMER_MIDNIGHT, Clueless, noisy_market, whole
 
 BATTERY = Battery(wear_cost_eur_mwh=12.5, max_cycles_per_day=1.5)
@@ -21,7 +21,7 @@ MIDNIGHT = SUMMER_MIDNIGHT
 
 
 def test_money_counts_from_its_publication_wear_at_once_and_midnight_begins_anew() -> None:
-    account = Account()
+    account = KnownProfit(0.0)
     account.pay_wear(2.0)
     assert account.today_eur(15) == -2.0
     account.settle(15, 17, 50.0)
@@ -73,7 +73,7 @@ def test_a_policy_is_told_the_profit_that_the_environment_knows(late_min: int, s
     env.reset(options={"day": "2024-07-01", "soc_fraction": 0.0})
     known = []
     for share in asked:
-        known.append(env._known_profit.today_eur)
+        known.append(env._known_profit.today_eur(env._at))
         env.step(int(1 + share))
-    np.testing.assert_allclose(policy.told_eur, known, atol=1e-9)
+    np.testing.assert_array_equal(policy.told_eur, known)
     assert len(set(known)) > steps // 5

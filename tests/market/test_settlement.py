@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from arbitrage.arrays import Floats
 from arbitrage.errors import BadInput
 from arbitrage.market.files.read import read_table
-from arbitrage.market.settlement import alpha_component_eur_mwh, imbalance_price_eur_mwh, settle_eur
+from arbitrage.market.settlement import alpha_component_eur_mwh, imbalance_price_eur_mwh
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, epoch_minutes
 from tests.shared_data import shared_file
 
@@ -85,11 +85,6 @@ def test_shortage_settles_at_the_incremental_price_plus_and_surplus_at_the_decre
     )
     # 150 + 5 + 1.5; -40 - 5 - 1.5; an imbalance of 0 as a surplus, -40 - 0 - 1.5; unknown
     np.testing.assert_array_equal(price, [156.5, -46.5, -41.5, np.nan])
-
-
-def test_energy_earns_its_price_and_a_negative_price_turns_it_round() -> None:
-    # discharging 0.25 MWh at 80 earns 20; at -80 it costs 20; charging 0.5 MWh at -80 earns 40
-    assert settle_eur([80.0, -80.0, -80.0], [0.25, 0.25, -0.5]).tolist() == [20.0, -20.0, 40.0]
 
 
 def test_times_before_2020_are_refused() -> None:

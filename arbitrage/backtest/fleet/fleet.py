@@ -32,7 +32,7 @@ from arbitrage.market.splits import Span, new_day_flags, rows_of
 from arbitrage.policies.fleet_reading import FleetPolicy, FleetReading
 from arbitrage.policies.protocol import NEUTRAL
 from arbitrage.progress import Progress, ProgressCallback, silent
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, calendar_day
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, calendar_day, energy_mwh
 
 _ShareOut = Callable[[Callable[[int, int], None], int], None]
 
@@ -158,7 +158,7 @@ class _Part:
         for rows in self._rows.transpose(1, 2, 0):
             kept = dict(zip(KEPT, np.ascontiguousarray(rows), strict=True))
             power = kept.pop("power_mw")
-            energy = power * MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
+            energy = energy_mwh(power, MINUTES_PER_QUARTER_HOUR)
             flows = {"charge_mwh": np.maximum(-energy, 0.0), "discharge_mwh": np.maximum(energy, 0.0)}
             yield flows | kept | {"shielded_fraction": (power != kept["asked_mw"]).astype(np.float64)}
 

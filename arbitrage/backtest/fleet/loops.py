@@ -13,11 +13,12 @@ import numpy as np
 
 from arbitrage.arrays import Flags, Floats, Numbers
 from arbitrage.backtest.ledger import rounding
-from arbitrage.battery import BatteryLaw, advance, clip_power_mw
+from arbitrage.battery import BatteryLaw, clip_and_advance
 from arbitrage.policies.closed_form.advantage_table import power_by_table
 from arbitrage.policies.closed_form.lattice import LatticeShape
 from arbitrage.policies.fleet_reading import Scale
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H, energy_mwh
+from arbitrage.settling import settle_eur
 
 KEPT = ("power_mw", "soc_start_mwh", "soc_end_mwh", "cycles_used", "wear_eur", "asked_mw")
 """What is kept of a quarter-hour for a ledger, in the order of `Keep.rows`."""
@@ -127,16 +128,17 @@ def _live_one(
         elif not np.isnan(price):
             asked = _by_rule(law, scale.signal[t], scale.zero[t], scale.unit[t], low, high)
         if asked != 0.0:
-            power, soc, used, wear = _act(law, soc, used, asked)
-            energy = power * MINUTES_PER_QUARTER_HOUR / MINUTES_PER_HOUR
+            power, soc, used, wear = clip_and_advance(law, soc, used, asked, QUARTER_HOUR_H)
+            energy = energy_mwh(power, MINUTES_PER_QUARTER_HOUR)
+            cash = settle_eur(price, energy)
             charge, discharge = max(-energy, 0.0), max(energy, 0.0)
             drawn = discharge / law.discharge_efficiency
             drawn_today += drawn
-            profit_eur[stretch.day[t]] += price * energy - wear
+            profit_eur[stretch.day[t]] += cash - wear
             drawn_mwh[stretch.day[t]] += drawn
             books.charge_mwh[i] += charge
             books.discharge_mwh[i] += discharge
-            books.cash_eur[i] += price * energy
+            books.cash_eur[i] += cash
             books.wear_eur[i] += wear
             books.violations[i] += broken_rules(law, charge, drawn, before, soc, drawn_today, used, wear)
         if slot >= 0:
@@ -151,14 +153,6 @@ def _by_rule(law: BatteryLaw, signal: float, zero: float, unit: float, low: floa
     if signal < zero + low * unit:
         return -law.charge_power_mw
     return law.discharge_power_mw if signal > zero + high * unit else 0.0
-
-
-@numba.njit(cache=True, nogil=True)
-def _act(law: BatteryLaw, soc_mwh: float, cycles_used: float, asked_mw: float) -> tuple[float, float, float, float]:
-    """Power that flows, SoC and cycles after, and wear."""
-    power = clip_power_mw(law, soc_mwh, cycles_used, asked_mw, QUARTER_HOUR_H)
-    soc, used, wear_eur = advance(law, soc_mwh, cycles_used, power, QUARTER_HOUR_H)
-    return power, soc, used, wear_eur
 
 
 @numba.njit(cache=True, nogil=True)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from arbitrage.arrays import Flags, Floats
 from arbitrage.battery import BatteryLaw
 from arbitrage.quarter_hour import QUARTER_HOUR_H
+from arbitrage.settling import settle_eur
 
 LatticeValues = npt.NDArray[np.float32]
 
@@ -123,8 +124,9 @@ def raised(law: BatteryLaw, board: Board, moves: Moves, price: float) -> Board:
     """The board before a quarter-hour at that price from the board after it; not a number: it is held."""
     if np.isnan(price):
         return board
-    board = raise_by(board, moves.charge_reach, 1, -price / law.charge_efficiency * moves.segment_mwh)
-    gain_eur = (price * law.discharge_efficiency - law.wear_cost_eur_mwh) * moves.segment_mwh
+    bought_eur = settle_eur(-price / law.charge_efficiency, moves.segment_mwh)
+    board = raise_by(board, moves.charge_reach, 1, bought_eur)
+    gain_eur = settle_eur(price * law.discharge_efficiency - law.wear_cost_eur_mwh, moves.segment_mwh)
     return raise_by(board, moves.discharge_reach, moves.towards_empty, gain_eur)
 
 

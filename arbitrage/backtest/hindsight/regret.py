@@ -19,6 +19,7 @@ from arbitrage.arrays import Flags, Floats
 from arbitrage.backtest.hindsight.foresight_lattice import Board, LatticeShape, Moves, begin_day, raised, worthless
 from arbitrage.battery import BatteryLaw, advance, clip_power_mw
 from arbitrage.quarter_hour import QUARTER_HOUR_H
+from arbitrage.settling import CHARGE, DISCHARGE, action_power_mw, settle_eur
 
 _POWER_STEPS = 20
 """Powers tried each way when the best decision is looked for."""
@@ -93,12 +94,12 @@ def _judge(
     taken_eur = lived.profit_eur[t] + _value(law, board, moves, soc_end, used_end)
     best_eur, best_net, best_used = taken_eur, lived.net_mwh[t], used_end
     for step in range(-_POWER_STEPS, _POWER_STEPS + 1):
-        rating = law.discharge_power_mw if step > 0 else law.charge_power_mw
-        bound = clip_power_mw(law, soc, used, np.sign(step) * rating, QUARTER_HOUR_H)
+        asked = action_power_mw(law, DISCHARGE if step > 0 else CHARGE)
+        bound = clip_power_mw(law, soc, used, asked, QUARTER_HOUR_H)
         power = abs(bound) * step / _POWER_STEPS
         soc_after, used_after, wear_eur = advance(law, soc, used, power, QUARTER_HOUR_H)
         net = power * QUARTER_HOUR_H
-        value = price * net - wear_eur + _value(law, board, moves, soc_after, used_after)
+        value = settle_eur(price, net) - wear_eur + _value(law, board, moves, soc_after, used_after)
         if value > best_eur:
             best_eur, best_net, best_used = value, net, used_after
     found.best_net_mwh[t] = best_net
@@ -122,11 +123,12 @@ def _notice_bounds(law: BatteryLaw, board: Board, moves: Moves, lived: Trajector
         and net < law.discharge_power_mw * QUARTER_HOUR_H - tolerance_mwh
         and sold_used <= law.max_cycles_per_day
     ):
-        sold_eur = unit * (price * law.discharge_efficiency - law.wear_cost_eur_mwh)
+        sold_eur = settle_eur(price * law.discharge_efficiency - law.wear_cost_eur_mwh, unit)
         kept_eur = _value(law, board, moves, soc + unit, used)
         found.nothing_left[t] = sold_eur + _value(law, board, moves, soc, sold_used) > kept_eur
     if soc >= law.max_soc_mwh - tolerance_mwh and net > -law.charge_power_mw * QUARTER_HOUR_H + tolerance_mwh:
-        found.no_room[t] = here - unit * price / law.charge_efficiency > _value(law, board, moves, soc - unit, used)
+        bought_eur = settle_eur(price, unit) / law.charge_efficiency
+        found.no_room[t] = here - bought_eur > _value(law, board, moves, soc - unit, used)
 
 
 @numba.njit(cache=True)

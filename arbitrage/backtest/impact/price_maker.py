@@ -21,20 +21,19 @@ import numpy as np
 import pandas as pd
 
 from arbitrage.arrays import Floats
-from arbitrage.backtest.known_profit import Account
 from arbitrage.backtest.ledger import make_ledger, violations
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Decision, Dispatcher
 from arbitrage.errors import BadInput, Fault
 from arbitrage.market.point_in_time import PRICE
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.settlement import settle_eur
 from arbitrage.market.simulation.merit_order import ClearedMinutes
 from arbitrage.market.simulation.price_impact import MovedMarket
 from arbitrage.market.simulation.simulator import Scenario
 from arbitrage.market.splits import Span, new_day_flags
 from arbitrage.policies.protocol import Policy
-from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, refuse_step
+from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh, refuse_step
+from arbitrage.settling import KnownProfit, settle_eur
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +72,15 @@ def run_price_maker(
     market = MovedMarket(scenario, start, publication_delay_min=publication_delay_min)
     span = Span(market.row, len(market.series))
     books = _Books(len(span), step_min)
-    state, account = battery.empty, Account()
+    state, known_profit = battery.empty, KnownProfit(0.0)
     for row, new_day in enumerate(new_day_flags(market.series, span)):
         if new_day:
             state = BatteryState(state.soc_mwh)
-            account.begin_day()
-        decisions, cleared = _live(market, battery, policy, _Before(state, account), step_min, felt_fraction)
+            known_profit.begin_day()
+        decisions, cleared = _live(market, battery, policy, _Before(state, known_profit), step_min, felt_fraction)
         market.settle(felt_fraction * _powers(decisions, step_min), cleared)
         books.write(row, state, decisions)
-        _book(account, market.series, span.first + row, books.net_mwh(row), decisions)
+        _book(known_profit, market.series, span.first + row, books.net_mwh(row), decisions)
         state = decisions[-1].flow.after
     ledger = make_ledger(market.series, span.rows, np.zeros(len(span), dtype=np.int64), books.columns)
     injection_mw = np.zeros(scenario.end - scenario.start)
@@ -93,15 +92,17 @@ class _Before(NamedTuple):
     """With what a quarter-hour begins."""
 
     state: BatteryState
-    account: Account
+    known_profit: KnownProfit[float]
 
 
-def _book(account: Account, series: MarketSeries, row: int, net_mwh: float, decisions: list[Decision]) -> None:
-    """Enter a quarter-hour that has been settled into the account."""
-    account.pay_wear(sum(decision.flow.wear_eur for decision in decisions))
+def _book(
+    known_profit: KnownProfit[float], series: MarketSeries, row: int, net_mwh: float, decisions: list[Decision]
+) -> None:
+    """Add a quarter-hour that has been settled to the known profit."""
+    known_profit.pay_wear(sum(decision.flow.wear_eur for decision in decisions))
     end = int(series.quarter_hours[row]) + MINUTES_PER_QUARTER_HOUR
     settled_eur = float(settle_eur(series.price_eur_mwh[row], net_mwh))
-    account.settle(end, int(series.known_series[PRICE].available_at[row]), settled_eur)
+    known_profit.settle(end, int(series.known_series[PRICE].available_at[row]), settled_eur)
 
 
 def _live(
@@ -117,7 +118,7 @@ def _live(
         dispatcher = Dispatcher(policy, battery, series, times, step_min)
         decisions, after, worn_eur = [], before.state, 0.0
         for at in range(len(times)):
-            profit_today_eur = before.account.today_eur(int(times[at])) - worn_eur
+            profit_today_eur = before.known_profit.today_eur(int(times[at])) - worn_eur
             decisions.append(dispatcher.decide(at, after, profit_today_eur))
             after = decisions[-1].flow.after
             worn_eur += decisions[-1].flow.wear_eur
@@ -144,9 +145,9 @@ class _Books:
     def write(self, row: int, state: BatteryState, decisions: list[Decision]) -> None:
         columns, after = self.columns, decisions[-1].flow.after
         power_mw = np.array([decision.power_mw for decision in decisions])
-        energy_mwh = power_mw * self._step_min / MINUTES_PER_HOUR
-        columns["charge_mwh"][row] = np.maximum(-energy_mwh, 0.0).sum()
-        columns["discharge_mwh"][row] = np.maximum(energy_mwh, 0.0).sum()
+        flow_mwh = energy_mwh(power_mw, self._step_min)
+        columns["charge_mwh"][row] = np.maximum(-flow_mwh, 0.0).sum()
+        columns["discharge_mwh"][row] = np.maximum(flow_mwh, 0.0).sum()
         columns["soc_start_mwh"][row], columns["soc_end_mwh"][row] = state.soc_mwh, after.soc_mwh
         columns["cycles_used"][row] = after.cycles_used
         columns["wear_eur"][row] = sum(decision.flow.wear_eur for decision in decisions)

@@ -28,10 +28,11 @@ from typing import NamedTuple
 import numpy as np
 
 from arbitrage.arrays import Flags, Floats
-from arbitrage.battery import Battery
+from arbitrage.battery import Battery, wear_cost_eur
 from arbitrage.market.simulation.price_impact import MovedMarket
 from arbitrage.market.simulation.simulator import Scenario
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
+from arbitrage.settling import settle_eur, settle_power_eur
 
 _ROUNDING = 1e-9
 """Of the rating, and of the capacity."""
@@ -112,7 +113,9 @@ def shape_in_hindsight(
 def _worth_eur(market: MovedMarket, battery: Battery, powers_mw: Floats) -> Floats:
     """Cash of the next quarter-hour less what lost energy and wear cost, for each of some shapes [m, 15]."""
     price = market.clear(powers_mw).imbalance_price_eur_mwh[:, -1]
-    return np.asarray(price * powers_mw.mean(axis=1) * QUARTER_HOUR_H - _losses_eur(market, battery, powers_mw))
+    return np.asarray(
+        settle_power_eur(price, powers_mw.mean(axis=1), QUARTER_HOUR_H) - _losses_eur(market, battery, powers_mw)
+    )
 
 
 def _losses_eur(market: MovedMarket, battery: Battery, powers_mw: Floats) -> Floats:
@@ -123,7 +126,7 @@ def _losses_eur(market: MovedMarket, battery: Battery, powers_mw: Floats) -> Flo
     drawn_mwh = discharged_mwh / law.discharge_efficiency
     lost_mwh = charged_mwh * (1.0 - law.charge_efficiency) + drawn_mwh - discharged_mwh
     bought_mwh = lost_mwh / law.charge_efficiency
-    return np.asarray(max(market.day_ahead_eur_mwh, 0.0) * bought_mwh + law.wear_cost_eur_mwh * drawn_mwh)
+    return np.asarray(settle_eur(max(market.day_ahead_eur_mwh, 0.0), bought_mwh) + wear_cost_eur(law, drawn_mwh))
 
 
 def _keeps_window(battery: Battery, soc_mwh: float, powers_mw: Floats) -> Flags:

@@ -26,8 +26,9 @@ from arbitrage.backtest.report.figures.rounding import (
     sensible_decimals,
 )
 from arbitrage.backtest.report.figures.trading import cycles_of_days
-from arbitrage.battery import Battery
+from arbitrage.battery import Battery, wear_cost_eur
 from arbitrage.quarter_hour import BRUSSELS, MINUTES_PER_QUARTER_HOUR, day_number, quarter_hours_in_day
+from arbitrage.settling import settle_eur
 
 WORST_DAYS = 10
 GAPS_LISTED = 20
@@ -116,9 +117,10 @@ def _p_in_words(p_value: float | None) -> str:
 
 def ceiling_ledger(backtest: Backtest) -> pd.DataFrame:
     """The ledger's rows with the flows, cash and profit of perfect foresight in place of the strategy's."""
-    ledger, foresight, battery = backtest.ledger, backtest.foresight, backtest.battery
-    cash = ledger["imbalance_price_eur_mwh"].fillna(0.0) * (foresight.discharge_mwh - foresight.charge_mwh)
-    wear = foresight.discharge_mwh / battery.discharge_efficiency * battery.wear_cost_eur_mwh
+    ledger, foresight, law = backtest.ledger, backtest.foresight, backtest.battery.law
+    price = ledger["imbalance_price_eur_mwh"].fillna(0.0)
+    cash = settle_eur(price, foresight.discharge_mwh - foresight.charge_mwh)
+    wear = wear_cost_eur(law, foresight.discharge_mwh / law.discharge_efficiency)
     flows = {"charge_mwh": foresight.charge_mwh, "discharge_mwh": foresight.discharge_mwh}
     return ledger.assign(**flows, cash_eur=cash, profit_eur=cash - wear)
 
@@ -154,7 +156,7 @@ def mean_prices_eur_mwh(ledger: pd.DataFrame) -> tuple[float | None, float | Non
     """Mean prices of what was bought and of what was sold, weighted by energy; None where there was none."""
     price = ledger["imbalance_price_eur_mwh"].fillna(0.0)
     flows = (ledger[name] for name in ("charge_mwh", "discharge_mwh"))
-    paid, received = (float((price * flow).sum() / flow.sum()) if flow.sum() > 0 else None for flow in flows)
+    paid, received = (float(settle_eur(price, flow).sum() / flow.sum()) if flow.sum() > 0 else None for flow in flows)
     return paid, received
 
 

@@ -22,12 +22,19 @@ import numba
 import numpy as np
 
 from arbitrage.arrays import Floats, Numbers, Singles
-from arbitrage.battery import advance, clip_power_mw
 from arbitrage.market.path import Path
-from arbitrage.policies.closed_form.lattice import CHARGE, DISCHARGE, Lattice, begin_day, cell, interpolate, node_state
+from arbitrage.policies.closed_form.lattice import Lattice, begin_day, cell, interpolate, node_state
 from arbitrage.quarter_hour import QUARTER_HOUR_H
-
-_LEAST_POWER_FRACTION = 1e-9
+from arbitrage.settling import (
+    CHARGE,
+    DISCHARGE,
+    IDLE,
+    action_power_mw,
+    greedy_action,
+    possible_power_mw,
+    settle_eur,
+    step_and_settle,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,8 @@ def _advantage(lattice: Lattice, price: float, following: Floats, action: int, n
     corner = lattice.corner[action, node]
     soc_share, cycle_share = lattice.soc_share[action, node], lattice.cycle_share[action, node]
     ahead = interpolate(following, lattice.cycle_nodes, corner, soc_share, cycle_share)
-    return float(price * lattice.energy_mwh[action, node] - lattice.wear_eur[action, node] + ahead - following[node])
+    cash = settle_eur(price, lattice.energy_mwh[action, node]) - lattice.wear_eur[action, node]
+    return float(cash + ahead - following[node])
 
 
 @numba.njit(cache=True)
@@ -108,16 +116,13 @@ def _follow(lattice: Lattice, price: float, advantages: Singles, node: int) -> t
         corner, soc_share, cycle_share = cell(lattice, soc_mwh, cycles)
         charge = interpolate(advantages[decision, CHARGE], lattice.cycle_nodes, corner, soc_share, cycle_share)
         discharge = interpolate(advantages[decision, DISCHARGE], lattice.cycle_nodes, corner, soc_share, cycle_share)
-        charging = clip_power_mw(law, soc_mwh, cycles, -law.charge_power_mw, duration_h)
-        discharging = clip_power_mw(law, soc_mwh, cycles, law.discharge_power_mw, duration_h)
-        charge = charge if charging < -_LEAST_POWER_FRACTION * law.charge_power_mw else -np.inf
-        discharge = discharge if discharging > _LEAST_POWER_FRACTION * law.discharge_power_mw else -np.inf
-        power = 0.0
-        if charge > 0.0 and charge >= discharge:
-            power = charging
-        elif discharge > 0.0:
-            power = discharging
-        if power != 0.0:
-            soc_mwh, cycles, wear_eur = advance(law, soc_mwh, cycles, power, duration_h)
-            cash += price * power * duration_h - wear_eur
+        if possible_power_mw(law, soc_mwh, cycles, CHARGE, 1.0, duration_h) == 0.0:
+            charge = -np.inf
+        if possible_power_mw(law, soc_mwh, cycles, DISCHARGE, 1.0, duration_h) == 0.0:
+            discharge = -np.inf
+        action = greedy_action(charge, discharge)
+        if action != IDLE:
+            asked = action_power_mw(law, action)
+            soc_mwh, cycles, paid_eur, wear_eur = step_and_settle(law, soc_mwh, cycles, asked, price, duration_h)
+            cash += paid_eur - wear_eur
     return cash, soc_mwh, cycles

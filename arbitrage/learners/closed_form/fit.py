@@ -48,6 +48,7 @@ from arbitrage.policies.closed_form.price_chain import (
 from arbitrage.policies.closed_form.random_features import CONSTANT, row_products
 from arbitrage.policies.networks import Network
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
+from arbitrage.settling import settle_eur
 
 _FOLD_DAYS = 5
 _FOLDS = 5
@@ -281,7 +282,7 @@ def _model_advantages(data: TrainingData, forecasts: _Forecasts, continuation: S
     advantages = continuation.reshape(*prices.shape, 2, data.lattice.nodes)
     advantages -= wear
     for decision in range(prices.shape[1]):
-        advantages[:, decision] += prices[:, decision, None, None] * energy
+        advantages[:, decision] += settle_eur(prices[:, decision, None, None], energy)
     return advantages
 
 

@@ -16,13 +16,21 @@ import numba
 import numpy as np
 
 from arbitrage.arrays import Floats, Numbers, Singles
-from arbitrage.battery import BatteryLaw, advance, clip_power_mw
+from arbitrage.battery import BatteryLaw
 from arbitrage.market.path import Path
 from arbitrage.policies.closed_form.lattice import Lattice, cell, interpolate
 from arbitrage.policies.closed_form.risk_head import HeadParameters, RiskContext, adjusted_advantages, power_fraction
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, QUARTER_HOUR_H
+from arbitrage.settling import (
+    CHARGE,
+    DISCHARGE,
+    action_power_mw,
+    greedy_action,
+    possible_power_mw,
+    reveal_settled,
+    step_and_settle,
+)
 
-_LEAST_POWER_FRACTION = 1e-9
 _TOGETHER = 8
 """Heads that go through the days side by side, so that a row of advantages is fetched once for all."""
 
@@ -144,23 +152,21 @@ def _live_quarter(
     step_h = QUARTER_HOUR_H / decisions
     for k in range(decisions):
         now = recording.start_min[t] + k * (MINUTES_PER_QUARTER_HOUR // decisions)
-        while due < t and recording.published_min[due] <= now:
-            for head in range(heads.shape[0]):
-                lives.known_eur[head] += settled[due, head]
-            due += 1
+        due = reveal_settled(lives.known_eur, settled, recording.published_min, now, due, t)
         q = t * decisions + k
         seen = (context.size_eur[q], context.usual_eur[q], context.evening[q], context.to_come[q])
         for head in range(heads.shape[0]):
             soc_mwh, cycles = lives.soc_mwh[head], lives.cycles_used[head]
             advantages = _advantages(lattice, recording.advantages_eur, t, k, soc_mwh, cycles)
             parameters = _parameters(heads, head)
-            power = _power_mw(law, parameters, seen, lives.known_eur[head], (soc_mwh, cycles), advantages, step_h)
-            if power != 0.0:
-                soc_mwh, cycles, wear_eur = advance(law, soc_mwh, cycles, power, step_h)
+            asked = _asked_mw(law, parameters, seen, lives.known_eur[head], (soc_mwh, cycles), advantages, step_h)
+            if asked != 0.0:
+                price = recording.price_eur_mwh[t]
+                soc_mwh, cycles, cash_eur, wear_eur = step_and_settle(law, soc_mwh, cycles, asked, price, step_h)
                 lives.soc_mwh[head], lives.cycles_used[head] = soc_mwh, cycles
                 lives.known_eur[head] -= wear_eur
                 worn[t, head] += wear_eur
-                settled[t, head] += recording.price_eur_mwh[t] * power * step_h
+                settled[t, head] += cash_eur
     return due
 
 
@@ -188,7 +194,7 @@ def _advantages(lattice: Lattice, nodes: Singles, t: int, k: int, soc_mwh: float
 
 
 @numba.njit(cache=True)
-def _power_mw(
+def _asked_mw(
     law: BatteryLaw,
     head: HeadParameters,
     context: tuple[float, float, float, float],
@@ -197,14 +203,13 @@ def _power_mw(
     advantages: tuple[float, float],
     step_h: float,
 ) -> float:
-    """What flows in a state (SoC in MWh, cycles used)."""
+    """What a head asks for in a state (SoC in MWh, cycles used)."""
     soc_mwh, cycles = state
-    charging = clip_power_mw(law, soc_mwh, cycles, -law.charge_power_mw * power_fraction(head), step_h)
-    discharging = clip_power_mw(law, soc_mwh, cycles, law.discharge_power_mw * power_fraction(head), step_h)
-    charge = advantages[0] if charging < -_LEAST_POWER_FRACTION * law.charge_power_mw else -np.inf
-    discharge = advantages[1] if discharging > _LEAST_POWER_FRACTION * law.discharge_power_mw else -np.inf
+    fraction = power_fraction(head)
+    charging = possible_power_mw(law, soc_mwh, cycles, CHARGE, fraction, step_h)
+    discharging = possible_power_mw(law, soc_mwh, cycles, DISCHARGE, fraction, step_h)
+    charge = advantages[0] if charging != 0.0 else -np.inf
+    discharge = advantages[1] if discharging != 0.0 else -np.inf
     soc_fraction = (soc_mwh - law.min_soc_mwh) / (law.max_soc_mwh - law.min_soc_mwh)
     charge, discharge = adjusted_advantages(head, context, known_eur, soc_fraction, (charge, discharge))
-    if charge > 0.0 and charge >= discharge:
-        return float(charging)
-    return float(discharging) if discharge > 0.0 else 0.0
+    return float(action_power_mw(law, greedy_action(charge, discharge)) * fraction)

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.arrays import Floats, Singles
-from arbitrage.battery import clip_power_mw
-from arbitrage.policies.closed_form.lattice import CHARGE, DISCHARGE, Lattice, LatticeShape, cell
-from arbitrage.policies.closed_form.view import LEAST_POWER_FRACTION, ClosedFormView
+from arbitrage.policies.closed_form.lattice import Lattice, LatticeShape, cell
+from arbitrage.policies.closed_form.view import ClosedFormView
 from arbitrage.quarter_hour import QUARTER_HOUR_H
+from arbitrage.settling import CHARGE, DISCHARGE, action_power_mw, greedy_action, possible_power_mw, settle_eur
 
 
 def tabulate(view: ClosedFormView, first: int, last: int) -> Floats:
@@ -46,27 +46,23 @@ def _fill(
                 for node in range(out.shape[2]):
                     learned[node] += regressors[t, j] * correction[action, j, node]
             for node in range(out.shape[2]):
-                cash = lattice.energy_mwh[action, node] * forecast[t] - lattice.wear_eur[action, node]
+                cash = settle_eur(forecast[t], lattice.energy_mwh[action, node]) - lattice.wear_eur[action, node]
                 out[t, action, node] = cash + continuation[t, action, node] + scale[t] * learned[node]
 
 
 @numba.njit(cache=True, nogil=True)
 def power_by_table(shape: LatticeShape, table: Floats, at: int, soc_mwh: float, cycles_used: float) -> float:
     """The power that the policy asks for at a time of the table, for a battery of its own kind in this state, MW."""
-    charge_mw, discharge_mw = shape.law.charge_power_mw, shape.law.discharge_power_mw
-    charging = clip_power_mw(shape.law, soc_mwh, cycles_used, -charge_mw, QUARTER_HOUR_H)
-    discharging = clip_power_mw(shape.law, soc_mwh, cycles_used, discharge_mw, QUARTER_HOUR_H)
-    may_charge = charging < -LEAST_POWER_FRACTION * charge_mw
-    may_discharge = discharging > LEAST_POWER_FRACTION * discharge_mw
+    law = shape.law
+    may_charge = possible_power_mw(law, soc_mwh, cycles_used, CHARGE, 1.0, QUARTER_HOUR_H) != 0.0
+    may_discharge = possible_power_mw(law, soc_mwh, cycles_used, DISCHARGE, 1.0, QUARTER_HOUR_H) != 0.0
     corner, soc_share, cycle_share = cell(shape, soc_mwh, cycles_used)
     charge, discharge = -np.inf, -np.inf
     if may_charge:
         charge = _mean(shape.cycle_nodes, table, at, CHARGE, corner, soc_share, cycle_share)
     if may_discharge:
         discharge = _mean(shape.cycle_nodes, table, at, DISCHARGE, corner, soc_share, cycle_share)
-    if charge > 0.0 and charge >= discharge:
-        return -charge_mw
-    return discharge_mw if discharge > 0.0 else 0.0
+    return float(action_power_mw(law, greedy_action(charge, discharge)))
 
 
 @numba.njit(cache=True, nogil=True)

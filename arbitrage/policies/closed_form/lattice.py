@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from arbitrage.arrays import Floats
-from arbitrage.battery import Battery, BatteryLaw, advance, clip_power_mw
+from arbitrage.battery import Battery, BatteryLaw, clip_and_advance
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, refuse_step
+from arbitrage.settling import action_power_mw
 
 Indices = npt.NDArray[np.int64]
 
-CHARGE, DISCHARGE = 0, 1
-"""Positions of the two actions that move energy; idling is what they are compared with."""
 SOC_NODES = 17
 CYCLE_NODES = 9
 """About one full-power discharge apart for the usual budget of a two-hour battery."""
@@ -130,9 +129,8 @@ def _fill_moves(lattice: Lattice, duration_h: float) -> None:
     for node in range(lattice.soc_nodes * lattice.cycle_nodes):
         soc_mwh, cycles = node_state(lattice, node)
         for action in range(2):
-            asked = -law.charge_power_mw if action == CHARGE else law.discharge_power_mw
-            power = clip_power_mw(law, soc_mwh, cycles, asked, duration_h)
-            soc_after, cycles_after, wear_eur = advance(law, soc_mwh, cycles, power, duration_h)
+            asked = action_power_mw(law, action)
+            power, soc_after, cycles_after, wear_eur = clip_and_advance(law, soc_mwh, cycles, asked, duration_h)
             lattice.energy_mwh[action, node] = power * duration_h
             lattice.wear_eur[action, node] = wear_eur
             corner, soc_share, cycle_share = cell(lattice, soc_after, cycles_after)

@@ -23,6 +23,7 @@ import numpy as np
 
 from arbitrage.arrays import Floats, Numbers, Singles
 from arbitrage.policies.closed_form.lattice import Lattice, begin_day, interpolate
+from arbitrage.settling import settle_eur
 
 _LEAST_SHARE = 1e-6
 _LEAST_SLOPE = 0.1
@@ -206,6 +207,6 @@ def _act_best(lattice: Lattice, price: float, expected: Floats, share: float, ou
         for action in range(2):
             energy = lattice.energy_mwh[action, node]
             if energy != 0.0:
-                cash = price * energy - lattice.wear_eur[action, node]
+                cash = settle_eur(price, energy) - lattice.wear_eur[action, node]
                 best = max(best, cash + _gain(lattice, expected, action, node))
         out[node] += share * (expected[node] + best)

@@ -13,7 +13,7 @@ Contract
   where w = early_margin x the share of the running quarter-hour that is still to come, which only policies of the
   minute have; and power is rated power x clip(1 + power_change, 0.05, 1).
 - surplus = clip(profit so far today / (rated power x 1 h x usual daily price spread) - 1, -1.5, 1.5). Profit so far is
-  what is known of it (see `env.known_profit`). The usual spread is the mean, over the fourteen days that end at
+  what is known of it (see `settling.KnownProfit`). The usual spread is the mean, over the fourteen days that end at
   midnight, of the highest less the lowest price known by then; where none is known the surplus is 0.
 - What is read of a time depends on that time alone, to the last bit.
 

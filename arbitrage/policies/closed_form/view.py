@@ -18,9 +18,9 @@ import numba
 import numpy as np
 
 from arbitrage.arrays import Floats, Numbers, Singles
-from arbitrage.battery import BatteryState, clip_power_mw
+from arbitrage.battery import BatteryState
 from arbitrage.features.encoder import Encoded
-from arbitrage.policies.closed_form.lattice import CHARGE, DISCHARGE, Lattice, cell
+from arbitrage.policies.closed_form.lattice import Lattice, cell
 from arbitrage.policies.closed_form.quantile_critic import outcomes_eur as critic_outcomes_eur
 from arbitrage.policies.closed_form.random_features import RandomFeatures
 from arbitrage.policies.closed_form.risk_head import HeadParameters, RiskContext, adjusted_advantages, power_fraction
@@ -28,11 +28,8 @@ from arbitrage.policies.networks import Network
 from arbitrage.policies.protocol import Intent, TrainedInputs
 from arbitrage.quarter_hour import QUARTER_HOUR_H
 from arbitrage.risk import RiskPreference, risk_eur
+from arbitrage.settling import CHARGE, DISCHARGE, action_power_mw, greedy_action, possible_power_mw, settle_eur
 
-LEAST_POWER_FRACTION = 1e-9
-"""An action that moves no more of the rating than this moves nothing."""
-_IDLE = 2
-"""Beside CHARGE and DISCHARGE."""
 _REASONS = ("charging_beats_idling", "discharging_beats_idling", "idling_is_best")
 _RISK_REASONS = ("risk_aversion_charges", "risk_aversion_discharges", "risk_aversion_idles")
 """Where the risk-neutral policy would do something else."""
@@ -92,8 +89,7 @@ class ClosedFormView:
             advantages = self._advantages(member, at, state)
             charge += advantages[0] / len(self.members)
             discharge += advantages[1] / len(self.members)
-        law = self.lattice.law
-        neutral = _best(charge, discharge)
+        neutral = greedy_action(charge, discharge)
         chosen, fraction = neutral, 1.0
         if self.dialled is not None or self.preference is not None:
             at_risk = self._at_risk(at, state, profit_today_eur, (charge, discharge))
@@ -102,11 +98,10 @@ class ClosedFormView:
                 for old, new in zip((charge, discharge), at_risk, strict=True)
             ):
                 return Intent(math.nan, "risk_is_not_finite", charge, discharge)
-            chosen = _best(*at_risk)
+            chosen = greedy_action(*at_risk)
             fraction = 1.0 if self.dialled is None else power_fraction(self.dialled.parameters)
         reason = _REASONS[chosen] if chosen == neutral else _RISK_REASONS[chosen]
-        powers = (-law.charge_power_mw, law.discharge_power_mw, 0.0)
-        return Intent(powers[chosen] * fraction, reason, charge, discharge)
+        return Intent(action_power_mw(self.lattice.law, chosen) * fraction, reason, charge, discharge)
 
     def inputs(self, at: int) -> TrainedInputs:
         """The features of the quarter-hour that the `at`-th time lies in, on the first member's scale."""
@@ -168,7 +163,7 @@ class ClosedFormView:
             flat = member.correction.reshape(-1, member.correction.shape[2])
             learned = scale * (member.regressors @ flat.T).reshape(-1, 2, lattice.nodes)
             for at, price in enumerate(member.forecast_eur_mwh.astype(np.float32)):
-                cash = price * energy - wear
+                cash = settle_eur(price, energy) - wear
                 total[at] += share * (cash + member.continuation_eur[at] + learned[self.quarter[at]])
         return total
 
@@ -188,9 +183,7 @@ def _advantages_at(
     corner, soc_share, cycle_share = cell(lattice, soc_mwh, cycles_used)
     result = np.empty(2)
     for action in range(2):
-        asked = -lattice.law.charge_power_mw if action == CHARGE else lattice.law.discharge_power_mw
-        flow = clip_power_mw(lattice.law, soc_mwh, cycles_used, asked, QUARTER_HOUR_H)
-        if abs(flow) <= LEAST_POWER_FRACTION * abs(asked):
+        if possible_power_mw(lattice.law, soc_mwh, cycles_used, action, 1.0, QUARTER_HOUR_H) == 0.0:
             result[action] = -np.inf
             continue
         total = 0.0
@@ -203,14 +196,7 @@ def _advantages_at(
                 learned = 0.0
                 for j in range(regressors.shape[0]):
                     learned += regressors[j] * correction[action, node, j]
-                cash = lattice.energy_mwh[action, node] * forecast - lattice.wear_eur[action, node]
+                cash = settle_eur(forecast, lattice.energy_mwh[action, node]) - lattice.wear_eur[action, node]
                 total += share * (cash + continuation[action, node] + scale * learned)
         result[action] = total
     return result[CHARGE], result[DISCHARGE]
-
-
-def _best(charge_eur: float, discharge_eur: float) -> int:
-    """CHARGE or DISCHARGE, whichever advantage is larger and positive; else _IDLE."""
-    if charge_eur > 0.0 and charge_eur >= discharge_eur:
-        return CHARGE
-    return DISCHARGE if discharge_eur > 0.0 else _IDLE

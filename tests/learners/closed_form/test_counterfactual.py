@@ -12,7 +12,8 @@ from arbitrage.battery import Battery
 from arbitrage.learners.closed_form.counterfactual import BackwardPass, backward_pass
 from arbitrage.market.path import After, Path, lay_path
 from arbitrage.market.splits import SocReset, Span
-from arbitrage.policies.closed_form.lattice import CHARGE, DISCHARGE, Lattice, LatticeSize, make_lattice
+from arbitrage.policies.closed_form.lattice import Lattice, LatticeSize, make_lattice
+from arbitrage.settling import CHARGE, DISCHARGE
 from tests.examples import examples
 from tests.worlds import market_of, whole
 

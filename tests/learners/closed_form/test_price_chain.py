@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from arbitrage.battery import Battery
 from arbitrage.learners.closed_form.chain_fit import fit_chain, with_news
-from arbitrage.policies.closed_form.lattice import CHARGE, DISCHARGE, Lattice, LatticeSize, make_lattice
+from arbitrage.policies.closed_form.lattice import Lattice, LatticeSize, make_lattice
 from arbitrage.policies.closed_form.price_chain import (
     ChainSize,
     DayPlans,
@@ -18,6 +18,7 @@ from arbitrage.policies.closed_form.price_chain import (
     continuation_advantages,
     gap_that_implies,
 )
+from arbitrage.settling import CHARGE, DISCHARGE
 from tests.examples import examples
 
 EMPTY, FULL = 0, 1

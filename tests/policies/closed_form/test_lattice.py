@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.policies.closed_form.lattice import (
-    CHARGE,
-    DISCHARGE,
     Lattice,
     LatticeSize,
     begin_day,
@@ -19,6 +17,7 @@ from arbitrage.policies.closed_form.lattice import (
     make_lattice,
     node_state,
 )
+from arbitrage.settling import CHARGE, DISCHARGE
 from tests.examples import examples
 from tests.worlds import batteries
 
