@@ -1,9 +1,9 @@
-"""A second ceiling, NOT CAUSAL: the learned policy, told the final price of the running quarter-hour when it begins.
+"""A second ceiling, NOT CAUSAL: the learned policy, given the final price of the running quarter-hour at its start.
 
 Contract
 - It is a cheat with a label: what minute records can be worth at most, for a policy that otherwise knows what a causal
-  one knows. It is told that one price, and nothing later.
-- The price comes through one series of its own, which no real market has. Whatever was taught with it refuses a market
+  one knows. It is given that one price, and nothing later.
+- The price comes through one series of its own, which no real market has. A policy trained with it refuses a market
   without it; it has no name as a policy, no card and no file, so nothing can decide by it outside a backtest.
 - It is learned as the causal policy is: same days, same encoder, same regressions. The forecast of the running price is
   the price itself, and its departure from day-ahead is one more feature.
@@ -37,17 +37,17 @@ _FEWEST_QUARTER_HOURS = 14 * 92
 
 
 def reveal(market: MarketSeries) -> MarketSeries:
-    """The same market, which tells each quarter-hour's final price when it begins, on a series of its own."""
-    told = PointInTimeSeries(int(market.quarter_hours[0]), market.price_eur_mwh, market.quarter_hours)
-    return replace(market, known_series={**market.known_series, RUNNING_PRICE: told})
+    """The same market with each quarter-hour's final price known from its start, as a series of its own."""
+    final = PointInTimeSeries(int(market.quarter_hours[0]), market.price_eur_mwh, market.quarter_hours)
+    return replace(market, known_series={**market.known_series, RUNNING_PRICE: final})
 
 
 @dataclass(frozen=True)
 class RevealedFeatures(MarketFeatures):
-    """The features by the quarter-hour, and the running quarter-hour's price where it is told.
+    """The features by the quarter-hour, and the running quarter-hour's price where it is known.
 
     That price is the base which a forecast departs from: what is left to forecast of it is nothing. Where it is not
-    told, as of later quarter-hours, all is as with the causal features.
+    known, as for later quarter-hours, the features are the causal ones.
     """
 
     @cached_property
@@ -56,13 +56,13 @@ class RevealedFeatures(MarketFeatures):
         return (*MarketFeatures(self.feature_set).quarter_names, KNOWN_DEPARTURE)
 
     def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
-        """As the causal features, with the price told as base and feature."""
+        """As the causal features, with the known price as base and feature."""
         causal = MarketFeatures(self.feature_set).encode_quarters(knowledge)
         price = knowledge.gather(RUNNING_PRICE, [0])[:, 0]
-        told = np.isfinite(price)
-        departure = np.where(told, (price - causal.base_eur_mwh) / causal.scale_eur_mwh, 0.0).astype(np.float32)
+        known = np.isfinite(price)
+        departure = np.where(known, (price - causal.base_eur_mwh) / causal.scale_eur_mwh, 0.0).astype(np.float32)
         features = np.concatenate([causal.features, departure[:, None]], axis=1)
-        return Encoded(features, np.where(told, price, causal.base_eur_mwh), causal.scale_eur_mwh)
+        return Encoded(features, np.where(known, price, causal.base_eur_mwh), causal.scale_eur_mwh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def fit_known_quarter_hour(
     config: ClosedFormConfig | None = None,
     seed: int = 0,
 ) -> KnownQuarterHour:
-    """PolicyTrainer it on the training spans as the causal policy is taught; by default what a few seconds can do.
+    """Train it on the spans as the causal policy is trained; by default with a configuration of a few seconds.
 
     Raises BadInput where the spans are too few to hold days out.
     """

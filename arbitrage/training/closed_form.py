@@ -334,7 +334,7 @@ def _earned(name: str, result: Backtest) -> str:
 def choose(daily_eur: Sequence[pd.Series[float]]) -> int:
     """The last stage, unless an earlier one earned significantly more per validation day (two standard errors).
 
-    Sixty days tell stages apart poorly; cross-validation over 300 days favours the later ones.
+    Sixty days distinguish stages poorly; cross-validation over 300 days favours the later ones.
 
     daily_eur: profit of each validation day, one series a stage, on the same days.
     """

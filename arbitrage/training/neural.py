@@ -272,7 +272,7 @@ class NeuralTraining:
         return True
 
     def _home(self, name: str) -> torch.device:
-        """Where a tensor of the learner lives."""
+        """The device of a tensor of the learner."""
         return self.learner.tensors()[name].device
 
     def _copy(self) -> dict[str, Tensor]:

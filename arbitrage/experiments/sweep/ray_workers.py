@@ -1,7 +1,7 @@
 """Tasks of a sweep on a Ray cluster; needs the extra `ray`.
 
-Contract: as `sweep_workers`. Ray is told not to try anything again by itself, so that what was lost is counted in one
-place; the market lies in the cluster's object store once and each node takes its copy from there.
+Contract: as `workers`. Ray retries nothing by itself, so that lost tasks are counted in one place. The market lies in
+the cluster's object store once and each node takes its copy from there.
 """
 
 from __future__ import annotations

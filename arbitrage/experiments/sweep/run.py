@@ -1,11 +1,11 @@
-"""A sweep: the tasks of a plan, run by whoever there is, each left in a folder of its own.
+"""A sweep: the tasks of a plan, run by its workers, each result in a folder of its own.
 
     OUT/<task>-<fingerprint>/policy    of a learned strategy: its tensors and card
     OUT/<task>-<fingerprint>/run       the run folder, whose presence says that the task is done
     OUT/sweep.json                     all figures, at the end
 
 Contract
-- What a task leaves depends on the task, the data and the program alone, never on who ran it or beside what.
+- What a task leaves depends on the task, the data and the program alone, never on the worker or on other tasks.
 - A task that is done is not run again. An interruption loses what was being done and nothing else.
 - A task whose worker died is tried again, so many times; one that fails takes no other with it and is named at the end.
 """

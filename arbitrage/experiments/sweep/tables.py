@@ -1,6 +1,6 @@
 """The figures of a sweep: every contender in every window, and over all windows, paired by day where that is fair.
 
-Contract: contenders are compared where they lived through the same quarter-hours at the same prices with the same
+Contract: contenders are compared where they were tested on the same quarter-hours at the same prices with the same
 battery. The reference is the first contender of the plan. Days of all windows make one sample, so no day may be in two.
 """
 

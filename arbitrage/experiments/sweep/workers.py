@@ -1,8 +1,8 @@
-"""Who runs the tasks of a sweep: processes on this machine, or a Ray cluster.
+"""Workers run the tasks of a sweep: processes on this machine, or a Ray cluster.
 
 Contract
 - Workers are handed the market once, a task at a time, and answer with bytes. They share no disk.
-- A worker that dies takes its one task with it, which is told as lost; whether it is tried again is for others to say.
+- A worker that dies takes its one task with it, which is reported as lost; the sweep decides whether it is tried again.
 - Each works on one thread.
 """
 
@@ -54,7 +54,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Whoever did the job has died."""
+    """The worker process died."""
 
     fingerprint: str
     reason: str
@@ -64,7 +64,7 @@ Outcome = Update | Done | Failed | Lost
 
 
 class Workers(Protocol):
-    """Those who run tasks."""
+    """What runs tasks."""
 
     @property
     def has_room(self) -> bool:

@@ -1,4 +1,4 @@
-"""Lives in environments and writes down what happened: any Gymnasium environment, several copies side by side.
+"""Steps environments and records transitions: any Gymnasium environment, several copies side by side.
 
 Contract
 - The end of an episode by truncation is no end of the problem: the value after it counts. Only termination cuts it.
@@ -62,7 +62,7 @@ def _numbers_in(space: gymnasium.Space[Any]) -> int:
 
 
 class Collector:
-    """A vector environment being lived in."""
+    """A vector environment that is being stepped."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any], config: CollectionConfig, seed: int) -> None:
         self.env = env
@@ -102,18 +102,18 @@ class Collector:
     def _live(self, actions: torch.Tensor, entropies: torch.Tensor) -> Batch | None:
         taken = actions.numpy()
         observation, reward, terminated, truncated, _ = self.env.step(self._for_env(taken))
-        after, lived = self._flat(observation), ~self._fresh
+        after, acted = self._flat(observation), ~self._fresh
         rewards = np.asarray(reward, dtype=np.float64)
-        ended = (terminated | truncated) & lived
+        ended = (terminated | truncated) & acted
         scaled = (rewards * self.config.reward_scale).astype(np.float32)
         before, entropy = self._observation, entropies.numpy()
-        self._pending.append(_Step(before, taken, scaled, after, terminated & lived, ended, lived, entropy))
-        self._note_returns(rewards, lived, ended)
+        self._pending.append(_Step(before, taken, scaled, after, terminated & acted, ended, acted, entropy))
+        self._note_returns(rewards, acted, ended)
         self._observation, self._fresh = after, ended
         return self._complete()
 
-    def _note_returns(self, rewards: npt.NDArray[np.float64], lived: Flags, ended: Flags) -> None:
-        self._return += np.where(lived, rewards, 0.0)
+    def _note_returns(self, rewards: npt.NDArray[np.float64], acted: Flags, ended: Flags) -> None:
+        self._return += np.where(acted, rewards, 0.0)
         self.finished.extend(self._return[ended].tolist())
         self._return[ended] = 0.0
 
@@ -149,7 +149,7 @@ class _Step:
     after: Floats
     terminated: Flags
     ended: Flags
-    lived: Flags
+    acted: Flags
     """False where the step only reset."""
     entropy: Floats
 
@@ -158,7 +158,7 @@ def _transition(window: list[_Step], discount: float) -> Batch:
     """From the first step of the window on, as far as each copy's episode goes."""
     first = window[0]
     reward, after = np.zeros(len(first.reward)), first.after.copy()
-    factor, going = np.ones(len(reward)), first.lived.copy()
+    factor, going = np.ones(len(reward)), first.acted.copy()
     terminated = np.zeros(len(reward), dtype=np.bool_)
     for step in window:
         reward += np.where(going, factor * step.reward, 0.0)
@@ -166,7 +166,7 @@ def _transition(window: list[_Step], discount: float) -> Batch:
         after[going] = step.after[going]
         terminated |= going & step.terminated
         going &= ~step.ended
-    kept = torch.from_numpy(first.lived)
+    kept = torch.from_numpy(first.acted)
     parts = (
         first.observation,
         first.action,

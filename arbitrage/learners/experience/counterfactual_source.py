@@ -1,4 +1,4 @@
-"""Transitions that were never lived: any recorded time, any state of the battery, every action.
+"""Transitions that never happened: any recorded time, any state of the battery, every action.
 
 Contract
 - The market does not depend on the battery, so what an action does to a battery and what the market does next are drawn
@@ -52,7 +52,7 @@ class CounterfactualConfig:
     reward_scale: float = 0.01
     """Learner's unit per EUR."""
     continuous_actions: int = 3
-    """StrategyRun in each state where actions are continuous."""
+    """Actions that are tried in each state where they are continuous."""
 
 
 class CounterfactualSource:

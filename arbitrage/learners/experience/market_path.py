@@ -47,7 +47,7 @@ class MarketPath:
     ends: Flags
     """Whether a step is the last of its span."""
     days_stand_alone: bool
-    """Whether nothing after a span's end counts; else what follows is unknown, and such a step teaches nothing."""
+    """Whether nothing after a span's end counts; else the value after it is unknown, and its last step is not learned."""
 
     @property
     def teaching(self) -> Numbers:
@@ -108,7 +108,7 @@ Act = Callable[[Singles], Floats]
 
 
 def profit_by_span(path: MarketPath, battery: Battery, act: Act) -> Floats:
-    """Profit in EUR of each span, lived through side by side from an empty battery; shape [spans].
+    """Profit in EUR of each span, simulated side by side from an empty battery; shape [spans].
 
     Raises BadInput if spans are not of one Brussels day each.
     """

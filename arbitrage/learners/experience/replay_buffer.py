@@ -1,4 +1,4 @@
-"""Replay of lived transitions: room made once, drawn uniformly or by priority.
+"""Replay of collected transitions: memory allocated once, drawn uniformly or by priority.
 
 Contract: what is drawn depends on the learner's generator alone (on a processor: a GPU sums
 priorities in no fixed order). Priorities are (error + least) ** exponent, new transitions

@@ -1,4 +1,4 @@
-"""Training by ordinary replay: live in an environment, remember, learn.
+"""Training by replay: step an environment, store transitions, learn from them.
 
 Contract: steps are counted over all copies of the environment. A run is taken up again bit for bit, the environment's
 own state included, if the environment can be pickled; such a file is this program's own work and read from nowhere
@@ -28,7 +28,7 @@ from arbitrage.progress import Progress, ProgressCallback, silent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnlineConfig:
-    """How long to live and how much to learn from it."""
+    """How many steps to take and how much to learn from them."""
 
     steps: int
     warm_up: int = 1_000
@@ -62,7 +62,7 @@ class OnlineTrainer:
         self._report: UpdateReport | None = None
 
     def run(self, until: int | None = None, progress: ProgressCallback = silent) -> None:
-        """Go on until that many steps have been lived, all of them by default. Raises Diverged."""
+        """Go on until that many steps have been taken, all of them by default. Raises Diverged."""
         end = self.config.steps if until is None else until
         while self.steps < end:
             self._step()
@@ -72,12 +72,12 @@ class OnlineTrainer:
     def _step(self) -> None:
         config, copies = self.config, self.collector.env.num_envs
         if self.steps < config.warm_up:
-            lived = self.collector.step_randomly(self.learner.generator)
+            collected = self.collector.step_randomly(self.learner.generator)
         else:
-            lived = self.collector.step(self.learner, self.steps / config.steps)
+            collected = self.collector.step(self.learner, self.steps / config.steps)
             self._updates_due += config.updates_per_step * copies
-        if lived is not None:
-            self.replay.add(lived)
+        if collected is not None:
+            self.replay.add(collected)
         self.steps += copies
         while self._updates_due >= 1.0:
             self._report = self.replay.update(self.learner)

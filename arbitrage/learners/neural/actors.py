@@ -48,7 +48,7 @@ class EpsilonGreedy(Learner):
 
     @torch.no_grad()
     def act(self, observations: Tensor, progress: float) -> tuple[Tensor, Tensor]:
-        """Epsilon-greedy; there is no policy whose entropy could be told."""
+        """Epsilon-greedy; the entropy is 0, since there is no stochastic policy."""
         greedy = self.act_greedily(observations)
         drawn = torch.rand(len(greedy), generator=self.generator, device=self.device)
         random = torch.randint(self.problem.actions, greedy.shape, generator=self.generator, device=self.device)

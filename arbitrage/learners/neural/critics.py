@@ -1,4 +1,4 @@
-"""The forms in which a critic tells a return as a distribution.
+"""The forms in which a critic represents the distribution of a return.
 
 Contract: a form turns raw outputs into atoms (positions and shares of mass), equally likely outcomes, or a mean, and
 says how raw outputs are pulled towards target atoms. Algorithms know forms by these acts only. Both take raw
@@ -130,7 +130,7 @@ FINE_QUANTILES = QuantileForm(threshold=0.1)
 def select(raw: Tensor, chosen: Tensor) -> Tensor:
     """Raw outputs [batch, N] of one action each, from raw [batch, actions, N] and one-hot actions [batch, actions].
 
-    A product of matrices, because its result is then computed once and not anew for every pair of a pairwise loss.
+    A product of matrices, because its result is then computed once and not again for every pair of a pairwise loss.
     """
     return torch.bmm(chosen.to(raw.dtype)[:, None, :], raw)[:, 0]
 

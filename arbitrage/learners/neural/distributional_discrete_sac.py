@@ -72,7 +72,7 @@ class DistributionalDiscreteSACState(NamedTuple):
 
 
 class DistributionalDiscreteSAC(CategoricalActor):
-    """See the module's head. Raises BadInput for a risk measure that weights cannot tell."""
+    """See the module's head. Raises BadInput for a risk measure that is no weighting of outcomes."""
 
     state: DistributionalDiscreteSACState
 

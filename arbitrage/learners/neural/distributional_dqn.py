@@ -61,7 +61,7 @@ class DistributionalDQNState(NamedTuple):
 
 
 class DistributionalDQN(EpsilonGreedy):
-    """See the module's head. Raises BadInput for a risk measure that weights cannot tell."""
+    """See the module's head. Raises BadInput for a risk measure that is no weighting of outcomes."""
 
     state: DistributionalDQNState
 

@@ -27,7 +27,7 @@ from arbitrage.policies.network_policy import PlainNetwork
 
 
 class UpdateReport(NamedTuple):
-    """What one update tells; scalars but for `error`."""
+    """Figures of one update; scalars but for `error`."""
 
     loss: Tensor
     value_mean: Tensor
@@ -200,7 +200,7 @@ def _what_may_change(guards: Sequence[Any]) -> list[bool]:
     A learner's own tensors and settings keep their shapes and values for life (what is loaded is copied in place), and
     its graph is its own: looking at each of them again costs an eighth to a quarter of a small network's update.
     """
-    return [guard.name.split(".")[0] in _TOLD_ANEW for guard in guards]
+    return [guard.name.split(".")[0] in _CHANGING for guard in guards]
 
 
 class _Recorded:
@@ -237,7 +237,7 @@ class _Recorded:
         return self._outputs
 
 
-_TOLD_ANEW = ("", "storage", "rows", "weight", "noise")
+_CHANGING = ("", "storage", "rows", "weight", "noise")
 """The arguments of an update; no name: torch's own modes, such as whether gradients are taken."""
 _WARM_UP_CALLS = 3
 _WEIGHTS_SEED = 1_000_003

@@ -1,4 +1,4 @@
-"""What a training tells while it runs, and what stops it.
+"""What a training reports while it runs, and what stops it.
 
 Contract: overestimation, collapse and numbers that are none are watched for. A training that diverges stops with a
 message that says what and where; what was kept before stays.
