@@ -47,7 +47,7 @@ class MarketPath:
     ends: Flags
     """Whether a step is the last of its span."""
     days_stand_alone: bool
-    """Whether nothing after a span's end counts; else the value after it is unknown, and its last step is not learned."""
+    """Whether nothing after a span's end counts; else its last step is not learned from: what follows is unknown."""
 
     @property
     def teaching(self) -> Numbers:
