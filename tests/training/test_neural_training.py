@@ -31,7 +31,7 @@ from arbitrage.progress import Progress
 from arbitrage.quarter_hour import epoch_minute
 from arbitrage.training.data_split import DataSplit
 from arbitrage.training.neural import _WORK_FILE as WORK_FILE
-from arbitrage.training.neural import NeuralTrainer, NeuralTraining, lay_paths
+from arbitrage.training.neural import LEARNER_FILE, NeuralTrainer, NeuralTraining, lay_paths
 from arbitrage.training.plan import TrainingPlan, train
 from tests.cli.test_cli_policies import run, words
 from tests.minute_worlds import scramble_later
@@ -376,3 +376,22 @@ def test_where_energy_is_carried_on_each_validation_day_still_stands_on_its_own(
     assert [path.days_stand_alone for path in paths] == [False, True]
     training.run(5)
     assert np.isfinite(training.progress.judged[0][1])
+
+
+def test_a_warm_start_begins_with_the_kept_learner_and_a_policy_keeps_none_unless_asked(tmp_path: Path) -> None:
+    train(seconds_plan(keep_learner=True), tmp_path / "first")
+    train(seconds_plan(), tmp_path / "bare")
+    assert (tmp_path / "first" / LEARNER_FILE).is_file()
+    assert not (tmp_path / "bare" / LEARNER_FILE).exists()
+    straight = training_of(seconds_plan())
+    straight.run()
+    warm = training_of(seconds_plan(warm_start=tmp_path / "first"))
+    last, begun = straight.learner.handed_on(), warm.learner.handed_on()
+    assert all(torch.equal(begun[name], part) for name, part in last.items())
+    assert warm.plan.fingerprint() != seconds_plan().fingerprint()
+
+
+def test_a_warm_start_from_a_learner_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    train(seconds_plan(keep_learner=True), tmp_path)
+    with pytest.raises(BadInput, match="warm start: the kept learner is of another algorithm, other sizes"):
+        training_of(seconds_plan(warm_start=tmp_path, settings={"hidden": (8, 8)}))
