@@ -1,4 +1,7 @@
-"""The embedded sample as a market, for first steps and for the environment's defaults. It is SIMULATED."""
+"""The embedded sample as a market, for examples and as the default of the environment.
+
+Contract: the sample is SIMULATED. It is read once per process and set of options.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from arbitrage.market.simulation.sample import sample_files
 
 @cache
 def sample_market(*, with_minutes: bool = False, publication_delay_min: int | None = None) -> MarketSeries:
-    """Three simulated months with day-ahead prices and wind and solar forecasts; three weeks of minutes if asked for.
+    """Three simulated months with day-ahead prices and wind and solar forecasts; three weeks of minutes on request.
 
-    publication_delay_min: None: with minutes, records are published a minute late; without, at once.
+    publication_delay_min: None: 1 with minutes, 0 without.
     """
     files = sample_files()
     return read_market(

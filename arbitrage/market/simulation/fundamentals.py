@@ -1,14 +1,13 @@
-"""Load, wind, sun and the day-ahead price of a simulated Belgium.
+"""Load, wind, solar and the day-ahead price of a simulated Belgian market.
 
 Contract
-- Everything is drawn from named random streams of one seed, forward in time: a longer span begins with the
-  same numbers as a shorter one that starts on the same Brussels day.
-- The day-ahead price is made of what is known the day before only: calendar, forecasts, the price level.
-- Wind and sun turn out as forecast plus an error that dies out over hours; the errors end, in part, in the
-  system imbalance.
-
-All quantities stand on the quarter-hour grid of whole Brussels days, end included, so that they can be
-interpolated to the minute.
+- Everything is drawn from named random streams of one seed, forward in time. A longer span begins with the same numbers
+  as a shorter one that starts on the same Brussels day.
+- The day-ahead price depends only on what is known the day before: calendar, forecasts, the price level.
+- Actual wind and solar are the forecast plus an error that decays over hours. Part of the error enters the system
+  imbalance.
+- All quantities are on the quarter-hour grid of whole Brussels days, end included, so that they can be interpolated to
+  the minute.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ LATITUDE_RAD = np.deg2rad(50.6)
 LONGITUDE_DEG = 4.5
 """The middle of Belgium."""
 LOAD_HARMONICS = ((1_200.0, 15.1), (650.0, 9.1), (215.0, 2.0), (170.0, 1.4))
-"""Daily shape of load: amplitude in MW and hour of a peak for one to four waves a Brussels day. Low from two to four,
-a steep morning from five to eight, a plateau, a peak at six in the evening."""
+"""Daily shape of load: amplitude in MW and hour of a peak of the first to fourth harmonic of a Brussels day. Load is
+low from 2 to 4 h, rises steeply from 5 to 8 h, and peaks at 18 h after a plateau."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +47,16 @@ class FundamentalParameters:
     load_noise_std_mw: float = 250.0
     wind_capacity_mw: float = 4_600.0
     wind_logit_mean: float = -1.5
-    """Wind output is capacity x logistic(mean + std x Gaussian process): fits the quantiles of 2022."""
+    """Wind output is capacity x logistic(mean + std x Gaussian process), fitted to the quantiles of 2022."""
     wind_logit_std: float = 1.75
     wind_logit_error_std: float = 0.5
-    """Error of the day-ahead forecast, in the logistic's argument."""
+    """Error of the day-ahead forecast, in the argument of the logistic function."""
     solar_capacity_mw: float = 5_600.0
     clearness_logit_mean: float = 0.8
     clearness_logit_std: float = 1.2
     clearness_logit_error_std: float = 0.45
     price_level_eur_mwh: float = 225.0
-    """Median over the years of what fuel and carbon make a residual load of average size cost."""
+    """Median over the years of the fuel and carbon cost at average residual load."""
     price_level_log_std: float = 0.385
     price_level_time_days: float = 30.0
     residual_load_mean_mw: float = 7_500.0
@@ -65,7 +64,7 @@ class FundamentalParameters:
     price_per_residual_load: float = 0.335
     """Relative rise of the day-ahead price for one scale of residual load."""
     price_noise_std: float = 0.123
-    """Of the level; what neighbours and outages do within the day."""
+    """Fraction of the level; effect of neighbouring markets and outages within the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +83,14 @@ class Fundamentals:
 
     @property
     def residual_load_mw(self) -> Floats:
-        """Load that neither wind nor sun covers, as it turned out."""
+        """Actual load less actual wind and solar output."""
         return self.load_mw - self.wind_mw - self.solar_mw
 
 
-def normals(seed: int, stream: str, n: int) -> Floats:
-    """`n` standard normals of a named stream; the first ones do not depend on `n`."""
-    key = np.random.SeedSequence([seed, zlib.crc32(stream.encode())])
+def normals(seed: int, stream: str | int, n: int) -> Floats:
+    """`n` standard normals of a random stream, given by name or by CRC-32; the first ones do not depend on `n`."""
+    number = stream if isinstance(stream, int) else zlib.crc32(stream.encode())
+    key = np.random.SeedSequence([seed, number])
     return np.random.Generator(np.random.PCG64(key)).standard_normal(n)
 
 
@@ -104,18 +104,18 @@ def _filter(innovations: Floats, retention: float) -> Floats:
 
 
 def autoregressive(
-    seed: int, stream: str, n: int, *, time_min: float, step_min: float, smooth_min: float = 0.0
+    seed: int, stream: str | int, n: int, *, time_min: float, step_min: float, smooth_min: float = 0.0
 ) -> Floats:
-    """A stationary Gaussian process of unit variance whose memory fades as exp(-t / time_min), shape [n].
+    """A stationary Gaussian process of unit variance with autocorrelation exp(-t / time_min), shape [n].
 
-    With `smooth_min` it passes a second such filter, which takes away its roughness at shorter times.
+    stream: see `normals`. smooth_min: time constant of a second such filter, which smooths shorter times; 0: none.
     """
     retention = float(np.exp(-step_min / time_min))
     path = np.asarray(_filter(normals(seed, stream, n), retention))
     if smooth_min == 0.0:
         return path
     smoothing = float(np.exp(-step_min / smooth_min))
-    # The variance that white noise with memory has after the second filter.
+    # The standard deviation of the first process after the second filter.
     spread = np.sqrt((1.0 + retention * smoothing) / (1.0 - retention * smoothing))
     path[0] *= spread
     return np.asarray(_filter(path, smoothing) / spread)
@@ -154,7 +154,7 @@ def _season(times: EpochMinutes) -> Floats:
 
 
 def _load(parameters: FundamentalParameters, times: EpochMinutes, seed: int) -> tuple[Floats, Floats]:
-    """Load as it turned out and as expected the day before, in MW: cold season, working week, two peaks a day."""
+    """Actual load and its day-ahead expectation, in MW: cold season, working week, two peaks a day."""
     weekday = (brussels_day_numbers(times) + 3) % 7
     hours = brussels_minutes_of_day(times) / MINUTES_PER_HOUR
     daily = sum(
@@ -208,7 +208,7 @@ def _price_level(parameters: FundamentalParameters, times: EpochMinutes, seed: i
 def _day_ahead(
     parameters: FundamentalParameters, expected_residual_mw: Floats, level_eur_mwh: Floats, seed: int
 ) -> Floats:
-    """Hourly day-ahead price on the quarter-hour grid, in EUR/MWh; the closing point repeats the last hour."""
+    """Hourly day-ahead price on the quarter-hour grid, in EUR/MWh; the end point repeats the last hour."""
     hours = (len(expected_residual_mw) - 1) // QUARTERS_PER_HOUR
     hourly_residual_mw = expected_residual_mw[:-1].reshape(hours, QUARTERS_PER_HOUR).mean(axis=1)
     scarcity = (hourly_residual_mw - parameters.residual_load_mean_mw) / parameters.residual_load_scale_mw

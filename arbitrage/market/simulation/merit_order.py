@@ -1,17 +1,18 @@
-"""Bids of a simulated market, and their clearing minute by minute into marginal and imbalance prices.
+"""Balancing bids of a simulated market, cleared minute by minute into marginal and imbalance prices.
 
 Contract
-- Volumes are MW, activation upward positive; upward bids begin a premium above a mix of day-ahead price and
-  price level and rise convexly with the volume, up to a shelf: the volume, another one every day, at which ordinary
-  bids end and dearer reserves begin. A few bids far out are extreme. Downward bids mirror all that.
-- A minute record holds what would settle if the quarter-hour ended there: system imbalance and activation are
-  means since it began, the marginal prices and the alpha component follow from them.
-- To 2024-05-21 the marginal prices are the extremes activated so far (they ratchet outward); from 2024-05-22
-  they are averages weighted with the activated volumes, and while the mean system imbalance stays within the
-  dead band the value of avoided activation settles.
-- Alpha component and price follow from those by the tariff (`settlement`).
-- Values are rounded as Elia publishes them (cents before 2024-05-22, then three decimals) BEFORE the price is
-  made of them, so that the price rule holds exactly on every row.
+- Volumes are in MW; upward activation is positive.
+- The first upward bid lies a premium above a weighted sum of day-ahead price and price level. Prices rise convexly with
+  the volume. At a volume that varies from day to day, ordinary bids end and dearer reserves begin: the price jumps. A
+  few bids at large volumes are extreme. Downward bids mirror all this.
+- A minute record holds what would settle if the quarter-hour ended there. System imbalance and activation are means
+  since the quarter-hour began; the marginal prices and the alpha component follow from them.
+- To 2024-05-21 the marginal prices are the running extremes of the activated bids. From 2024-05-22 they are averages
+  weighted with the activated volumes, and within the dead band of the mean system imbalance the value of avoided
+  activation settles.
+- Alpha component and price follow by the tariff (`settlement`).
+- Values are rounded as Elia publishes them (cents before 2024-05-22, then three decimals) before the price is computed,
+  so that the price rule holds exactly on every row.
 """
 
 from __future__ import annotations
@@ -32,48 +33,50 @@ GRADUAL_FROM = epoch_minute("2024-05-22T00:00+02:00")
 DEAD_BAND_MW = 25.0
 
 _LEAST_MW = 1e-9
-"""A volume that calls the first bid and no other."""
+"""A volume that activates only the first bid."""
+_JUMP_STREAMS = {"upward": 0x93D63EAD, "downward": 0x95F1FF0E}
+"""Random stream of the volume of the price jump, by side. Another number would change every simulated market."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeritOrderParameters:
-    """How balancing bids are priced, and how fast reserves follow the imbalance."""
+    """Prices of balancing bids, and how fast reserves follow the imbalance."""
 
     upward_day_ahead_share: float = 0.8
-    """Weight of this hour's day-ahead price in what upward bids start from."""
+    """Weight of the hour's day-ahead price in the start price of upward bids."""
     upward_level_share: float = 0.2
-    """Weight of the day's price level in it: gas plants ask their cost even when the sun makes power cheap."""
+    """Weight of the day's price level in it: gas plants bid at their cost even when solar output makes power cheap."""
     downward_day_ahead_share: float = 0.6
     downward_level_share: float = 0.0
     upward_premium_eur_mwh: float = 70.0
-    """Median distance of the first upward bid above its start."""
+    """Median distance of the first upward bid above the start price."""
     upward_premium_log_std: float = 0.6
     upward_growth: float = 0.15
     """Relative rise of the premium over the first 100 MW."""
     downward_premium_eur_mwh: float = 105.0
-    """Median distance of the first downward bid below its start."""
+    """Median distance of the first downward bid below the start price."""
     downward_premium_log_std: float = 0.8
     downward_growth: float = 0.15
     growth_exponent: float = 1.4
     """Above 1: convex."""
     slow_share: float = 0.35
-    """Share of the premiums' log variance that lasts about two days."""
+    """Share of the log variance of the premiums with a time constant of two days."""
     hourly_share: float = 0.4
-    """Share that lasts about two hours; the rest is new each quarter-hour."""
+    """Share with a time constant of two hours; the rest is independent in each quarter-hour."""
     avoided_activation_share: float = 0.9
     """Value of avoided activation as a share of the day-ahead price."""
     response_per_minute: float = 0.35
     """Share of the gap between activation and imbalance that reserves close in a minute."""
     bid_mw: float = 25.0
-    """Volume of one bid: prices rise in steps of this size, which is why values repeat."""
-    upward_shelf_eur_mwh: float = 60.0
-    """Jump of the price where the ordinary bids end and reserves of another kind begin: demand, contracted plants."""
-    downward_shelf_eur_mwh: float = 60.0
-    shelf_median_mw: float = 450.0
-    """Volume at which they begin; it wanders over days, each side for itself."""
-    shelf_log_std: float = 0.5
+    """Volume of one bid; prices rise in steps of this size, so that values repeat."""
+    upward_jump_eur_mwh: float = 60.0
+    """Jump of the price where ordinary bids end and other reserves begin: demand response, contracted plants."""
+    downward_jump_eur_mwh: float = 60.0
+    jump_from_median_mw: float = 450.0
+    """Median of the volume at which they begin; it varies over days, independently for each side."""
+    jump_from_log_std: float = 0.5
     extreme_from_mw: float = 550.0
-    """Volume from which the extreme bids are called."""
+    """Volume from which extreme bids are activated."""
     upward_extreme_eur_mwh_per_100mw: float = 100.0
     downward_extreme_eur_mwh_per_100mw: float = 100.0
     available_mw: float = 1_000.0
@@ -81,7 +84,7 @@ class MeritOrderParameters:
 
 
 class MeritOrder(NamedTuple):
-    """Bids of each quarter-hour as compiled code takes them, arrays of shape [quarter-hours]."""
+    """Bids of each quarter-hour for compiled code, arrays of shape [quarter-hours]."""
 
     upward_start_eur_mwh: Floats
     downward_start_eur_mwh: Floats
@@ -92,10 +95,10 @@ class MeritOrder(NamedTuple):
     downward_growth: Floats
     growth_exponent: Floats
     bid_mw: Floats
-    upward_shelf_from_mw: Floats
-    downward_shelf_from_mw: Floats
-    upward_shelf_eur_mwh: Floats
-    downward_shelf_eur_mwh: Floats
+    upward_jump_from_mw: Floats
+    downward_jump_from_mw: Floats
+    upward_jump_eur_mwh: Floats
+    downward_jump_eur_mwh: Floats
     extreme_from_mw: Floats
     upward_extreme_eur_mwh_per_100mw: Floats
     downward_extreme_eur_mwh_per_100mw: Floats
@@ -104,7 +107,7 @@ class MeritOrder(NamedTuple):
 
 
 class _Marginal(NamedTuple):
-    """What the compiled clearing fills in, arrays of shape [minutes]."""
+    """Results of the compiled clearing, arrays of shape [minutes]."""
 
     system_imbalance_mw: Floats
     net_regulation_volume_mw: Floats
@@ -149,10 +152,10 @@ def _bids(parameters: MeritOrderParameters, fundamentals: Fundamentals, seed: in
         downward_growth=np.full(n, parameters.downward_growth),
         growth_exponent=np.full(n, parameters.growth_exponent),
         bid_mw=np.full(n, parameters.bid_mw),
-        upward_shelf_from_mw=_shelf_from_mw(parameters, "upward", n, seed),
-        downward_shelf_from_mw=_shelf_from_mw(parameters, "downward", n, seed),
-        upward_shelf_eur_mwh=np.full(n, parameters.upward_shelf_eur_mwh),
-        downward_shelf_eur_mwh=np.full(n, parameters.downward_shelf_eur_mwh),
+        upward_jump_from_mw=_jump_from_mw(parameters, "upward", n, seed),
+        downward_jump_from_mw=_jump_from_mw(parameters, "downward", n, seed),
+        upward_jump_eur_mwh=np.full(n, parameters.upward_jump_eur_mwh),
+        downward_jump_eur_mwh=np.full(n, parameters.downward_jump_eur_mwh),
         extreme_from_mw=np.full(n, parameters.extreme_from_mw),
         upward_extreme_eur_mwh_per_100mw=np.full(n, parameters.upward_extreme_eur_mwh_per_100mw),
         downward_extreme_eur_mwh_per_100mw=np.full(n, parameters.downward_extreme_eur_mwh_per_100mw),
@@ -162,7 +165,7 @@ def _bids(parameters: MeritOrderParameters, fundamentals: Fundamentals, seed: in
 
 
 def _premium_path(parameters: MeritOrderParameters, side: str, n: int, seed: int) -> Floats:
-    """Standard normal path on the quarter-hour grid, shape [n]: a slow, an hourly and a fresh part."""
+    """Standard normal path on the quarter-hour grid, shape [n]: a slow, an hourly and an independent part."""
     step = MINUTES_PER_QUARTER_HOUR
     slow = autoregressive(seed, f"{side} slow", n, time_min=2_880.0, step_min=step)
     hourly = autoregressive(seed, f"{side} hourly", n, time_min=120.0, step_min=step)
@@ -173,15 +176,15 @@ def _premium_path(parameters: MeritOrderParameters, side: str, n: int, seed: int
     )
 
 
-def _shelf_from_mw(parameters: MeritOrderParameters, side: str, n: int, seed: int) -> Floats:
+def _jump_from_mw(parameters: MeritOrderParameters, side: str, n: int, seed: int) -> Floats:
     """Volume at which the ordinary bids of a side end, shape [n] quarter-hours, in MW."""
-    path = autoregressive(seed, f"{side} shelf", n, time_min=2_880.0, step_min=MINUTES_PER_QUARTER_HOUR)
-    return np.asarray(parameters.shelf_median_mw * np.exp(parameters.shelf_log_std * path))
+    path = autoregressive(seed, _JUMP_STREAMS[side], n, time_min=2_880.0, step_min=MINUTES_PER_QUARTER_HOUR)
+    return np.asarray(parameters.jump_from_median_mw * np.exp(parameters.jump_from_log_std * path))
 
 
 @numba.njit(cache=True)
 def _rise(volume_mw: float, growth: float, exponent: float) -> float:
-    """Relative premium of the bid that ends at a volume."""
+    """Premium of the bid that ends at a volume, relative to that of the first bid."""
     return float(1.0 + growth * (volume_mw / 100.0) ** exponent)
 
 
@@ -194,13 +197,13 @@ def bid_price_eur_mwh(bids: MeritOrder, row: int, activated_mw: float) -> float:
     if activated_mw >= 0.0:
         rise = _rise(volume_mw, bids.upward_growth[row], bids.growth_exponent[row])
         price = bids.upward_start_eur_mwh[row] + bids.upward_premium_eur_mwh[row] * rise
-        if volume_mw > bids.upward_shelf_from_mw[row]:
-            price += bids.upward_shelf_eur_mwh[row]
+        if volume_mw > bids.upward_jump_from_mw[row]:
+            price += bids.upward_jump_eur_mwh[row]
         return float(price + bids.upward_extreme_eur_mwh_per_100mw[row] * extreme)
     fall = _rise(volume_mw, bids.downward_growth[row], bids.growth_exponent[row])
     price = bids.downward_start_eur_mwh[row] - bids.downward_premium_eur_mwh[row] * fall
-    if volume_mw > bids.downward_shelf_from_mw[row]:
-        price -= bids.downward_shelf_eur_mwh[row]
+    if volume_mw > bids.downward_jump_from_mw[row]:
+        price -= bids.downward_jump_eur_mwh[row]
     return float(price - bids.downward_extreme_eur_mwh_per_100mw[row] * extreme)
 
 
@@ -251,7 +254,7 @@ def _marginal_prices(
 
 
 def clear_minutes(quarter_hours: EpochMinutes, minute_imbalance_mw: Floats, bids: MeritOrder) -> ClearedMinutes:
-    """Turn the imbalance of each minute [15 n] into minute records [15 n]; the last of a quarter-hour settles.
+    """Turn the imbalance of each minute [15 n] into minute records [15 n]; the last one of a quarter-hour settles.
 
     quarter_hours: shape [n], consecutive. The imbalance before the first row counts as 0.
     """
@@ -271,5 +274,5 @@ def clear_minutes(quarter_hours: EpochMinutes, minute_imbalance_mw: Floats, bids
 
 
 def _published(starts: EpochMinutes, values: Floats) -> Floats:
-    """Values [n] with the digits that Elia publishes."""
+    """Values [n] rounded as Elia publishes them."""
     return np.where(starts >= GRADUAL_FROM, np.round(values, 3), np.round(values, 2))

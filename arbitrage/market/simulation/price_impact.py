@@ -1,11 +1,11 @@
-"""A simulated market that feels what is injected into it, cleared one quarter-hour at a time.
+"""A simulated market with price impact: it responds to injections, cleared one quarter-hour at a time.
 
 Contract
-- An injection adds to the imbalance of its own minute; bids, forecasts and everybody else stay as they were drawn.
-- What a quarter-hour hands on to the next is the activation of its last minute and its system imbalance. Nothing else
-  of the past matters, so a quarter-hour is cleared on its own, and many injections into it at once.
-- A record is absent until its quarter-hour has been cleared, and carries the time from which it may be known, as in
-  any market. Cleared one by one, a world ends as `simulator.clear` makes it of the whole injection, to the last bit.
+- An injection adds to the imbalance of its own minute. Bids, forecasts and all other participants stay as drawn.
+- The state carried to the next quarter-hour is the activation of the last minute and the system imbalance. Nothing else
+  of the past matters, so a quarter-hour is cleared on its own, with many alternative injections at once.
+- A record is absent until its quarter-hour has been cleared. It carries the time from which it may be known, as in any
+  market. Clearing one by one gives the same bits as `simulator.clear` with the whole injection.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LAST = MINUTES_PER_QUARTER_HOUR - 1
 
 
 class Carried(NamedTuple):
-    """What a quarter-hour hands on to the next."""
+    """The state that a quarter-hour carries to the next."""
 
     activated_mw: float
     """Reserves activated in its last minute, upward positive."""
@@ -38,9 +38,9 @@ class Carried(NamedTuple):
 
 
 class MovedMarket:
-    """A drawn world from `start` on, with every record before it as it is without any injection.
+    """A scenario from `start` on; records before `start` are those without any injection.
 
-    `series` is what may be asked by whoever decides; its records from `start` on are absent until shown.
+    `series` is the market that a policy sees; its records from `start` on are absent until `show` or `settle`.
     """
 
     def __init__(self, scenario: Scenario, start: int, *, publication_delay_min: int | None = None) -> None:
@@ -60,7 +60,7 @@ class MovedMarket:
         self._carried = self._carried_unmoved()
 
     def clear(self, injections_mw: Floats) -> ClearedMinutes:
-        """What each of some injections [m, 15] into the next quarter-hour would make of it; arrays of shape [m, 15]."""
+        """Clear the next quarter-hour for each of some injections [m, 15] in MW; arrays of shape [m, 15]."""
         row, count = self._first_row + self.row, len(injections_mw)
         minutes = slice(row * MINUTES_PER_QUARTER_HOUR, (row + 1) * MINUTES_PER_QUARTER_HOUR)
         imbalance_mw = np.empty((count, 2, MINUTES_PER_QUARTER_HOUR))
@@ -73,7 +73,7 @@ class MovedMarket:
         return ClearedMinutes(*(column.reshape(count, 2, -1)[:, 1] for column in cleared))
 
     def show(self, cleared: ClearedMinutes, number: int = 0) -> None:
-        """Publish the minutes of the `number`-th injection; they replace what was shown of this quarter-hour before."""
+        """Publish the minutes of the `number`-th injection; they replace those shown before for this quarter-hour."""
         first = self.row * MINUTES_PER_QUARTER_HOUR
         for recorded, column in MINUTE_COLUMNS.items():
             if recorded in self.series.known_series:
@@ -81,9 +81,9 @@ class MovedMarket:
                 self.series.known_series[recorded].values[first : first + MINUTES_PER_QUARTER_HOUR] = values
 
     def settle(self, injection_mw: Floats, cleared: ClearedMinutes | None = None) -> None:
-        """Publish the quarter-hour and its final price with this injection [15], and go on to the next.
+        """Publish the quarter-hour and its final price with this injection [15] in MW, and advance to the next.
 
-        cleared: what `clear` made of this injection alone, if it is at hand.
+        cleared: the result of `clear` for this injection alone; None: computed here.
         """
         if cleared is None:
             cleared = self.clear(injection_mw[None])
@@ -107,7 +107,7 @@ class MovedMarket:
         return float(self._scenario.fundamentals.day_ahead_eur_mwh[self._first_row + self.row])
 
     def _carried_unmoved(self) -> Carried:
-        """What the quarter-hour before the first one hands on; the drawn world begins at rest."""
+        """The state carried into the first quarter-hour; the scenario begins without activation."""
         scenario, rows = self._scenario, self._first_row + self.row
         if rows == 0:
             return Carried(0.0, 0.0)
@@ -119,7 +119,7 @@ class MovedMarket:
 
 
 def _blank_from(recorded: PointInTimeSeries, name: str, start: int) -> PointInTimeSeries:
-    """A recorded of its own, without the records from `start` on if an injection could move them."""
+    """A copy of the series, without the records from `start` on if an injection could change them."""
     values = recorded.values.copy()
     if name in (PRICE, RESIDUAL, *MINUTE_COLUMNS):
         values[(start - recorded.first_minute) // recorded.step_min :] = np.nan
@@ -127,9 +127,9 @@ def _blank_from(recorded: PointInTimeSeries, name: str, start: int) -> PointInTi
 
 
 def _leading_to(carried: Carried) -> Floats:
-    """Imbalance of the minutes [15] of a made-up quarter-hour that hands on just this if its reserves follow at once.
+    """Imbalance of the minutes [15] of an artificial quarter-hour that carries this state if reserves follow at once.
 
-    All minutes are alike, so that the mean comes out, but for the last two, which set the activation.
+    All minutes are equal and give the mean, except the last two, which set the activation.
     """
     imbalance_mw = np.zeros(MINUTES_PER_QUARTER_HOUR)
     total_mw = MINUTES_PER_QUARTER_HOUR * carried.system_imbalance_mw
@@ -140,7 +140,7 @@ def _leading_to(carried: Carried) -> Floats:
 
 @numba.njit(cache=True)
 def _activated_mw(activated_mw: float, minute_imbalance_mw: Floats, response_per_minute: Floats) -> float:
-    """Activation after the minutes [15 n] of quarter-hours [n], in the very steps of `merit_order`."""
+    """Activation after the minutes [15 n] of quarter-hours [n], with the same operations as `merit_order`."""
     for i in range(minute_imbalance_mw.shape[0]):
         response = response_per_minute[i // MINUTES_PER_QUARTER_HOUR]
         activated_mw += response * (-minute_imbalance_mw[i] - activated_mw)

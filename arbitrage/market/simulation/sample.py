@@ -1,10 +1,10 @@
-"""The small simulated market that ships with the project: where it lies, and how it is written.
+"""The small simulated market that ships with the project: its location, and how it is generated.
 
 Contract
-- Everything in it is SIMULATED, and file names say so; its figures follow from one seed and the preset named here.
-- It is written in the dialects that Elia and the power exchange's users know, so that reading it exercises the
-  readers: quarter-hours as the portal's CSV of ods134, minutes as that of ods133, day-ahead and forecasts plain.
-- `python -m arbitrage.market.simulation.sample` writes it anew, byte for byte the same.
+- Everything in it is SIMULATED, and the file names say so. Its values follow from one seed and the preset named here.
+- Prices are written in Elia's formats, so that reading them exercises the readers: quarter-hours as the CSV of ods134,
+  minutes as that of ods133. Day-ahead prices and forecasts are plain CSV.
+- `python -m arbitrage.market.simulation.sample` writes the files again, byte for byte the same.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from arbitrage.market.simulation.simulator import SimulatedMarket, simulate
 from arbitrage.quarter_hour import BRUSSELS, epoch_minute
 
 SEED = 31
-"""Of the first forty, one that is close to the year 2022 in price quantiles, negative share, autocorrelation,
-correlation with day-ahead and daily range."""
+"""Of the seeds 0 to 39, one that is close to 2022 in price quantiles, fraction of negative prices, autocorrelation,
+correlation with day-ahead prices and daily range."""
 PRESET = "2022"
-"""The price level and volatility of 2022, put under the settlement rules of 2025."""
+"""Price level and volatility of 2022, under the settlement rules of 2025."""
 START = epoch_minute("2025-03-01T00:00+01:00")
 END = epoch_minute("2025-06-01T00:00+02:00")
 MINUTES_START = epoch_minute("2025-03-17T00:00+01:00")
 MINUTES_END = epoch_minute("2025-04-07T00:00+02:00")
-"""Three weeks of minutes, with the day on which clocks go forward."""
+"""Three weeks of minutes, including the day on which summer time begins."""
 
 _STATUS = "NotValidated"
 _MINUTE_STATUS = "NV"
-"""What the portal writes for the same in its minute tables."""
+"""The same status in the minute tables of the portal."""
 _PRICE_PARTS = {
     "ACE": "area_control_error_mw",
     "System imbalance": "system_imbalance_mw",
@@ -43,7 +43,7 @@ _PRICE_PARTS = {
     "Marginal decremental price": "marginal_decremental_price_eur_mwh",
     "Imbalance Price": PRICE,
 }
-"""Elia's labels and our columns; alpha' has been zero wherever it was seen."""
+"""Elia's labels and the standard columns; alpha' is written as zero, its value in all records seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def files_in(directory: Path) -> SampleFiles:
 
 
 def simulate_sample() -> SimulatedMarket:
-    """The world that the sample shows."""
+    """The simulated market of the sample."""
     return simulate(START, END, seed=SEED, parameters=PRESET)
 
 
@@ -121,7 +121,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the sample into the directory named, or into the checkout's."""
+    """Write the sample into the given directory, or into that of the source checkout."""
     directory = Path(arguments[0]) if arguments else _directories()[0]
     files = write_sample(directory)
     for path in (files.prices, files.minutes, files.day_ahead, files.forecasts):

@@ -1,10 +1,10 @@
 """A seeded simulator of the Belgian imbalance settlement: quarter-hours, minutes, day-ahead prices, forecasts.
 
 Contract
-- One seed and one start make one world; a longer span begins with the same world. Nothing of a real record is in it
-  beyond summary figures (see `benchmarks/calibration.py`).
-- `system_imbalance_mw` by the minute is drawn first; prices follow from it by the merit order and the price rule
-  (`merit_order`), so an injection can be added and the same world cleared again: that is price impact.
+- One seed and one start give one market; a longer span begins with the same values. Of real records only summary
+  figures enter (see `benchmarks/calibration.py`).
+- The system imbalance of each minute is drawn first. Prices follow from it by the merit order and the price rule
+  (`merit_order`). To simulate price impact, an injection is added and the same scenario is cleared again.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, u
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorParameters:
-    """Everything that a world is drawn with."""
+    """All parameters of a simulated market."""
 
     fundamentals: FundamentalParameters = field(default_factory=FundamentalParameters)
     system_imbalance: SystemImbalanceParameters = field(default_factory=SystemImbalanceParameters)
     merit_order: MeritOrderParameters = field(default_factory=MeritOrderParameters)
     """Bids to 2024-05-21."""
     gradual_merit_order: MeritOrderParameters = field(default_factory=MeritOrderParameters)
-    """Bids from 2024-05-22, when marginal prices became averages and the dead band came."""
+    """Bids from 2024-05-22, when marginal prices became averages and the dead band was introduced."""
 
 
 _BIDS_OF_2018_AND_2019 = MeritOrderParameters(
@@ -64,10 +64,10 @@ _BIDS_OF_2018_AND_2019 = MeritOrderParameters(
     slow_share=0.6,
     hourly_share=0.1,
     response_per_minute=0.2,
-    upward_shelf_eur_mwh=238.0,
-    downward_shelf_eur_mwh=179.0,
-    shelf_median_mw=700.0,
-    shelf_log_std=0.95,
+    upward_jump_eur_mwh=238.0,
+    downward_jump_eur_mwh=179.0,
+    jump_from_median_mw=700.0,
+    jump_from_log_std=0.95,
     upward_extreme_eur_mwh_per_100mw=22.0,
     downward_extreme_eur_mwh_per_100mw=250.0,
 )
@@ -146,8 +146,8 @@ PRESETS: dict[str, SimulatorParameters] = {
             slow_share=0.47,
             hourly_share=0.03,
             response_per_minute=0.18,
-            upward_shelf_eur_mwh=30.0,
-            downward_shelf_eur_mwh=50.0,
+            upward_jump_eur_mwh=30.0,
+            downward_jump_eur_mwh=50.0,
             upward_extreme_eur_mwh_per_100mw=70.0,
         ),
         gradual_merit_order=MeritOrderParameters(
@@ -166,29 +166,30 @@ PRESETS: dict[str, SimulatorParameters] = {
             hourly_share=0.1,
             response_per_minute=0.545,
             bid_mw=58.5,
-            upward_shelf_eur_mwh=244.0,
-            downward_shelf_eur_mwh=508.0,
-            shelf_median_mw=174.5,
+            upward_jump_eur_mwh=244.0,
+            downward_jump_eur_mwh=508.0,
+            jump_from_median_mw=174.5,
         ),
     ),
 }
-"""Level and volatility of 2022 and of 2024, fitted to summary figures, and bids whose ladder is that of 2018 and 2019.
+"""Presets 2022 and 2024 have the price level and volatility of their year, fitted to summary figures. Preset 2019 has
+the bid ladder of 2018 and 2019; its day-ahead price and its imbalance are not fitted.
 
-No system imbalance of 2022 is at hand, nor more than a day of prices since 2024-05-22: the imbalance of 2022 is that of
-2024 with fewer extremes, and the newer rules of the preset 2022 are fitted to the same prices as its older ones. Of the
-preset 2019 only the ladder is fitted; its day-ahead price and its imbalance are not."""
+No system imbalance of 2022 was available, and only one day of prices since 2024-05-22. The imbalance of preset 2022 is
+therefore that of 2024 with fewer extremes, and its bids from 2024-05-22 are fitted to the same prices as its older
+ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A drawn world before it is cleared, over whole Brussels days."""
+    """A drawn market before it is cleared, over whole Brussels days."""
 
     start: int
-    """First epoch minute that is shown; the world may begin earlier that day."""
+    """First epoch minute that is published; the drawn values begin at the midnight before."""
     end: int
     fundamentals: Fundamentals = field(repr=False)
     minute_imbalance_mw: Floats = field(repr=False)
-    """Shape [15 n]; imbalance of each minute itself, before any injection."""
+    """Shape [15 n]; imbalance of each single minute, before any injection."""
     bids: MeritOrder = field(repr=False)
 
 
@@ -199,13 +200,13 @@ class SimulatedMarket:
     prices: pd.DataFrame = field(repr=False)
     """Quarter-hours: final price, system imbalance, regulation volume, alpha component, both marginal prices."""
     minutes: pd.DataFrame = field(repr=False)
-    """Minutes: the same as it would settle if the quarter-hour ended there, with `quarter_hour`."""
+    """Minutes: the same columns as they would settle if the quarter-hour ended there, with `quarter_hour`."""
     day_ahead: pd.DataFrame = field(repr=False)
     forecasts: pd.DataFrame = field(repr=False)
     scenario: Scenario = field(repr=False)
 
     def market(self, *, with_minutes: bool = False, publication_delay_min: int | None = None) -> MarketSeries:
-        """What was known when: the quarter-hours, and the minutes if asked for; see `build_market` for the delay."""
+        """The market series: quarter-hours, and minutes if requested; see `build_market` for the delay."""
         return build_market(
             self.prices,
             day_ahead=self.day_ahead,
@@ -217,16 +218,16 @@ class SimulatedMarket:
 
 
 def simulate(start: int, end: int, *, seed: int, parameters: SimulatorParameters | str = "2022") -> SimulatedMarket:
-    """Draw and clear one world over [start, end), epoch minutes on the quarter-hour.
+    """Draw and clear one market over [start, end), epoch minutes on the quarter-hour.
 
-    parameters: a preset's name or a set of parameters. Raises BadInput for an empty span, a time off the
+    parameters: the name of a preset, or parameters. Raises BadInput for an empty span, a time off the
     quarter-hour, a negative seed or an unknown preset.
     """
     return clear(draw_scenario(start, end, seed=seed, parameters=parameters))
 
 
 def draw_scenario(start: int, end: int, *, seed: int, parameters: SimulatorParameters | str = "2022") -> Scenario:
-    """Draw one world without clearing it; see `simulate`."""
+    """Draw one market without clearing it; see `simulate`."""
     chosen = _checked(start, end, seed, parameters)
     fundamentals = draw_fundamentals(chosen.fundamentals, start, end, seed)
     return Scenario(
@@ -241,7 +242,7 @@ def draw_scenario(start: int, end: int, *, seed: int, parameters: SimulatorParam
 
 
 def clear(scenario: Scenario, injection_mw: Floats | None = None) -> SimulatedMarket:
-    """Settle a world, with `injection_mw` (shape: minutes of [start, end), discharge positive) added to it."""
+    """Clear a scenario, with `injection_mw` added (shape: minutes of [start, end); discharge positive)."""
     fundamentals = scenario.fundamentals
     quarter_hours = fundamentals.quarter_hours[:-1]
     imbalance_mw = scenario.minute_imbalance_mw
@@ -264,7 +265,7 @@ def _checked(start: int, end: int, seed: int, parameters: SimulatorParameters | 
         if minute % MINUTES_PER_QUARTER_HOUR
     ]
     if start < SINGLE_PRICE_SINCE:
-        faults.append(Fault("start", "lies before 2020: another price rule held until then"))
+        faults.append(Fault("start", "lies before 2020, when another price rule applied; start in 2020 or later"))
     if end <= start:
         faults.append(Fault("end", "must lie after start"))
     if seed < 0:
@@ -273,12 +274,12 @@ def _checked(start: int, end: int, seed: int, parameters: SimulatorParameters | 
     if isinstance(parameters, SimulatorParameters):
         return parameters
     if parameters not in PRESETS:
-        raise BadInput([Fault("parameters", f"no preset is called {parameters}; there are {', '.join(PRESETS)}")])
+        raise BadInput([Fault("parameters", f"unknown preset {parameters!r}; choose one of {', '.join(PRESETS)}")])
     return PRESETS[parameters]
 
 
 def _minute_table(cleared: ClearedMinutes, scenario: Scenario, first_minute: int) -> pd.DataFrame:
-    """Minute records of the shown span; each regime has its own measure of regulation, the other's is NaN."""
+    """Minute records of the published span; each rule period has its own regulation column, the other is NaN."""
     minutes = np.arange(scenario.start, scenario.end, dtype=np.int64)
     rows = slice(scenario.start - first_minute, scenario.end - first_minute)
     gradual = minutes >= GRADUAL_FROM
@@ -300,7 +301,7 @@ def _minute_table(cleared: ClearedMinutes, scenario: Scenario, first_minute: int
 
 
 def _published_the_day_before(scenario: Scenario) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Day-ahead prices by the hour and forecasts by the quarter-hour, of every interval that touches the span."""
+    """Day-ahead prices by the hour and forecasts by the quarter-hour, for every interval that overlaps the span."""
     fundamentals = scenario.fundamentals
     times = fundamentals.quarter_hours[:-1]
     first_hour = scenario.start - scenario.start % MINUTES_PER_HOUR

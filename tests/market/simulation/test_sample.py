@@ -105,7 +105,7 @@ def test_an_installed_package_finds_the_sample_inside_itself(monkeypatch: pytest
     assert sample.sample_files().prices.parent == installed
 
 
-def test_the_command_writes_the_sample_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_into_the_given_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample.main([str(tmp_path)])
     assert {path.name for path in tmp_path.iterdir()} == {
         getattr(sample.sample_files(), field).name for field in FIELDS

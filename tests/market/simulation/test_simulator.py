@@ -185,7 +185,7 @@ def test_bids_rise_upward_and_fall_downward_and_leave_a_gap_between(across: Simu
 def test_ordinary_bids_are_convex_on_both_sides(across: SimulatedMarket) -> None:
     bids = across.scenario.bids
     endless = np.full_like(bids.bid_mw, np.inf)
-    ordinary = bids._replace(upward_shelf_from_mw=endless, downward_shelf_from_mw=endless, extreme_from_mw=endless)
+    ordinary = bids._replace(upward_jump_from_mw=endless, downward_jump_from_mw=endless, extreme_from_mw=endless)
     for row in (0, 1_000, 5_000):
         volumes = bids.bid_mw[row] * np.arange(1, 20)
         up = np.array([bid_price_eur_mwh(ordinary, row, volume) for volume in volumes[volumes < 1_000.0]])
@@ -195,21 +195,21 @@ def test_ordinary_bids_are_convex_on_both_sides(across: SimulatedMarket) -> None
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
-def test_a_shelf_of_dear_reserves_begins_where_ordinary_bids_end(across: SimulatedMarket, side: float) -> None:
+def test_the_price_jumps_where_ordinary_bids_end_and_other_reserves_begin(across: SimulatedMarket, side: float) -> None:
     bids = across.scenario.bids
     up = side > 0.0
-    shelf_from = bids.upward_shelf_from_mw if up else bids.downward_shelf_from_mw
-    jump = bids.upward_shelf_eur_mwh if up else bids.downward_shelf_eur_mwh
-    rows = [row for row in range(0, len(shelf_from), 50) if shelf_from[row] < 500.0]
+    jump_from = bids.upward_jump_from_mw if up else bids.downward_jump_from_mw
+    jump = bids.upward_jump_eur_mwh if up else bids.downward_jump_eur_mwh
+    rows = [row for row in range(0, len(jump_from), 50) if jump_from[row] < 500.0]
     assert len(rows) > 20
     for row in rows:
-        flat = bids._replace(upward_shelf_eur_mwh=0.0 * jump, downward_shelf_eur_mwh=0.0 * jump)
-        last = bids.bid_mw[row] * np.floor(shelf_from[row] / bids.bid_mw[row])
+        flat = bids._replace(upward_jump_eur_mwh=0.0 * jump, downward_jump_eur_mwh=0.0 * jump)
+        last = bids.bid_mw[row] * np.floor(jump_from[row] / bids.bid_mw[row])
         beyond = last + bids.bid_mw[row]
         assert bid_price_eur_mwh(bids, row, side * last) == bid_price_eur_mwh(flat, row, side * last)
         rise = bid_price_eur_mwh(bids, row, side * beyond) - bid_price_eur_mwh(flat, row, side * beyond)
         assert rise == pytest.approx(side * jump[row])
-    assert np.std(np.log(shelf_from[: 20 * 96])) > 0.2
+    assert np.std(np.log(jump_from[: 20 * 96])) > 0.2
 
 
 def test_the_preset_2019_has_the_ladder_of_2018_and_2019() -> None:
