@@ -1,12 +1,12 @@
-"""Which records a strategy reads, and how many of them were there when it decided.
+"""Data coverage: the records that a strategy reads, and how many were available when it decided.
 
 Contract
-- A `Need` names one series that a strategy reads, and what takes the place of a record that is not there.
-- At each decision one record of a series is due: of a day-ahead series the one that covers the interval decided, of
-  prices and minutes the newest one that the publication delay lets through. It is present, late (it exists, but was not
-  known yet) or absent.
-- Filled counts the decisions at which a stand-in took the place of something: of the record itself, or of a part of the
-  rest of the delivery day where the strategy looks at the day's curve.
+- A `Need` names one series that a strategy reads, and the substitute for a missing record.
+- At each decision one record of a series is due: for a day-ahead series the one that covers the interval decided, for
+  prices and minutes the newest one that the publication delay allows. It is present, late (it exists, but was not known
+  yet) or absent.
+- `filled` counts the decisions at which a substitute was used: for the record itself, or for a part of the rest of the
+  delivery day where the strategy reads the day's curve.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ IN_WORDS = {
     DECREMENTAL: "minute records of the decremental price",
     ALPHA_COMPONENT: "minute records of alpha",
 }
-"""Series as messages call them."""
+"""Names of the series in messages."""
 _LONGEST_DAY = 100
 
 
@@ -61,42 +61,42 @@ class Need:
 
     series: str
     stand_in: str | None = None
-    """What takes the place of a record that is not there, in words; None: nothing, the strategy idles."""
+    """The substitute for a missing record, in words; None: there is none, the strategy idles."""
     rest_of_day: bool = False
-    """Whether the rest of the delivery day is read too."""
+    """Whether the strategy also reads the rest of the delivery day."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCoverage:
-    """How many records of one series were there; present + late + absent = intervals."""
+    """Numbers of records of one series by availability; present + late + absent = intervals."""
 
     source: str
     intervals: int
-    """Quarter-hours decided, or decisions for a series by the minute: at each a record was due."""
+    """Number of records that were due: one a quarter-hour, or one a decision for a series by the minute."""
     present: int
     late: int
     absent: int
     filled: int
-    """Decisions at which a stand-in took the place of something that the strategy reads; at most `intervals`."""
+    """Decisions at which a substitute was used; at most `intervals`."""
     stand_in: str | None
 
     @property
     def missing(self) -> int:
-        """Records that were not there when they were due."""
+        """Records that were not available when they were due."""
         return self.late + self.absent
 
     @property
     def complete(self) -> bool:
-        """Whether everything was there."""
+        """Whether every record was available."""
         return self.missing == 0 and self.filled == 0
 
     def figures(self) -> dict[str, Any]:
-        """For JSON, without the name; the stand-in is named where it stood in."""
+        """For JSON, without the name; the substitute is named if it was used."""
         counts = {name: value for name, value in asdict(self).items() if name != "source"}
         return {**counts, "stand_in": self.stand_in if self.filled else None}
 
     def warning(self) -> str | None:
-        """What a user has to know, in one sentence; None if everything was there."""
+        """A warning in one sentence; None if every record was available."""
         if self.complete:
             return None
         name, unit = IN_WORDS.get(self.source, self.source), _unit(self.source)
@@ -108,10 +108,10 @@ class SourceCoverage:
 
 
 def source_coverage(market: MarketSeries, needs: Iterable[Need], times: EpochMinutes) -> tuple[SourceCoverage, ...]:
-    """Count the records of each needed series over the decisions at `times`, epoch minutes [T].
+    """Count the available records of each needed series over the decisions at `times`, epoch minutes [T].
 
-    A series by the quarter-hour counts once a quarter-hour, as known when that begins; one by the minute counts at each
-    decision.
+    A series by the quarter-hour counts once for each quarter-hour, as known when it begins; a series by the minute
+    counts at each decision.
     """
     starts = np.unique(quarter_hour_starts(times))
     return tuple(_covered(market, need, times if need.series in MINUTE_COLUMNS else starts) for need in needs)
@@ -128,7 +128,7 @@ def due_records(market: MarketSeries, series: str, times: EpochMinutes) -> Epoch
 
 
 def record_state(market: MarketSeries, series: str, times: EpochMinutes) -> tuple[Flags, Flags]:
-    """Whether the due record of each time [T] exists, and whether it is known by then."""
+    """Whether the record due at each time [T] exists, and whether it is known by then."""
     recorded = market.known_series.get(series)
     if recorded is None or not len(recorded.values):
         nothing = np.zeros(len(times), dtype=np.bool_)
@@ -141,7 +141,7 @@ def record_state(market: MarketSeries, series: str, times: EpochMinutes) -> tupl
 
 
 def unknown_rest_of_day(market: MarketSeries, series: str, times: EpochMinutes) -> EpochMinutes:
-    """Quarter-hours from each time [T] to the end of its Brussels day whose record is not known at that time."""
+    """Number of quarter-hours from each time [T] to the end of its Brussels day whose record is not known then."""
     starts = quarter_hour_starts(times)
     days, inverse = np.unique(brussels_day_numbers(starts), return_inverse=True)
     ends = np.array([brussels_midnight(int(day) + 1) for day in days], dtype=np.int64)[inverse]

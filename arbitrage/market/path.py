@@ -1,6 +1,6 @@
-"""A span of the market laid out in order of settlement, to step a battery along it.
+"""Recorded quarter-hours as one path, along which a battery is stepped.
 
-Contract: every row says what follows it: a row of the same day, the next day, or the end of the span.
+Contract: every row states what follows it: a row of the same day, the next day, or the end of the span.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class After(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Recorded quarter-hours laid end to end, arrays of shape [n]."""
+    """Consecutive recorded quarter-hours of all spans, arrays of shape [n]."""
 
     rows: Numbers
     """Rows of the market series."""
     price_eur_mwh: Floats
-    """NaN in a gap, where the battery is held."""
+    """NaN in a gap, where the battery idles."""
     after: Numbers
     """One of `After`."""
     day_numbers: Numbers
@@ -43,7 +43,7 @@ class Path:
 
 
 def lay_path(market: MarketSeries, selection: Sequence[Span]) -> Path:
-    """The spans as one path."""
+    """The spans, in order, as one path."""
     rows = rows_of(selection)
     days = market.day_numbers[rows]
     after = np.where(np.append(days[1:] != days[:-1], True), int(After.NEXT_DAY), int(After.SAME_DAY))

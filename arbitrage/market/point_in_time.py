@@ -1,7 +1,9 @@
-"""What the market publishes, each value with the time from which it may be known, and what of it is known when.
+"""Point-in-time series of the market, and the known market at given times.
 
-Contract: whoever decides asks a `KnownMarket`, which answers with NaN for everything that is not available yet, absent,
-or a gap. There is no other way to a value.
+Contract
+- Each value carries the time from which it may be known.
+- A policy reads market values only through a `KnownMarket`. It returns NaN for every value that is not available yet,
+  is absent, or lies in a gap.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ DAY_AHEAD = "day_ahead_price_eur_mwh"
 WIND_FORECAST = "wind_forecast_day_ahead_mw"
 SOLAR_FORECAST = "solar_forecast_day_ahead_mw"
 RESIDUAL = "imbalance_residual_eur_mwh"
-"""Final imbalance price less the day-ahead price of the same quarter-hour; known when the former is."""
+"""Final imbalance price less the day-ahead price of the same quarter-hour; known when the final price is."""
 INDICATIVE = "indicative_price_eur_mwh"
 """By minute: the price that would settle if the quarter-hour ended after this minute."""
 CUMULATIVE_IMBALANCE = "cumulative_imbalance_mw"
@@ -35,12 +37,12 @@ ALPHA_COMPONENT = "alpha_component_eur_mwh"
 """By minute: the alpha component as it would settle after this minute."""
 
 MOST_SIZE = 1e6
-"""In EUR/MWh or MW; a value beyond it, in either direction, is none of the market. The largest prices on record are a
-few thousand, the largest powers tens of thousands."""
+"""Largest plausible size of a value, in EUR/MWh or MW; larger ones are refused. The largest prices on record are a few
+thousand, the largest powers tens of thousands."""
 
 
 _BLOCK = 48
-"""Records that are summed once for all windows that hold them."""
+"""Records in a block, which is summed once for all windows that contain it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class PointInTimeSeries:
     step_min: int = MINUTES_PER_QUARTER_HOUR
 
     def known_value(self, start: int, time: int) -> float | None:
-        """The value of the interval that begins at `start`, as far as it is known at `time`, both epoch minutes."""
+        """The value of the interval that begins at `start` if it is known at `time`, both epoch minutes; else None."""
         row = (start - self.first_minute) // self.step_min
         if not 0 <= row < len(self.values) or self.available_at[row] > time or np.isnan(self.values[row]):
             return None
@@ -151,9 +153,9 @@ def _trailing_moments(
 def _block_sums(
     values: Floats, available_at: EpochMinutes, offset: int, first: int, last: int
 ) -> tuple[EpochMinutes, Floats]:
-    """When each block of rows is wholly known, and its count, sum and sum of squares, shape [3, blocks].
+    """The time from which each block of rows is completely known, and its count, sum and sum of squares [3, blocks].
 
-    Block b holds rows from offset + b x _BLOCK; those that do not lie within [first, last) are left out.
+    Block b begins at row offset + b x _BLOCK. Blocks that do not lie within [first, last) are left out.
     """
     blocks = max(0, (values.shape[0] - offset) // _BLOCK)
     latest, sums = np.zeros(blocks, dtype=np.int64), np.zeros((3, blocks))
@@ -169,38 +171,41 @@ def _block_sums(
 
 @dataclass(frozen=True, slots=True)
 class KnownMarket:
-    """What is known at each of a number of times, and nothing else."""
+    """The values known at each of a number of times, and no others."""
 
     times: EpochMinutes
-    """Shape [T]; the moments of knowing, in epoch minutes."""
+    """Shape [T]; the times at which values must be known, in epoch minutes."""
     about: EpochMinutes
-    """Shape [T]; the moment that each question is about: the same, or a later one when planning ahead."""
-    _tapes: Mapping[str, PointInTimeSeries]
+    """Shape [T]; the time that each query is about, in epoch minutes: the same, or a later one when planning ahead."""
+    _series: Mapping[str, PointInTimeSeries]
 
     def has(self, name: str) -> bool:
-        """Whether the market carries that quantity at all."""
-        return name in self._tapes
+        """Whether the market has a series of that name."""
+        return name in self._series
 
     def only(self, names: Collection[str]) -> KnownMarket:
-        """The same, of these quantities alone."""
+        """The same known market, restricted to these series."""
         return KnownMarket(
-            self.times, self.about, {name: recorded for name, recorded in self._tapes.items() if name in names}
+            self.times, self.about, {name: recorded for name, recorded in self._series.items() if name in names}
         )
 
     def as_of(self, times: npt.ArrayLike, about: npt.ArrayLike) -> KnownMarket:
-        """What was known at earlier times, none later than the latest of these, about later ones; shape [m] both."""
+        """The known market at other times, about other times; both of shape [m], in epoch minutes.
+
+        Raises ValueError if one of `times` is later than the latest time of this known market.
+        """
         moments, subject = np.asarray(times, dtype=np.int64), np.asarray(about, dtype=np.int64)
         if len(moments) and moments.max() > self.times.max():
-            raise ValueError("asked what will be known later")
-        return KnownMarket(moments, subject, self._tapes)
+            raise ValueError("as_of: a time is later than the latest time of this known market")
+        return KnownMarket(moments, subject, self._series)
 
     def gather(self, name: str, offsets_min: Sequence[int] | npt.NDArray[np.int64]) -> Floats:
-        """Values of `name` for the intervals that lie `offsets_min` [n] from the time asked about, shape [T, n].
+        """Values of `name` for the intervals that contain `about` + `offsets_min` [n], shape [T, n].
 
-        Negative offsets look back. NaN where the record is absent or not yet available.
+        Negative offsets refer to the past. NaN where the record is absent or not yet available.
         """
         out = np.full((len(self.times), len(offsets_min)), np.nan)
-        recorded = self._tapes.get(name)
+        recorded = self._series.get(name)
         if recorded is not None:
             offsets = np.asarray(offsets_min, dtype=np.int64)
             _gather(
@@ -216,9 +221,9 @@ class KnownMarket:
         return out
 
     def mean_between(self, name: str, start: EpochMinutes, end: EpochMinutes) -> Floats:
-        """Mean of what is known of `name` in [start, end) epoch minutes, shape [T] each; NaN where nothing is."""
+        """Mean of the known values of `name` in [start, end), epoch minutes of shape [T]; NaN where none is known."""
         out = np.full(len(self.times), np.nan)
-        recorded = self._tapes.get(name)
+        recorded = self._series.get(name)
         if recorded is not None:
             _mean_between(
                 self.times,
@@ -233,14 +238,14 @@ class KnownMarket:
         return out
 
     def trailing_moments(self, name: str, count: int) -> Floats:
-        """How many of the `count` intervals before are known, their mean and their standard deviation, shape [3, T].
+        """Number of known values among the `count` intervals before `about`, their mean and standard deviation, [3, T].
 
-        A window is summed block by block on a grid of epoch time, so its bits depend neither on how many times are
-        asked for nor on where the recorded begins or ends. The moments are NaN where nothing is known.
+        A window is summed block by block on a grid of epoch time, so its bits depend neither on the number of times
+        nor on the first and last record of the series. The moments are NaN where no value is known.
         """
         out = np.full((3, len(self.times)), np.nan)
         out[0] = 0.0
-        recorded = self._tapes.get(name)
+        recorded = self._series.get(name)
         if recorded is not None:
             _trailing_moments(
                 self.times,

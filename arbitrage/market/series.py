@@ -1,10 +1,10 @@
-"""The market as a table of quarter-hours, and as what is known of it at a given time.
+"""The market as a table of quarter-hours and as point-in-time series.
 
 Contract
-- A record carries the time from which it may be known. Whoever decides asks `known_at` and gets a `KnownMarket`.
-- Settlement is not deciding: ledger, environment and hindsight read the final prices themselves.
-- The minute record stamped k:00 aggregates its quarter-hour up to k:59, so it cannot be known before k+1; publication
-  takes the publication delay more. So does the final price after its quarter-hour.
+- A record carries the time from which it may be known. Policies call `known_at`, which returns a `KnownMarket`.
+- Settlement is not a decision: ledger, environment and hindsight read the final prices directly.
+- The minute record stamped k:00 aggregates its quarter-hour up to k:59, so it cannot be known before k+1. The
+  publication delay is added to that. The final price becomes known the same delay after the end of its quarter-hour.
 - A gap stays a gap (NaN); nothing is filled in.
 """
 
@@ -53,17 +53,17 @@ DURATION = "duration_min"
 """Optional column of day-ahead prices and forecasts: minutes that a row covers, 15 or 60."""
 
 DAY_AHEAD_PUBLISHED_H = 13
-"""Day-ahead prices of day D are taken as known from 13:00 Brussels time on D-1."""
+"""Day-ahead prices of day D count as known from 13:00 Brussels time on D-1."""
 FORECAST_PUBLISHED_H = 18
-"""Day-ahead wind and solar forecasts of day D are taken as known from 18:00 Brussels time on D-1."""
+"""Day-ahead wind and solar forecasts of day D count as known from 18:00 Brussels time on D-1."""
 PUBLICATION_DELAY_MIN = 0
 """Minutes from the end of a quarter-hour to the publication of its price, unless the user says otherwise.
 
-Zero stands for deciding a quarter-hour on the price of the one just ended, which the minute records show to within
-about 1 EUR/MWh (median) two minutes before it ends. Any positive delay makes a 15-minute decision lose that price.
+With zero, a quarter-hour is decided on the price of the one just ended. The minute records show that price to within
+about 1 EUR/MWh (median) two minutes before its end. With any positive delay, a 15-minute decision cannot use it.
 """
 MINUTE_PUBLICATION_DELAY_MIN = 1
-"""The same for a market with minute records: minute k is decided on the record of minute k-2."""
+"""The same for a market with minute records: minute k is decided with the record of minute k-2."""
 MINUTE_COLUMNS = {
     INDICATIVE: PRICE,
     CUMULATIVE_IMBALANCE: "system_imbalance_mw",
@@ -71,18 +71,18 @@ MINUTE_COLUMNS = {
     DECREMENTAL: DECREMENTAL,
     ALPHA_COMPONENT: ALPHA_COMPONENT,
 }
-"""Tapes by minute, and the columns of a table of minute records that they come from."""
+"""Series by minute, and the column of the minute records that each comes from."""
 _COLUMNS = frozenset((PRICE, DAY_AHEAD, WIND_FORECAST, SOLAR_FORECAST, *MINUTE_COLUMNS.values()))
-"""Of all tables, those that become known_series."""
+"""Columns of all tables that become point-in-time series."""
 
 
 class MinuteSource(StrEnum):
-    """Where minute records come from; cards and reports say it."""
+    """The origin of minute records; cards and reports state it."""
 
     RECORDED = "recorded"
     """Fetched from Elia."""
     GIVEN = "as given in files"
-    """Whether anybody recorded them, the files do not say."""
+    """Read from files, which do not state their origin."""
     SIMULATED = "simulated"
     RECONSTRUCTED_EASY = "reconstructed, easy"
     RECONSTRUCTED_MATCHED = "reconstructed, matched"
@@ -91,32 +91,32 @@ class MinuteSource(StrEnum):
 
 
 RECONSTRUCTED = frozenset(source for source in MinuteSource if source.name.startswith("RECONSTRUCTED"))
-"""Minute records that nobody saw."""
+"""Minute records that were drawn, not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class MarketSeries:
-    """Validated quarter-hours on a complete grid, first to last, with whatever else the market publishes."""
+    """Validated quarter-hours on a complete grid, with the point-in-time series of all that the market publishes."""
 
     frame: pd.DataFrame
     """Indexed by UTC start on the complete quarter-hour grid; column `imbalance_price_eur_mwh` at least."""
     quarter_hours: EpochMinutes
     """Shape [n]; starts of the rows of `frame`."""
     price_eur_mwh: Floats
-    """Shape [n]; final price, NaN at a gap. For settlement and hindsight, never for deciding."""
+    """Shape [n]; final price, NaN at a gap. For settlement and hindsight, never for decisions."""
     day_numbers: DayNumbers
     """Shape [n]; the Brussels day of each quarter-hour."""
     known_series: Mapping[str, PointInTimeSeries] = field(repr=False)
     publication_delay_min: int = PUBLICATION_DELAY_MIN
     decision_latency_min: int = 0
-    """How much later than published every record is known to whoever decides; see `timing`."""
+    """Minutes after its publication at which a record is known to the policy; see `timing`."""
     minute_source: MinuteSource | None = None
     """None where there are no minute records."""
     minute_seed: int | None = None
-    """Of minute records that were drawn."""
+    """Seed of drawn minute records; None for others."""
 
     def known_at(self, times: npt.ArrayLike, about: npt.ArrayLike | None = None) -> KnownMarket:
-        """What is known at these epoch minutes (one or an array); `about` later ones of the same shape, if given."""
+        """The known market at these epoch minutes (one or an array); `about`: of the same shape, None: `times`."""
         moments = np.atleast_1d(np.asarray(times, dtype=np.int64))
         subject = moments if about is None else np.atleast_1d(np.asarray(about, dtype=np.int64))
         return KnownMarket(moments, subject, self.known_series)
@@ -136,7 +136,7 @@ class MarketSeries:
         return digest.hexdigest()
 
     def gaps(self) -> pd.DatetimeIndex:
-        """Starts of the quarter-hours inside the series that have no price."""
+        """Starts of the quarter-hours of the series without a price."""
         return utc_timestamps(self.quarter_hours[np.isnan(self.price_eur_mwh)])
 
     def rows(self, start: int, end: int) -> slice:
@@ -154,16 +154,16 @@ def build_market(
     minute_source: MinuteSource = MinuteSource.GIVEN,
     publication_delay_min: int | None = None,
 ) -> MarketSeries:
-    """Put validated tables together.
+    """Build a market from validated tables.
 
     prices: UTC quarter-hour index, unique, any order; `imbalance_price_eur_mwh` and any other columns.
     day_ahead: UTC index, hourly, quarter-hourly or mixed, unique; `day_ahead_price_eur_mwh`, perhaps `duration_min`.
     forecasts: the same; `wind_forecast_day_ahead_mw` and/or `solar_forecast_day_ahead_mw`.
-    minutes: UTC minute index, unique, any order; `imbalance_price_eur_mwh` as it would settle after that minute, and,
-    where known, `system_imbalance_mw` since the quarter-hour began, both marginal prices, `alpha_component_eur_mwh`.
+    minutes: UTC minute index, unique, any order; `imbalance_price_eur_mwh` as it would settle after that minute, and
+    optionally `system_imbalance_mw` since the quarter-hour began, both marginal prices, `alpha_component_eur_mwh`.
     publication_delay_min: from the end of a minute or quarter-hour to the publication of its record; None: 1 with
     minutes, 0 without.
-    A row's value covers its own interval and nothing beyond.
+    A row's value covers its own interval only.
     Raises BadInput if there is no price, a value is infinite or beyond `MOST_SIZE`, a start is off its grid or
     repeated, the delay negative.
     """
@@ -193,7 +193,7 @@ def build_market(
 
 
 def _refuse_values(prices: pd.DataFrame, **others: pd.DataFrame | None) -> None:
-    """Raise BadInput where there is no price at all, or anything infinite or too large to be of the market."""
+    """Raise BadInput if there is no price, or if a value is infinite or beyond `MOST_SIZE`."""
     if len(prices) == 0 or not prices[PRICE].notna().any():
         raise BadInput([Fault("prices", "holds no imbalance price")])
     tables = {"prices": prices, **others}
@@ -215,7 +215,7 @@ def _value_faults(name: str, table: pd.DataFrame) -> Iterator[Fault]:
 def _published_before(
     settled: PointInTimeSeries, day_ahead: pd.DataFrame | None, forecasts: pd.DataFrame | None
 ) -> dict[str, PointInTimeSeries]:
-    """What the day before publishes, and the residual that its prices make of the final ones."""
+    """The series published on the day before, and the residual of the final prices."""
     known_series = {}
     if day_ahead is not None:
         known_series[DAY_AHEAD] = _published_the_day_before(day_ahead, DAY_AHEAD, DAY_AHEAD_PUBLISHED_H)
@@ -229,7 +229,7 @@ def _published_before(
 
 
 def with_minutes(market: MarketSeries, minutes: pd.DataFrame, source: MinuteSource, seed: int) -> MarketSeries:
-    """The same market with drawn minute records, published as late as its prices are; see `build_market`."""
+    """The same market with drawn minute records, published with the delay of its prices; see `build_market`."""
     known_series = {**market.known_series, **_by_minute(minutes, market.publication_delay_min)}
     return replace(market, known_series=known_series, minute_source=source, minute_seed=seed)
 
@@ -239,7 +239,7 @@ def _default_delay_min(minutes: pd.DataFrame | None) -> int:
 
 
 def _by_minute(minutes: pd.DataFrame, delay_min: int) -> dict[str, PointInTimeSeries]:
-    """Tapes of minute records, complete from the first to the last."""
+    """Series of minute records, on a complete grid from the first to the last."""
     starts = epoch_minutes(pd.DatetimeIndex(minutes.index))
     if len(starts) == 0 or PRICE not in minutes or not minutes[PRICE].notna().any():
         raise BadInput([Fault("minutes", "hold no indicative price")])
@@ -264,7 +264,7 @@ def _on_grid(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unique_starts(table: pd.DataFrame, where: str) -> EpochMinutes:
-    """Starts of the rows [n] as they stand. Raises BadInput if one is off the quarter-hour or given more than once."""
+    """Starts of the rows [n] in their order. Raises BadInput if one is off the quarter-hour or given more than once."""
     starts = epoch_minutes(pd.DatetimeIndex(table.index))
     off = starts[starts % MINUTES_PER_QUARTER_HOUR != 0]
     refuse([*_named(off, where, "not on a quarter-hour"), *_repeated(starts, where)])
@@ -277,14 +277,14 @@ def _repeated(starts: EpochMinutes, where: str) -> list[Fault]:
 
 
 def _named(starts: EpochMinutes, where: str, wrong: str) -> list[Fault]:
-    """One fault for all these starts, none if there are none."""
+    """One fault for all these starts; no fault without starts."""
     if not len(starts):
         return []
     return [Fault(where, f"{len(starts)} starts {wrong}, the first being {utc_timestamps(starts[:1])[0].isoformat()}")]
 
 
 def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> PointInTimeSeries:
-    """A recorded whose values for Brussels day D become known at `hour` o'clock Brussels time on D-1."""
+    """A series whose values for Brussels day D become known at `hour` o'clock Brussels time on D-1."""
     if not len(table):
         raise BadInput([Fault(name, "holds no rows")])
     order = np.argsort(_unique_starts(table, name), kind="stable")
@@ -305,7 +305,7 @@ def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> Poin
 
 
 def residual(settled: PointInTimeSeries, day_ahead: PointInTimeSeries) -> PointInTimeSeries:
-    """Price less day-ahead price on the grid of the former, known when the former is; NaN where either is absent."""
+    """Price less day-ahead price, on the grid of the price and known when it is; NaN where either is absent."""
     rows = (settled.first_minute - day_ahead.first_minute) // MINUTES_PER_QUARTER_HOUR + np.arange(len(settled.values))
     inside = (rows >= 0) & (rows < len(day_ahead.values))
     base = np.where(inside, day_ahead.values[np.where(inside, rows, 0)], np.nan)
@@ -313,5 +313,5 @@ def residual(settled: PointInTimeSeries, day_ahead: PointInTimeSeries) -> PointI
 
 
 def _brussels_hour(day: int, hour: int) -> int:
-    """Epoch minute of an afternoon hour of a Brussels day; clocks change before it, so count back from midnight."""
+    """Epoch minute of an afternoon hour of a Brussels day, counted back from midnight: clocks change at night."""
     return brussels_midnight(day + 1) - (24 - hour) * MINUTES_PER_HOUR

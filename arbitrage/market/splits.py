@@ -1,7 +1,9 @@
-"""Which quarter-hours a training, a validation or a backtest covers.
+"""Selecting the quarter-hours of a training, a validation or a backtest.
 
-Contract: a selection is a set of whole Brussels days or a time range, cut into spans. Inside a span the battery carries
-its energy on; each span begins anew. The cycle count starts anew at every Brussels midnight in any case.
+Contract
+- A selection is a set of whole Brussels days or a time range, cut into spans.
+- Within a span the battery keeps its state of charge; each span begins with an empty battery.
+- The cycle count is reset at every Brussels midnight.
 """
 
 from __future__ import annotations
@@ -23,17 +25,17 @@ from arbitrage.quarter_hour import days_of_month as on_days_of_month
 
 
 class SocReset(StrEnum):
-    """When a battery in a test starts anew from empty."""
+    """When the battery in a test is reset to empty."""
 
     DAILY = "daily"
-    """Each Brussels day on its own; energy left at midnight is worth nothing. The protocol of the reference split."""
+    """At every Brussels midnight; energy left then has no value. The protocol of the reference split."""
     NEVER = "never"
-    """Only where the selected days are not adjacent; energy is carried over midnight."""
+    """Only where the selected days are not adjacent; otherwise energy is carried over midnight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Rows [first, last) of a market series through which one battery lives without a restart."""
+    """Rows [first, last) of a market series through which a battery runs without a reset."""
 
     first: int
     last: int
@@ -49,7 +51,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class DaysOfMonth:
-    """Days `first` to `last` of every month, both included: "26-31" is the 26th to the month's end."""
+    """Days `first` to `last` of every month, both included: "26-31" is the 26th to the end of the month."""
 
     first: int
     last: int
@@ -68,14 +70,14 @@ class DaysOfMonth:
 
 
 ChosenDays = DaysOfMonth | tuple[dt.date, ...]
-"""Days of every month, or Brussels days one by one."""
+"""Days of every month, or a list of Brussels days."""
 _FAULTS_NAMED = 5
 
 
 def read_days(days: object, where: str = "days") -> ChosenDays:
     """Days of the month as text such as "1-20", or an iterable of days of any type that `brussels_day` reads.
 
-    Raises BadInput, naming `where`, for everything else and where there is no day.
+    Raises BadInput, naming `where`, for other types and if there is no day.
     """
     if isinstance(days, DaysOfMonth):
         return days
@@ -92,7 +94,7 @@ def read_days(days: object, where: str = "days") -> ChosenDays:
             faults += refused.faults
     if len(faults) > _FAULTS_NAMED:
         faults[_FAULTS_NAMED:] = [Fault(where, f"and {len(faults) - _FAULTS_NAMED} more that are not days")]
-    refuse(faults if found or faults else [Fault(where, "names no day")])
+    refuse(faults if found or faults else [Fault(where, "contains no day; give at least one")])
     return tuple(sorted(found))
 
 
@@ -113,7 +115,7 @@ def days_outside(day_numbers: npt.NDArray[np.int64], days: ChosenDays, where: st
 
 
 def covered_days(day_numbers: npt.NDArray[np.int64]) -> str:
-    """The first and the last of Brussels days [n] in order, in words."""
+    """The first and the last of ascending Brussels days [n], as text."""
     return (
         f"{calendar_day(int(day_numbers[0]))} to {calendar_day(int(day_numbers[-1]))}" if len(day_numbers) else "none"
     )
@@ -122,7 +124,7 @@ def covered_days(day_numbers: npt.NDArray[np.int64]) -> str:
 def select_rows(
     market: MarketSeries, *, start: int | None = None, end: int | None = None, days: ChosenDays | None = None
 ) -> npt.NDArray[np.bool_]:
-    """Which rows [n] lie in [start, end) epoch minutes and on those days."""
+    """Which rows [n] lie in [start, end) epoch minutes and on `days`; None: no limit."""
     chosen = np.ones(len(market), dtype=np.bool_)
     if start is not None:
         chosen &= market.quarter_hours >= start
@@ -141,11 +143,10 @@ def select(
     days_of_month: str | Iterable[object] | None = None,
     soc_reset: SocReset | str | None = None,
 ) -> tuple[Span, ...]:
-    """Spans to test on: times in ISO 8601 with an offset, days as `read_days` takes them, such as "26-31".
+    """Spans to test on: times as `epoch_minute` takes them, days as `read_days` takes them, such as "26-31".
 
-    Raises BadInput naming all faults, and for days that the market does not have.
-
-    Unless said otherwise, days of the month stand each on their own and everything else is carried over midnight.
+    soc_reset: None: daily for days of the month, never for a time range.
+    Raises BadInput with all faults, including days that the market lacks.
     """
     faults: list[Fault] = []
     begins, ends = (_minute(name, time, faults) for name, time in (("start", start), ("end", end)))
@@ -162,7 +163,7 @@ def select(
 
 
 def _minute(name: str, time: str | None, faults: list[Fault]) -> int | None:
-    """The time as an epoch minute; what is wrong with it goes to `faults` by the name of the option."""
+    """The time as an epoch minute; its faults are added to `faults` under the name of the option."""
     try:
         return None if time is None else epoch_minute(time)
     except BadInput as refused:
@@ -171,7 +172,7 @@ def _minute(name: str, time: str | None, faults: list[Fault]) -> int | None:
 
 
 def default_reset(days_of_month: object) -> SocReset:
-    """Days of the month stand each on their own, as in the reference split; a time range is lived through."""
+    """Daily for days of the month, as in the reference split; never for a time range."""
     return SocReset.NEVER if days_of_month is None else SocReset.DAILY
 
 
@@ -179,7 +180,7 @@ def spans(market: MarketSeries, chosen: npt.NDArray[np.bool_], soc_reset: SocRes
     """Cut the chosen rows [n] into spans. Raises BadInput if nothing is chosen."""
     rows = np.flatnonzero(chosen)
     if not len(rows):
-        raise BadInput([Fault("selection", "holds no quarter-hour of the prices given")])
+        raise BadInput([Fault("selection", "holds no quarter-hour of the market; choose days or times that it covers")])
     breaks = np.diff(rows) > 1
     if soc_reset is SocReset.DAILY:
         breaks |= np.diff(market.day_numbers[rows]) != 0
@@ -193,6 +194,6 @@ def rows_of(selection: Sequence[Span]) -> npt.NDArray[np.int64]:
 
 
 def new_day_flags(market: MarketSeries, span: Span) -> npt.NDArray[np.bool_]:
-    """Which quarter-hours of a span begin a Brussels day (its first one counts as such), shape [len(span)]."""
+    """Which quarter-hours of a span begin a Brussels day, shape [len(span)]; the first one counts as such."""
     days = market.day_numbers[span.first : span.last]
     return np.concatenate(([True], days[1:] != days[:-1]))

@@ -1,12 +1,12 @@
-"""What is known later, or was said otherwise at first: markets as a slower or more honest decider sees them.
+"""Variants of a market in what is known when: decision latency, first-published prices, a cut-off time.
 
 Contract
-- Settlement does not change: it stays at the final prices. Only what may be known, and when, does.
-- Deciding takes time. With a decision latency of L minutes, an interval is decided on what was known L minutes before
-  it begins; that is the same as every record coming L minutes later.
-- A price is known as it was first published, from when it was first seen, where the store saw it within a day of its
-  quarter-hour. Where the store fetched it later, nobody knows what was said first: its value and nominal time stay,
-  and how many of those there are is told.
+- Settlement stays at the final prices. Only the known values and their times change.
+- With a decision latency of L minutes, an interval is decided with the values known L minutes before it begins. This
+  equals a delay of every record by L minutes.
+- With first-published prices, a price is known by its first published value, from the time when it was first seen. This
+  holds if the store saw it within a day of its quarter-hour. For a price fetched later, the first published value is
+  not known: final value and nominal time are used, and the number of such prices is reported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, e
 
 
 class KnownAs(StrEnum):
-    """As what a price is known before it is final."""
+    """The value by which a price is known before it is final."""
 
     FINAL = "final"
     FIRST_PUBLISHED = "first-published"
@@ -34,11 +34,11 @@ class KnownAs(StrEnum):
 
 _SECONDS_PER_MINUTE = 60
 _LIVE_MIN = 24 * MINUTES_PER_HOUR
-"""A first sight no later than this after its quarter-hour shows what was published first."""
+"""A price seen no later than this after its quarter-hour counts as seen at its first publication."""
 
 
 def with_decision_latency(market: MarketSeries, latency_min: int) -> MarketSeries:
-    """The same market with every record known so many minutes later. Raises BadInput for a negative latency."""
+    """The same market with every record known `latency_min` later. Raises BadInput for a negative latency."""
     if latency_min < 0:
         raise BadInput([Fault("decision_latency_min", f"must be 0 or more, not {latency_min}")])
     if latency_min == 0:
@@ -51,9 +51,9 @@ def with_decision_latency(market: MarketSeries, latency_min: int) -> MarketSerie
 
 
 def until(market: MarketSeries, time: int) -> MarketSeries:
-    """What of the market is known at an epoch minute: later records are gone, and it settles at prices known by then.
+    """The market as known at an epoch minute: later records are removed, and it settles at the prices known by then.
 
-    Whoever learns from it cannot see further, whatever it does. Raises BadInput if no price is known by then.
+    A training on it cannot use later values. Raises BadInput if no price is known by then.
     """
     known_series = {name: _until(series, time) for name, series in market.known_series.items()}
     price = known_series[PRICE].values
@@ -71,7 +71,7 @@ def until(market: MarketSeries, time: int) -> MarketSeries:
 
 
 def _until(series: PointInTimeSeries, time: int) -> PointInTimeSeries:
-    """The series to its last record that is known by then, with what is not known among them left out."""
+    """The series up to its last record known at `time`; NaN for earlier records that are not known then."""
     known = series.available_at <= time
     count = int(np.flatnonzero(known)[-1]) + 1 if known.any() else 0
     values = np.where(known[:count], series.values[:count], np.nan)
@@ -80,19 +80,19 @@ def _until(series: PointInTimeSeries, time: int) -> PointInTimeSeries:
 
 @dataclass(frozen=True, slots=True)
 class FirstPublished:
-    """A market that knows prices as they were first published."""
+    """A market with first-published prices, and the numbers of prices by kind."""
 
     market: MarketSeries
     seen_live: int
-    """Quarter-hours known as first published."""
+    """Quarter-hours known by their first published price."""
     fetched_later: int
-    """Quarter-hours with a price of which the first publication was not seen."""
+    """Quarter-hours with a price whose first publication was not seen."""
     revised: int
-    """Of those seen live: how many were settled at another price than the first."""
+    """Of those seen live, the number settled at another price than the first."""
 
 
 def with_first_published(market: MarketSeries, store: Store) -> FirstPublished:
-    """The market of the store, knowing prices as they were first seen; settled at its own. See the law above.
+    """The market with first-published prices from the store; it settles at its own prices. See the contract above.
 
     Raises BadInput if a file of the store is damaged.
     """
@@ -122,7 +122,7 @@ def with_first_published(market: MarketSeries, store: Store) -> FirstPublished:
 
 
 def _first_seen(store: Store, market: MarketSeries) -> pd.DataFrame:
-    """On the market's grid: the price first seen of each quarter-hour, and when, in epoch seconds; NaN where never."""
+    """The price first seen of each quarter-hour, and its time in epoch seconds, on the market's grid; NaN if never."""
     seen = store.revisions(PRICES, market.frame.index[0], market.frame.index[-1] + pd.Timedelta(minutes=1))
     if not len(seen):
         return pd.DataFrame({PRICE: np.nan, FIRST_SEEN: np.nan}, index=market.quarter_hours)

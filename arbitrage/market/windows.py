@@ -1,9 +1,9 @@
-"""Walk-forward windows: what is learned from, and what is then tested, one after the other.
+"""Walk-forward windows: consecutive pairs of a training range and a test range.
 
 Contract
-- A window is tested on quarter-hours that all lie after the last one that it was learned from, with an embargo of whole
-  days between them. Tested windows follow each other without a break, so that one battery lives through them all.
-- Windows begin at Brussels midnights: tested ones on the first of a month.
+- The test range of a window lies after its training range, with an embargo of whole days between them.
+- Test ranges are consecutive, so that one battery runs through them all.
+- Ranges begin at Brussels midnights; test ranges begin on the first of a month.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FEWEST_TRAINING_DAYS = 14
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Epoch minutes, each range [start, end)."""
+    """Training range and test range, each [start, end) in epoch minutes."""
 
     train_start: int
     train_end: int
@@ -30,42 +30,42 @@ class Window:
 
     @property
     def label(self) -> str:
-        """The UTC date and hour from which it is tested, as folders and reports call it."""
+        """UTC date and time of `test_start`, as used in names of folders and in reports."""
         return f"{dt.datetime.fromtimestamp(self.test_start * 60, dt.UTC):%Y-%m-%dT%H%M}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowPlan:
-    """How a span of time is walked through; days of any type that `brussels_day` reads.
+    """Dates and lengths of the windows; days of any type that `brussels_day` reads.
 
-    Raises BadInput, naming all that makes no sense.
+    Raises BadInput with all faults.
     """
 
     train_from: dt.date
-    """First Brussels day that may be learned from."""
+    """First Brussels day of training data."""
     test_from: dt.date
-    """First Brussels day that is tested; the first of a month."""
+    """First Brussels day of the first test range; the first of a month."""
     test_until: dt.date
-    """First Brussels day that is tested no more."""
+    """First Brussels day after the last test range."""
     retrain_months: int = 1
     """Calendar months between trainings."""
     rolling_days: int | None = None
-    """Days that a window learns from at most; None: all from `train_from` on."""
+    """Most training days of a window; None: all from `train_from` on."""
     embargo_days: int = 0
-    """Whole days between the last one learned from and the first one tested."""
+    """Whole days between the last training day and the first test day."""
 
     def __post_init__(self) -> None:
         for name in ("train_from", "test_from", "test_until"):
             object.__setattr__(self, name, brussels_day(getattr(self, name), name))
-        learned = (self.test_from - self.train_from).days - self.embargo_days
+        training_days = (self.test_from - self.train_from).days - self.embargo_days
         rules = {
             "test_from": (self.test_from.day == 1, f"must be the first of a month, not {self.test_from}"),
             "test_until": (self.test_until > self.test_from, f"must lie after {self.test_from}"),
             "retrain_months": (self.retrain_months >= 1, "must be 1 or more"),
             "embargo_days": (self.embargo_days >= 0, "must be 0 or more"),
             "train_from": (
-                learned >= _FEWEST_TRAINING_DAYS,
-                f"leaves {learned} days to learn from before the first test; {_FEWEST_TRAINING_DAYS} are the fewest",
+                training_days >= _FEWEST_TRAINING_DAYS,
+                f"leaves {training_days} training days before the first test; give at least {_FEWEST_TRAINING_DAYS}",
             ),
             "rolling_days": (
                 self.rolling_days is None or self.rolling_days >= _FEWEST_TRAINING_DAYS,
@@ -75,7 +75,7 @@ class WindowPlan:
         refuse(Fault(name, message) for name, (holds, message) in rules.items() if not holds)
 
     def windows(self) -> tuple[Window, ...]:
-        """All windows in order; the last one ends at `test_until`, be it in the middle of a month."""
+        """All windows in order; the last one ends at `test_until`, possibly in the middle of a month."""
         return tuple(self._windows())
 
     def _windows(self) -> Iterator[Window]:
@@ -91,17 +91,17 @@ class WindowPlan:
 
 
 def refuse_windows_outside(market: MarketSeries, windows: tuple[Window, ...]) -> None:
-    """Raise BadInput where the market does not hold the first day learned from, or the last one tested."""
+    """Raise BadInput if the market does not cover the first training day or the last test day."""
     first, after = int(market.quarter_hours[0]), int(market.quarter_hours[-1]) + MINUTES_PER_QUARTER_HOUR
     begins, ends = windows[0].train_start, windows[-1].test_end
     rules = {
-        "train_from": (first <= begins, "lies before the first price"),
-        "test_until": (ends <= after, "lies after the last price"),
+        "train_from": (first <= begins, "lies before the first price of the market"),
+        "test_until": (ends <= after, "lies after the last price of the market"),
     }
     refuse(Fault(name, message) for name, (holds, message) in rules.items() if not holds)
 
 
 def _months_later(day: dt.date, months: int) -> dt.date:
-    """The same day of the month so many months on; `day` is the first of one."""
+    """The day `months` later; `day` is the first of a month."""
     year, month = divmod(day.month - 1 + months, 12)
     return day.replace(year=day.year + year, month=month + 1)

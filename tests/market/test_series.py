@@ -279,8 +279,8 @@ def test_long_windows_hold_every_known_record_once_and_do_not_depend_on_what_els
         np.testing.assert_array_equal(market.known_at([time]).trailing_moments(PRICE, 200)[:, 0], seen)
 
 
-def test_nobody_may_look_back_to_a_time_that_is_still_to_come() -> None:
+def test_a_known_market_cannot_be_asked_as_of_a_later_time() -> None:
     known = build_market(prices([10.0, 20.0])).known_at([START, START + 15])
     known.as_of([START + 15], [START + 90])
-    with pytest.raises(ValueError, match="will be known later"):
+    with pytest.raises(ValueError, match="later than the latest time"):
         known.as_of([START + 16], [START + 90])

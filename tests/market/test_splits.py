@@ -98,12 +98,12 @@ def test_days_of_the_month_are_read_as_text() -> None:
         (JULY[0], r"days: must be days of the month such as 1-20, or a list of days, not datetime.date"),
         (np.array("2024-07-01", dtype="datetime64[D]"), "days: must be days of the month such as 1-20"),
         ("2024-07-01", "days: '2024-07-01' is not a range such as 26-31"),
-        ([], "days: names no day"),
+        ([], "days: contains no day"),
         ([JULY[0], 7, "soon", np.datetime64("NaT")], "days: 7 is not .*\ndays: 'soon' is not .*\ndays: .*NaT.* is not"),
         (range(20), "days: 4 is not an ISO 8601 day.*\ndays: and 15 more that are not days"),
     ],
 )
-def test_what_names_no_days_is_refused_with_all_that_is_wrong(days: Any, fault: str) -> None:
+def test_invalid_days_are_refused_with_all_faults(days: Any, fault: str) -> None:
     with pytest.raises(BadInput, match=fault):
         read_days(days)
 
@@ -117,7 +117,7 @@ def test_days_that_the_market_does_not_have_are_refused_with_what_it_covers() ->
 
 def test_a_selection_names_each_option_that_is_wrong() -> None:
     with pytest.raises(BadInput) as caught:
-        select(market_of(np.zeros(96)), start="2024-07-01", end="soon", days_of_month="x", soc_reset="weekly")
+        select(market_of(np.zeros(96)), start="2024-07-01T00:00", end="soon", days_of_month="x", soc_reset="weekly")
     assert [fault.where for fault in caught.value.faults] == ["start", "end", "soc_reset", "days_of_month"]
 
 

@@ -147,7 +147,7 @@ class Peeking(Untrained):
     name: str = "peeking"
 
     def bind(self, known: KnownMarket, battery: Battery) -> Peeked:
-        series = known._tapes[PRICE]
+        series = known._series[PRICE]
         rows = (known.times - series.first_minute) // 15 + self.ahead
         return Peeked(series.values[rows].tolist())
 

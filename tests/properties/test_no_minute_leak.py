@@ -114,7 +114,7 @@ class Peeking(MarketFeatures):
     def encode(self, knowledge: Known) -> Features:
         starts = quarter_hour_starts(knowledge.times)
         encoded = self.encode_quarters(knowledge.as_of(starts, starts))
-        later = Known(np.minimum(knowledge.times + 1, starts + 14), knowledge.about, knowledge._tapes)
+        later = Known(np.minimum(knowledge.times + 1, starts + 14), knowledge.about, knowledge._series)
         return np.concatenate([encoded.features, self.encode_running(later, encoded)], axis=1)
 
 

@@ -161,7 +161,7 @@ class PeekingFeatures(MarketFeatures):
 
     def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
         encoded = MarketFeatures().encode_quarters(knowledge)
-        series = knowledge._tapes[PRICE]
+        series = knowledge._series[PRICE]
         rows = np.clip((knowledge.about - series.first_minute) // 15, 0, len(series.values) - 1)
         return replace(encoded, base_eur_mwh=np.nan_to_num(series.values[rows]))
 

@@ -130,7 +130,7 @@ class Peeking(Untrained):
     name: str = "peeking"
 
     def bind(self, known: KnownMarket, battery: Battery) -> PolicyView:
-        series = known._tapes[INDICATIVE]
+        series = known._series[INDICATIVE]
         return _Contrary(series.values[known.times - series.first_minute])
 
 
