@@ -33,7 +33,7 @@ from arbitrage.policies.protocol import Policy
 from tests.examples import examples
 from tests.properties.test_no_leak import MOMENTS, SEEDS, decided_times, scramble
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "rivals"))
 from library_policies import CONTINUOUS, FEATURES, LibraryPolicy, Scaling
 
 BATTERY = Battery(max_cycles_per_day=1.1)

@@ -2,7 +2,7 @@
 
 Contract
 - One seed and one start give one market; a longer span begins with the same values. Of real records only summary
-  figures enter (see `benchmarks/calibration.py`).
+  figures enter (see `benchmarks/calibration/calibration.py`).
 - The system imbalance of each minute is drawn first. Prices follow from it by the merit order and the price rule
   (`merit_order`). To simulate price impact, an injection is added and the same scenario is cleared again.
 """

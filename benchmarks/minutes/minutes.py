@@ -5,7 +5,7 @@ Learn on days 1-20 of each month, choose on 21-25, test on 26 to month end, each
 the reference's six features, and policies of the quarter-hour, on the same days, with differences paired by day. One
 run is one training seed on one draw of minutes (or one simulated world). Nothing is tuned here.
 
-    python benchmarks/minutes.py [--runs 5] [--quick] [--kept runs/minutes] [--json OUT]
+    python benchmarks/minutes/minutes.py [--runs 5] [--quick] [--kept runs/minutes] [--json OUT]
 
 Every finished run is kept under `--kept`, so that an interrupted benchmark goes on where it was. RECONSTRUCTED minutes
 are plausible, not real: read the range over the grades.
@@ -46,7 +46,7 @@ from arbitrage.quarter_hour import epoch_minute
 from arbitrage.training.closed_form import ClosedFormTrainer
 from arbitrage.training.data_split import DataSplit
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 TEST, TRAIN, VALIDATION = "26-31", DaysOfMonth(1, 20), DaysOfMonth(21, 25)
 SIMULATED = "simulated"
 RULE, CEILING = "minute rule", "perfect foresight"

@@ -8,7 +8,7 @@ Nothing leaks: days 1-25 of each month fall into five blocks; one is tested, fou
 the guidance of a training block is fitted on the other three, that of the tested block on all four. Days from the 26th
 on are not looked at. Differences are paired by day; their intervals are 95 %, bootstrapped over days.
 
-    python benchmarks/mpc_guidance.py [--blocks 5] [--seeds 3] [--preset fast] [--caps none 1.1] [--json OUT]
+    python benchmarks/rivals/mpc_guidance.py [--blocks 5] [--seeds 3] [--preset fast] [--caps none 1.1] [--json OUT]
 
 `--blocks 1` tests days 21-25 alone, 5 all blocks in turn (five times as long). With `--preset full` the network stage
 sees the guidance as well.
@@ -53,7 +53,7 @@ from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.policies.mpc.policy import MpcPolicy
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 BLOCKS = tuple(DaysOfMonth(first, first + 4) for first in (21, 1, 6, 11, 16))
 """The tested ones in turn: the validation days first."""
 CAPS = {"none": None, "1.1": 1.1}

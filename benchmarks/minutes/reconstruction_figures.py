@@ -14,7 +14,7 @@ from arbitrage.market.point_in_time import DAY_AHEAD, PRICE
 from arbitrage.market.reconstruction.minutes import GRADES, reconstruct_minutes
 from arbitrage.market.reconstruction.system_sides import draw_sides, read_finals
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
-from benchmarks.calibration_figures import autocorrelation
+from benchmarks.calibration.figures import autocorrelation
 
 IMBALANCE = "system_imbalance_mw"
 STAND_IN_EUR_MWH = 80.0

@@ -17,7 +17,7 @@ from arbitrage.market.point_in_time import DAY_AHEAD, DECREMENTAL, INCREMENTAL, 
 from arbitrage.market.reconstruction.minutes import GRADES, reconstruct_minutes
 from arbitrage.market.simulation.simulator import simulate
 from arbitrage.quarter_hour import epoch_minute
-from benchmarks.reconstruction_figures import IMBALANCE, Floats, Row, by_quarter_hour
+from benchmarks.minutes.reconstruction_figures import IMBALANCE, Floats, Row, by_quarter_hour
 
 _AUDITED_MINUTES = (0, 4, 9)
 

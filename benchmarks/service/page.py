@@ -7,7 +7,7 @@ dial, and takes the picture; with `--keep` the clock runs on and the page stays 
     cd data/sample && arbitrage train --prices SIMULATED_imbalance_prices_quarter_hour.csv \
         --day-ahead SIMULATED_day_ahead_prices.csv --forecasts SIMULATED_wind_solar_forecasts.csv \
         --max-cycles-per-day 1.1 --out ../../runs/policy
-    python -m benchmarks.service_page --policy runs/policy
+    python -m benchmarks.service.page --policy runs/policy
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from arbitrage.market.simulation.simulator import simulate
 from arbitrage.policies.checkpoint.load import read_card
 from arbitrage.quarter_hour import brussels_day_numbers, brussels_midnight, epoch_minute
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).parents[1] / "pictures"
 PICTURE = PICTURES / "service_page.png"
 ASSET = "be-1"
 SHOWN_BEFORE_END_S = 42.0

@@ -1,6 +1,6 @@
 """How the simulator compares with the real market: figures side by side, with tolerance, hit or miss.
 
-    python benchmarks/calibration.py [--seeds 24] [--data ../shared/data] [--json] [--plot OUT.html]
+    python benchmarks/calibration/calibration.py [--seeds 24] [--data ../shared/data] [--json] [--plot OUT.html]
 
 A simulated figure is the mean over seeds of the same span as the real one. The column `between seeds` is the standard
 deviation from seed to seed: how far one real year may lie from another for no reason at all. The column `by chance`
@@ -25,24 +25,24 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks.calibration_evidence import (
+from benchmarks.calibration.evidence import (
     BLOCKS,
     Floats,
     real_evidence,
     simulated_evidence,
 )
-from benchmarks.calibration_figures import (
+from benchmarks.calibration.figures import (
     Curves,
     Figures,
     curves_of,
     figures_of,
     minute_sampling_intervals,
 )
-from benchmarks.calibration_report import Comparison, Row, print_table, write_plot
-from benchmarks.calibration_tolerances import (
+from benchmarks.calibration.report import Comparison, Row, print_table, write_plot
+from benchmarks.calibration.tolerances import (
     PUBLISHED,
     PUBLISHED_MINUTE_MEDIANS,
     SHAPE_CORRELATION,

@@ -1,6 +1,6 @@
 """The service killed outright at random moments under load, and whether its log says what its clients were told.
 
-    python benchmarks/service_kill.py [--kills 50] [--clients 32] [--workers 1] [--database sqlite] [--json out.json]
+    python benchmarks/service/kill.py [--kills 50] [--clients 32] [--workers 1] [--database sqlite] [--json out.json]
 
 Each time `arbitrage serve` is asked for decisions from all sides on loopback and killed (SIGKILL, all its processes)
 after a random number of answers and a further random moment; started again; and asked again, under the same idempotency
@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from api.storage.database.database import Database

@@ -4,7 +4,7 @@ A simulated year is learned (days 1-25 of each month to fit, the rest to choose)
 critic and validation included; then the policy is backtested by the minute through the whole year without a restart,
 its perfect foresight included. Each job runs in a process of its own, so that its peak memory is its own.
 
-    python benchmarks/minute_year.py [--json OUT]
+    python benchmarks/minutes/minute_year.py [--json OUT]
 """
 
 from __future__ import annotations

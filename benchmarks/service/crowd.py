@@ -1,6 +1,6 @@
 """A service with a million decisions and ten thousand assets, read by crowds while it decides.
 
-    python -m benchmarks.service_crowd --folder /tmp/crowd [--decisions 1000000] [--assets 10000] [--seconds 60]
+    python -m benchmarks.service.crowd --folder /tmp/crowd [--decisions 1000000] [--assets 10000] [--seconds 60]
         [--readers 6] [--rate 20] [--half-open 500] [--database sqlite] [--workers 1 2] [--json out.json]
 
 The database is made of copies of one real decision under other names and times: of SQLite once under the folder, and
@@ -39,8 +39,8 @@ from api.schemas.examples import ASSET, DECISION_REQUEST
 from api.storage.database.columns import microseconds
 from api.storage.database.database import Database
 from api.storage.database.tables import AssetRow, DecisionRow, Tables
-from benchmarks.half_open import hold_for
-from benchmarks.service_kill import database_of as empty_database_of
+from benchmarks.service.half_open import hold_for
+from benchmarks.service.kill import database_of as empty_database_of
 from tests.api.conftest import NOW
 from tests.api.local_client import LocalClient, StandingClock, open_settings
 from tests.api.served import Served, served

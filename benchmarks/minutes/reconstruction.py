@@ -1,6 +1,6 @@
 """How reconstructed minutes compare with genuine ones: profiles side by side for the three grades, and the misses.
 
-    python benchmarks/reconstruction.py [--draws 50] [--data ../shared/data] [--json] [--plot OUT.html] [--audit]
+    python benchmarks/minutes/reconstruction.py [--draws 50] [--json] [--plot OUT.html] [--audit]
 
 The genuine part-day 2024-09-06 is rebuilt from its final prices alone. No day-ahead price of that day is at hand: a
 flat 80 EUR/MWh stands in for it. Real figures come with a 90 % interval from drawing its quarter-hours anew
@@ -28,11 +28,11 @@ from plotly.subplots import make_subplots
 from rich.console import Console
 from rich.table import Table
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from arbitrage.market.reconstruction.minutes import GRADES
-from benchmarks.reconstruction_figures import (
+from benchmarks.minutes.reconstruction_figures import (
     PROFILES,
     Row,
     imbalance_rows,
@@ -98,7 +98,7 @@ def main() -> None:
     rows = minute_day_rows(options.data, options.draws) + imbalance_rows(options.data) + year_rows(options.data)
     if options.audit:
         # Here, because nothing else needs a learning library.
-        from benchmarks.reconstruction_audit import audit_rows
+        from benchmarks.minutes.reconstruction_audit import audit_rows
 
         rows += audit_rows()
     if options.json:

@@ -12,8 +12,8 @@ from plotly.subplots import make_subplots
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.calibration_evidence import Floats
-from benchmarks.calibration_figures import Curves
+from benchmarks.calibration.evidence import Floats
+from benchmarks.calibration.figures import Curves
 
 _COLUMNS = ("block", "figure", "real", "simulated", "between seeds", "tolerance", "by chance", "")
 _PANELS_A_ROW = 3

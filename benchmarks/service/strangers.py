@@ -1,6 +1,6 @@
 """What half-open connections and slow readers do to decisions.
 
-    python benchmarks/service_strangers.py [--seconds 30] [--rate 20] [--half-open 500] [--readers 6] [--workers 1]
+    python benchmarks/service/strangers.py [--seconds 30] [--rate 20] [--half-open 500] [--readers 6] [--workers 1]
 
 One service on loopback. Strangers hold so many half-open connections (nothing sent, a head without end, a head byte by
 byte) and open each again half a second after it is closed; slow readers ask for the largest documents and read a
@@ -25,12 +25,12 @@ from typing import Any
 import httpx
 import numpy as np
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from api.http.security import ApiKey, digest_of, new_key
 from api.schemas.examples import DECISION_REQUEST
-from benchmarks.half_open import Connections, hold_half_open
+from benchmarks.service.half_open import Connections, hold_half_open
 from tests.api.served import served
 
 LARGE = b"GET /openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"

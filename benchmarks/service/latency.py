@@ -1,6 +1,6 @@
 """What a decision over HTTP costs beside an empty handler that parses the same body, in one run on loopback.
 
-    python benchmarks/service_latency.py [--policy DIR] [--seconds 60] [--rate 100] [--decisions 100000] [--json FILE]
+    python benchmarks/service/latency.py [--policy DIR] [--seconds 60] [--rate 100] [--decisions 100000] [--json FILE]
 
 One worker each, asked by a client in this process: (1) one request after the other, for the median; (2) so many a
 second for so long, for the tail, the log of decisions written before each answer; (3) as many as 16 connections can
@@ -32,7 +32,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from api.http.security import ApiKey, digest_of, new_key

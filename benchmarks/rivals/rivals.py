@@ -20,9 +20,9 @@ interrupted benchmark goes on; a case has a process and a thread of its own.
 Settings of DQN and QR-DQN were chosen on the validation days without a cap (`learning_speed.py`), SAC keeps its
 base, TD3 the published ones.
 
-    python benchmarks/rivals.py [--seeds 5] [--library-seeds 2] [--seconds 300] [--workers 2] [--only TEXT ...]
+    python benchmarks/rivals/rivals.py [--seeds 5] [--library-seeds 2] [--seconds 300] [--workers 2] [--only TEXT ...]
                                 [--json OUT]
-    python benchmarks/rivals.py --case NAME --protocol reference --cap 1.1 --seed 0      # one case, its answer in JSON
+    python benchmarks/rivals/rivals.py --case NAME --protocol reference --cap 1.1 --seed 0  # one case, in JSON
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ from arbitrage.training.closed_form import ClosedFormTrainer
 from arbitrage.training.data_split import DataSplit
 from arbitrage.training.plan import TrainingPlan, provenance, train
 
-DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("ARBITRAGE_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 REFERENCE, WALK = "reference", "walk-forward"
 CAPS = {"none": None, "1.1": 1.1}
 OURS, ONCE, REFIT = "learned", "learned once", "learned with refit"

@@ -16,7 +16,7 @@ from arbitrage.quarter_hour import (
     brussels_minutes_of_day,
     epoch_minutes,
 )
-from benchmarks.calibration_evidence import LADDER_STEPS_MW, Evidence, Floats
+from benchmarks.calibration.evidence import LADDER_STEPS_MW, Evidence, Floats
 
 Figures = dict[str, float]
 Curves = dict[str, tuple[Floats, Floats]]
