@@ -4,16 +4,16 @@ Contract
 - price = marginal incremental price + alpha + alpha' in shortage (system imbalance < 0),
           marginal decremental price - alpha - alpha' in surplus (system imbalance > 0).
 - x = (|SI_q| + |SI_(q-1)|) / 2;  alpha = 0 where |SI_q| <= 150 MW, else 200 / (1 + exp((450 - x) / 65)) * cp.
-- cp, from 14-02-2022: in shortage 1 up to a marginal incremental price of 200, falling in a line to 0 at 400;
-  in surplus 1 down to a marginal decremental price of 0, falling in a line to 0 at -200. Before that day cp = 1.
+- cp, from 14-02-2022: in shortage 1 up to a marginal incremental price of 200, falling linearly to 0 at 400;
+  in surplus 1 down to a marginal decremental price of 0, falling linearly to 0 at -200. Before that day cp = 1.
 - alpha' (from 22-05-2024) is published, not computed here.
 - Energy is settled net over the quarter-hour, see `arbitrage.settling.settle_eur`.
 
-Sources: Elia's imbalance tariff as checked on published records (README of the data). Unverified, for want of records:
-cp = 1 from 2020 to 13-02-2022, and that a system imbalance of exactly 0 settles as a surplus.
+Sources: Elia's imbalance tariff as checked on published records (README of the data). Not verified, because no
+records were available: cp = 1 from 2020 to 13-02-2022, and that a system imbalance of exactly 0 settles as a surplus.
 
 Elia computes with more digits than it publishes: from published inputs (prices to 0.01 EUR/MWh, imbalance to 0.001 MW)
-a price comes out within 0.01 EUR/MWh, and 97 in 100 of them exactly.
+a computed price is within 0.01 EUR/MWh of the published one, and equal to it in 97 of 100 rows.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from arbitrage.errors import BadInput, Fault
 from arbitrage.quarter_hour import EpochMinutes, brussels_midnight, day_number, utc_timestamps
 
 SINGLE_PRICE_SINCE = brussels_midnight(day_number(dt.date(2020, 1, 1)))
-"""Epoch minute from which the rule holds at all."""
+"""Epoch minute from which the rule applies."""
 SCARCITY_FACTOR_SINCE = brussels_midnight(day_number(dt.date(2022, 2, 14)))
-"""Epoch minute from which alpha fades where the marginal price is extreme already; before, unverified, it did not."""
+"""Epoch minute from which alpha falls to 0 at extreme marginal prices. Before, it did not (not verified)."""
 
 _ALPHA_FREE_MW = 150.0
 _ALPHA_LIMIT_EUR_MWH = 200.0
@@ -90,6 +90,4 @@ def _refuse_before_single_price(starts: EpochMinutes) -> None:
     early = np.flatnonzero(np.asarray(starts) < SINGLE_PRICE_SINCE)
     if len(early):
         first = utc_timestamps(np.atleast_1d(starts)[early[:1]])[0]
-        raise BadInput(
-            [Fault("starts", f"{first:%Y-%m-%dT%H:%M}Z lies before 2020: another price rule held until then")]
-        )
+        raise BadInput([Fault("starts", f"{first:%Y-%m-%dT%H:%M}Z lies before 2020, when another price rule applied")])

@@ -164,7 +164,7 @@ def test_the_rule_of_the_minutes_needs_minutes() -> None:
 @pytest.mark.parametrize(
     ("minutes", "says"),
     [
-        (("reconstructed-gentle",), "no grade is called gentle"),
+        (("reconstructed-gentle",), "unknown grade 'gentle'"),
         (("reconstructed-easy", "reconstructed-harsh"), "either files or one reconstruction"),
         ((str(FILES.prices),), "minutes needs imbalance prices by minute"),
     ],

@@ -44,7 +44,7 @@ def test_a_series_that_ends_early_is_absent_for_the_rest() -> None:
     assert found.warning() == ("day-ahead prices are missing for 192 of 384 quarter-hours; the strategy idles there")
 
 
-def test_a_gap_in_the_middle_is_counted_and_so_is_what_stands_in() -> None:
+def test_a_gap_in_the_middle_is_counted_and_so_is_its_substitute() -> None:
     market = without_day_ahead(noisy_market(1, 4), DAY + 40, DAY + 44)
     found = covered(market, *ENCODED)[DAY_AHEAD]
     assert (found.present, found.absent) == (4 * DAY - 4, 4)
@@ -53,7 +53,7 @@ def test_a_gap_in_the_middle_is_counted_and_so_is_what_stands_in() -> None:
     assert "weekly mean" in str(found.warning())
 
 
-def test_two_hours_of_day_ahead_prices_leave_the_rest_of_the_day_to_a_stand_in() -> None:
+def test_two_hours_of_day_ahead_prices_leave_the_rest_of_the_day_to_a_substitute() -> None:
     market = without_day_ahead(noisy_market(1, 1), 8, DAY)
     found = source_coverage(market, ENCODED, market.quarter_hours[:8])
     day_ahead = {each.source: each for each in found}[DAY_AHEAD]
@@ -96,7 +96,7 @@ def test_a_record_that_comes_after_its_decision_is_late() -> None:
     assert "(4 of them late)" in str(found.warning())
 
 
-def test_a_decision_latency_is_not_taken_for_lateness() -> None:
+def test_a_decision_latency_does_not_count_as_late() -> None:
     market = with_decision_latency(noisy_market(1, 2), 1)
     assert covered(market, Need(PRICE))[PRICE].late == 0
 

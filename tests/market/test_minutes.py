@@ -125,7 +125,7 @@ def test_a_negative_delay_is_refused() -> None:
         numbered_market(-1)
 
 
-def test_the_source_of_the_minutes_is_said_and_their_values_and_delay_are_part_of_the_hash() -> None:
+def test_the_source_of_the_minutes_is_stated_and_their_values_and_delay_are_part_of_the_hash() -> None:
     assert numbered_market(0).minute_source is MinuteSource.GIVEN
     assert simulated_market(0).minute_source is MinuteSource.SIMULATED
     other = market_of_minutes(minute_table(**{PRICE: NUMBERED + (np.arange(30) == 7)}), [114.0, 129.0], 0)
@@ -134,7 +134,7 @@ def test_the_source_of_the_minutes_is_said_and_their_values_and_delay_are_part_o
 
 
 @pytest.mark.parametrize("delay_min", [0, 1, 2])
-def test_every_tape_of_a_simulated_market_is_published_by_the_law(delay_min: int) -> None:
+def test_every_series_of_a_simulated_market_is_published_with_the_delay(delay_min: int) -> None:
     market = simulated_market(delay_min)
     assert set(market.known_series) >= MINUTE_TAPES
     for name, series in market.known_series.items():

@@ -131,7 +131,7 @@ def test_hours_and_quarter_hours_may_follow_each_other_in_one_table() -> None:
     np.testing.assert_array_equal(day_ahead_by_quarter_hour(hours | quarters | later, 25), [*every, NAN])
 
 
-def test_a_duration_given_with_each_row_is_taken_at_its_word() -> None:
+def test_a_duration_given_with_each_row_is_used() -> None:
     rows = {0: 1.0, 60: 2.0, 120: 3.0}
     np.testing.assert_array_equal(
         day_ahead_by_quarter_hour(rows, 9, **{DURATION: [15, 60, 15]}), [1.0, NAN, NAN, NAN, *[2.0] * 4, 3.0]
@@ -176,7 +176,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     assert build_market(table.iloc[[2, 0, 1]]).data_hash == build_market(table).data_hash
 
 
-def test_the_hash_tells_markets_apart_by_value_and_by_publication() -> None:
+def test_the_hash_distinguishes_markets_by_value_and_by_publication() -> None:
     base = build_market(prices([10.0, 20.0]))
     assert base.data_hash != build_market(prices([10.0, 20.5])).data_hash
     assert base.data_hash != build_market(prices([10.0, 20.0]), publication_delay_min=1).data_hash
@@ -240,7 +240,7 @@ def test_nothing_that_is_published_later_changes_what_is_known_now(now: int, del
                 np.testing.assert_array_equal(seen, was_seen.trailing_moments(name, count))
 
 
-def test_means_and_moments_are_those_of_the_hand_and_of_known_records_only() -> None:
+def test_means_and_moments_are_of_known_records_only_as_computed_by_hand() -> None:
     # Three prices of 10, 20, 60 and a gap between the last two. At the end all are known; a quarter-hour earlier two.
     market = build_market(prices([10.0, 20.0, np.nan, 60.0]))
     start, end = np.array([START, START + 15]), np.array([START + 60, START + 60])

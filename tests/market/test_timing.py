@@ -82,7 +82,7 @@ def stored(folder: Path) -> Store:
     return store
 
 
-def test_prices_are_known_as_they_were_first_published_where_somebody_watched(tmp_path: Path) -> None:
+def test_prices_are_known_as_first_published_where_the_store_saw_them_live(tmp_path: Path) -> None:
     store = stored(tmp_path)
     index = utc_timestamps(SUMMER_MIDNIGHT + 15 * np.arange(4))
     settled = build_market(pd.DataFrame({PRICE: [12.0, 20.0, 30.0, 40.0]}, index=index))

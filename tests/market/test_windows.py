@@ -41,7 +41,7 @@ def test_what_is_not_a_day_is_refused_by_the_name_of_the_option() -> None:
         replace(PLAN, test_from=dt.datetime(2022, 1, 1, 12))  # type: ignore[arg-type]
 
 
-def test_a_rolling_window_forgets_and_an_embargo_keeps_its_distance() -> None:
+def test_a_rolling_window_drops_old_days_and_an_embargo_keeps_its_distance() -> None:
     window = replace(PLAN, rolling_days=90, embargo_days=2).windows()[0]
     assert window.train_end == epoch_minute("2021-12-30T00:00+01:00")
     assert window.train_start == epoch_minute("2021-10-01T00:00+02:00")
@@ -72,7 +72,7 @@ def test_windows_are_tested_without_a_break_and_never_on_what_they_learned(
         assert window.test_start - window.train_end >= embargo * 1380
 
 
-def test_everything_that_makes_no_sense_is_named_at_once() -> None:
+def test_all_invalid_options_are_reported_at_once() -> None:
     with pytest.raises(BadInput) as refused:
         replace(PLAN, test_from=dt.date(2022, 1, 2), test_until=dt.date(2021, 1, 1), retrain_months=0, embargo_days=-1)
     assert {fault.where for fault in refused.value.faults} == {
@@ -83,7 +83,7 @@ def test_everything_that_makes_no_sense_is_named_at_once() -> None:
     }
 
 
-def test_windows_that_the_market_does_not_hold_are_refused() -> None:
+def test_windows_outside_the_market_are_refused() -> None:
     with pytest.raises(BadInput, match="before the first price"):
         refuse_windows_outside(noisy_market(0, 40), PLAN.windows())
 

@@ -1,9 +1,9 @@
-"""Bids around which minute records are reconstructed: what each side's ladder is, before any price has settled.
+"""Bid ladders of both sides, from which minute records are reconstructed.
 
 Contract
-- Made of day-ahead prices, the calendar and the seed alone. No final price enters here.
-- Fitted to summary figures of real marginal prices: 2022, the first quarter of 2024, and the one part-day of minute
-  records from the time since 2024-05-22.
+- Ladders depend on day-ahead prices, the calendar and the seed only. No final price enters here.
+- Parameters are fitted to summary figures of real marginal prices: 2022, the first quarter of 2024, and the only
+  part-day of minute records since 2024-05-22.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from arbitrage.quarter_hour import EpochMinutes, epoch_minute
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderParameters:
-    """Bids of both sides in one era of the market."""
+    """Bids of both sides in one period of the market."""
 
     upward_day_ahead_share: float
     upward_level_share: float
@@ -30,24 +30,24 @@ class LadderParameters:
     upward_first_eur_mwh: float
     upward_rise_eur_mwh_per_100mw: float
     upward_spread_eur_mwh: float
-    """Mean absolute departure of a final marginal price from the ladder that follows the prices before it."""
+    """Mean absolute deviation of a final marginal price from the ladder, which follows the prices before it."""
     downward_day_ahead_share: float
     downward_level_share: float
     downward_first_eur_mwh: float
-    """Negative: below what the day-ahead price alone would give."""
+    """Negative: below the weighted day-ahead prices."""
     downward_rise_eur_mwh_per_100mw: float
     downward_spread_eur_mwh: float
     shortage_widens_from_eur_mwh: float
     """Excess of a price over the day-ahead price beyond which the system imbalance tends to be larger."""
     surplus_widens_from_eur_mwh: float
     least_avoided_share: float = 0.2
-    """Value of avoided activation as a share of the day-ahead price, drawn evenly from this one up to 1."""
+    """The value of avoided activation is a share of the day-ahead price, drawn uniformly between this and 1."""
     response_per_minute: float = 0.22
-    """Share of the gap between activation and imbalance that reserves close in a minute."""
+    """Share of the difference between activation and imbalance that reserves close in a minute."""
     memory: float = 0.85
     """Share of a side's offset that remains after a quarter-hour."""
     following: float = 0.8
-    """Share of its departure by which the offset follows a settled price."""
+    """Share of the deviation of a settled price by which the offset changes."""
 
 
 _TO_2022 = LadderParameters(
@@ -98,16 +98,16 @@ _ERAS = (
     (epoch_minute("2023-01-01T00:00+01:00"), _TO_MAY_2024),
     (GRADUAL_FROM, _GRADUAL),
 )
-"""First minute of each era and its bids."""
+"""First minute of each period, and its bids."""
 
 _SURPRISE_SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 _SURPRISE_QUANTILES = (-7.0, -3.6, -2.1, -1.45, -0.65, -0.1, 0.62, 1.7, 2.6, 4.9, 9.0)
-"""Law of the departures of final marginal prices from the ladder, outward, in spreads; much the same on both sides in
-2022 and in 2024."""
+"""Distribution of the deviations of final marginal prices from the ladder, outward, in spreads; similar on both sides
+in 2022 and in 2024."""
 
 
 class Ladders(NamedTuple):
-    """Bids of each quarter-hour, arrays of shape [n], as compiled code takes them; offsets come on top."""
+    """Bids of each quarter-hour for compiled code, arrays of shape [n]; offsets are added later."""
 
     upward_eur_mwh: Floats
     """Price of the first upward bid."""
@@ -116,10 +116,10 @@ class Ladders(NamedTuple):
     """EUR/MWh for each 100 MW activated."""
     downward_rise: Floats
     upward_spread: Floats
-    """Usual departure of a final upward price from the ladder, EUR/MWh."""
+    """Usual deviation of a final upward price from the ladder, EUR/MWh."""
     downward_spread: Floats
     upward_surprise: Floats
-    """Drawn departure, in spreads and outward, that the upward side ends at where it does not settle."""
+    """Drawn final deviation of the upward side where it does not settle, outward, in spreads."""
     downward_surprise: Floats
     avoided_activation_eur_mwh: Floats
     shortage_widens_from_eur_mwh: Floats
@@ -130,7 +130,7 @@ class Ladders(NamedTuple):
 
 
 def draw_ladders(starts: EpochMinutes, day_ahead_eur_mwh: Floats, level_eur_mwh: Floats, seed: int) -> Ladders:
-    """Bids of quarter-hours [n] under the parameters of their era; `level_eur_mwh`: mean day-ahead price of the day."""
+    """Bids of quarter-hours [n] by the parameters of their period; `level_eur_mwh`: mean day-ahead price of the day."""
     era = np.searchsorted([since for since, _ in _ERAS], starts, side="right") - 1
 
     def of(name: str) -> Floats:

@@ -1,10 +1,10 @@
-"""System imbalance drawn around known final prices: first by the quarter-hour, then by the minute.
+"""System imbalance drawn given final prices: first by the quarter-hour, then by the minute.
 
 Contract
-- Surplus is positive, MW. Of a final price only its departure from the day-ahead price is used, and only to weigh
-  which side settled and to widen the draw where the departure is large; the size itself stays random.
-- Quarter-hours: a standard normal chain with memory, given those weights (Gibbs sampling), stretched to MW. So a
-  side, its size and those of the neighbours fit together, and imbalances are small where the side turns.
+- Surplus is positive, in MW. Only the deviation of a final price from the day-ahead price is used: to weigh which side
+  settled, and to widen the draw where the deviation is large. The size itself stays random.
+- Quarter-hours: an autocorrelated standard normal chain, sampled given these weights (Gibbs sampling) and transformed
+  to MW. Side and size are therefore consistent with the neighbours, and imbalances are small where the side changes.
 - Minutes: a slow and a fast Gaussian process, conditioned exactly on the means of all quarter-hours.
 """
 
@@ -23,14 +23,14 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
 
 _SWEEPS = 40
 _REGIONS = 4
-"""Of the imbalance: shortage beyond the dead band, shortage within it, surplus within it, surplus beyond it."""
+"""Regions of the imbalance: shortage beyond the dead band, shortage within it, surplus within it, surplus beyond it."""
 _SOLVER_TOLERANCE = 1e-11
 _SOLVER_STEPS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarterHourImbalanceParameters:
-    """Imbalance of a quarter-hour given the departure of its price; fitted to summary figures of early 2024."""
+    """Imbalance of a quarter-hour given the deviation of its price; fitted to summary figures of early 2024."""
 
     memory: float = 0.85
     """Correlation of the underlying normal chain from one quarter-hour to the next."""
@@ -38,14 +38,14 @@ class QuarterHourImbalanceParameters:
     tail: float = 0.4
     """Imbalance is scale x sinh(tail z) / tail: 0 would be Gaussian."""
     shortage_power: float = 1.0
-    """Shortages grow with this power of the price's departure where that is large."""
+    """Shortages grow with this power of the price deviation where it is large."""
     surplus_power: float = 0.9
     greatest_factor: float = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinuteImbalanceParameters:
-    """Imbalance of each minute itself around the means of the quarter-hours."""
+    """Imbalance of each single minute around the means of the quarter-hours."""
 
     slow_std_mw: float = 110.0
     slow_time_min: float = 95.0
@@ -55,7 +55,7 @@ class MinuteImbalanceParameters:
 
 @dataclass(frozen=True, slots=True)
 class SideEvidence:
-    """What final prices say of the imbalance, arrays over quarter-hours."""
+    """Evidence on the imbalance from final prices, arrays over quarter-hours."""
 
     region_weights: Floats
     """Shape [n, 4], relative likelihood of the price in each region of the imbalance."""
@@ -69,9 +69,9 @@ def generator(seed: int, stream: str) -> np.random.Generator:
 
 
 def widening(parameters: QuarterHourImbalanceParameters, ratio: Floats) -> Floats:
-    """Factor on the imbalance, shape [n]; `ratio` is the departure by that from which imbalances grow, upward positive.
+    """Factor on the imbalance, shape [n].
 
-    NaN gives 1.
+    ratio: price deviation over the deviation from which imbalances grow, upward positive; NaN gives the factor 1.
     """
     known = np.nan_to_num(ratio)
     short = np.maximum(known, 1.0) ** parameters.shortage_power
@@ -92,7 +92,7 @@ def draw_quarter_hour_imbalance(
 
 @numba.njit(cache=True)
 def _normal_share(value: float) -> float:
-    """Share of a standard normal below `value`."""
+    """Cumulative distribution of a standard normal at `value`."""
     return 0.5 * math.erfc(-value / math.sqrt(2.0))
 
 
@@ -108,7 +108,7 @@ def _draw_between(lower: float, upper: float, random: np.random.Generator) -> fl
         return -_draw_between(-upper, -lower, random)
     nearest = max(lower, 0.0)
     if upper - nearest < 1.0 or lower < 0.0:
-        # Flat proposals; the density falls but little over so short a piece near its top.
+        # Uniform proposals: the density is nearly constant over a short interval near its maximum.
         while True:
             draw = lower + (upper - lower) * random.random()
             if math.log(1.0 - random.random()) <= 0.5 * (nearest * nearest - draw * draw):
@@ -122,7 +122,7 @@ def _draw_between(lower: float, upper: float, random: np.random.Generator) -> fl
 
 @numba.njit(cache=True)
 def _draw_chain(memory: float, weights: Floats, limit: Floats, sweeps: int, random: np.random.Generator) -> Floats:
-    """A stationary normal chain [n] given the weights [n, 4] of the regions that `limit` [n] parts it into."""
+    """A stationary normal chain [n] given the weights [n, 4] of its regions, with bounds 0 and +/- `limit` [n]."""
     n = weights.shape[0]
     chain = np.zeros(n)
     mass = np.empty(_REGIONS)
@@ -149,7 +149,7 @@ def _draw_chain(memory: float, weights: Floats, limit: Floats, sweeps: int, rand
 def draw_minute_imbalance_given_means(
     parameters: MinuteImbalanceParameters, quarter_hour_mw: Floats, seed: int
 ) -> Floats:
-    """Imbalance of each minute itself, shape [15 n], whose means over consecutive quarter-hours are the given [n]."""
+    """Imbalance of each single minute, shape [15 n], with the given means over consecutive quarter-hours [n]."""
     n = MINUTES_PER_QUARTER_HOUR * len(quarter_hour_mw)
     slow = autoregressive(seed, "minute slow", n, time_min=parameters.slow_time_min, step_min=1.0)
     fast = autoregressive(seed, "minute fast", n, time_min=parameters.fast_time_min, step_min=1.0)
@@ -158,20 +158,20 @@ def draw_minute_imbalance_given_means(
     covariance = _covariance(parameters, n)
     pull = _solve_means(covariance, missing)
     bent = free + _toeplitz_product(covariance, np.repeat(pull / MINUTES_PER_QUARTER_HOUR, MINUTES_PER_QUARTER_HOUR))
-    # What the iterative solver leaves is far below the last published digit.
+    # The remaining error of the iterative solver is far below the last published digit.
     left = quarter_hour_mw - bent.reshape(-1, MINUTES_PER_QUARTER_HOUR).mean(axis=1)
     return np.asarray(bent + np.repeat(left, MINUTES_PER_QUARTER_HOUR))
 
 
 def _covariance(parameters: MinuteImbalanceParameters, n: int) -> Floats:
-    """Covariance of two minutes by their distance, shape [n], in MW^2."""
+    """Covariance of two minutes by their lag, shape [n], in MW^2."""
     lag = np.arange(n)
     slow = parameters.slow_std_mw**2 * np.exp(-lag / parameters.slow_time_min)
     return np.asarray(slow + parameters.fast_std_mw**2 * np.exp(-lag / parameters.fast_time_min))
 
 
 def _toeplitz_product(row: Floats, values: Floats) -> Floats:
-    """Product of the symmetric Toeplitz matrix with that first row [n] and a vector [n]."""
+    """Product of the symmetric Toeplitz matrix with first row `row` [n] and a vector [n]."""
     n = len(row)
     size = 1 << (2 * n - 1).bit_length()
     circle = np.zeros(size)

@@ -1,14 +1,14 @@
-"""Minute records drawn around REAL final prices, for times of which no minute data are at hand.
+"""Minute records drawn around REAL final prices, for periods without minute data.
 
 Contract
-- Plausible, not measured. The final price of each quarter-hour is the real one; side, system imbalance and the way
-  that prices take within the quarter-hour are drawn.
-- Three steps, each of which sees no more than it must: side and mean imbalance of each quarter-hour from the
-  departure of its price from the day-ahead price; imbalance of each minute from those means; marginal prices from
-  the minutes' imbalance, with the final price known to the side that settled alone.
-- What the side that did NOT settle shows never depends on the price of that quarter-hour or of a later one, but
-  through which side settled and the imbalance.
-- The price rule holds on every row; values are rounded as Elia publishes them.
+- The records are plausible, not measured. The final price of each quarter-hour is the real one; side, system imbalance
+  and the path of prices within the quarter-hour are drawn.
+- There are three steps, each with only the inputs that it needs. First: side and mean imbalance of each quarter-hour,
+  from the deviation of its price from the day-ahead price. Second: imbalance of each minute, from those means. Third:
+  marginal prices, from the imbalance of the minutes; only the side that settled uses the final price.
+- Prices of the side that did NOT settle depend on the price of that quarter-hour, or of a later one, only through the
+  settling side and the imbalance.
+- The price rule holds on every row. Values are rounded as Elia publishes them.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, EpochMinutes, utc_t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """How uncertain a quarter-hour is while it runs; everything else is the same."""
+    """The uncertainty of a running quarter-hour; grades differ in nothing else."""
 
     minute_imbalance: MinuteImbalanceParameters = field(default_factory=MinuteImbalanceParameters)
     reveal_at_once: float = 0.2
-    """Share of the way to its final price that the settling side shows with its first activation."""
+    """Fraction of the change to the final price that the settling side shows at its first activation."""
     ratchet_power: float = 1.0
-    """Median of the power with which the rest of that way melts as the activation still to come does, to 2024-05-21;
-    lower is later, 1 is a ladder that rises evenly."""
+    """Median of the power to which the remaining activation is raised to give the remaining change, to 2024-05-21. A
+    lower power reveals the price later; 1 is a ladder that rises linearly."""
     gradual_power: float = 1.7
     """The same from 2024-05-22."""
     power_log_std: float = 1.0
-    """Of these powers, from one quarter-hour to the next."""
+    """Log standard deviation of these powers between quarter-hours."""
 
 
 GRADES: Mapping[str, Grade] = {
@@ -67,10 +67,10 @@ GRADES: Mapping[str, Grade] = {
         gradual_power=1.15,
     ),
 }
-"""`matched` fits the one genuine part-day of minute records, which is of the newer rules; of the older ones no genuine
-minutes exist here, and the grades vary how soon a price shows, not how long a side lasts. `easy` has a third less of
-the fast part of the minutes' imbalance and shows final prices sooner, `harsh` has two fifths more of it and shows them
-later."""
+"""`matched` fits the only genuine part-day of minute records, which is under the newer rules. No genuine minutes under
+the older rules were available. The grades vary how early a price is revealed, not how long a side lasts. `easy` has a
+third less of the fast part of the minutes' imbalance and reveals final prices earlier; `harsh` has two fifths more of
+it and reveals them later."""
 
 STRESSES: Mapping[str, Grade] = {
     "severe": Grade(
@@ -80,8 +80,8 @@ STRESSES: Mapping[str, Grade] = {
         gradual_power=1.15,
     ),
 }
-"""Beyond the grades, to see how far results rest on them: sides turn as late as on the genuine part-day (0.83 have the
-final sign after minute 9), which here takes an imbalance that moves twice as far from minute to minute as it did."""
+"""Stress cases beyond the grades, to test how far results depend on them. Sides change as late as on the genuine
+part-day (0.83 have the final sign after minute 9); here this needs twice its imbalance change between minutes."""
 
 _REVISED_SHARE = 0.03
 _REVISION_MEDIAN_EUR_MWH = 0.5
@@ -95,8 +95,8 @@ def reconstruct_minutes(
 
     prices: UTC quarter-hours with `imbalance_price_eur_mwh`; absent or NaN rows are gaps and get no minutes.
     day_ahead: UTC hours with `day_ahead_price_eur_mwh`, for every priced quarter-hour. grade: easy, matched, harsh,
-    severe or parameters of one's own. The result is indexed by UTC minute `start` and has the columns of
-    `SimulatedMarket.minutes` but for those of regulation.
+    severe or a `Grade`. The result is indexed by UTC minute `start` and has the columns of
+    `SimulatedMarket.minutes` except those of regulation.
     Raises BadInput for prices before 2020 or off the grid, hours without a day-ahead price, a negative seed, an
     unknown grade.
     """
@@ -111,22 +111,22 @@ def _checked_grade(grade: Grade | str, seed: int) -> Grade:
     faults = [Fault("seed", f"must be 0 or more, not {seed}")] if seed < 0 else []
     named = {**GRADES, **STRESSES}
     if isinstance(grade, str) and grade not in named:
-        faults.append(Fault("grade", f"none is called {grade}; there are {', '.join(named)}"))
+        faults.append(Fault("grade", f"unknown grade {grade!r}; choose one of {', '.join(named)}"))
     refuse(faults)
     return named[grade] if isinstance(grade, str) else grade
 
 
 class _Settled(NamedTuple):
-    """What the last minute of each quarter-hour shows on the side that settles, arrays of shape [n]."""
+    """Last minute of each quarter-hour on the side that settles, arrays of shape [n]."""
 
     price_eur_mwh: Floats
-    """The final price, but where it is revised later."""
+    """The final price, or the price before a later revision."""
     marginal_eur_mwh: Floats
     component_eur_mwh: Floats
     side: Floats
     """+1 where the upward side settles, -1 where the downward one does."""
     within: npt.NDArray[np.bool_]
-    """Where the value of avoided activation settles, by the dead band."""
+    """Whether the value of avoided activation settles, in the dead band."""
 
 
 def build_records(
@@ -134,7 +134,7 @@ def build_records(
 ) -> pd.DataFrame:
     """Third step: minute records from the imbalance of quarter-hours [n] and minutes [15 n]; see `reconstruct_minutes`.
 
-    The sign of `quarter_hour_mw` says which side settles at the final price.
+    The sign of `quarter_hour_mw` gives the side that settles at the final price.
     """
     width = MINUTES_PER_QUARTER_HOUR
     starts = np.repeat(finals.starts, width)
@@ -169,7 +169,7 @@ def _one_before(quarter_hour_mw: Floats) -> Floats:
 
 
 def _settled(finals: FinalPrices, quarter_hour_mw: Floats, seed: int) -> _Settled:
-    """The last records: final prices taken apart into marginal price and alpha component."""
+    """The last records: final prices split into marginal price and alpha component."""
     starts, n = finals.starts, len(finals.starts)
     random = generator(seed, "revision")
     revised = random.random(n) < _REVISED_SHARE
@@ -207,5 +207,5 @@ def _marginal_prices(
 
 
 def _published(starts: EpochMinutes, values: Floats) -> Floats:
-    """Values [n] with the digits that Elia publishes."""
+    """Values [n] rounded as Elia publishes them."""
     return np.where(starts >= GRADUAL_FROM, np.round(values, 3), np.round(values, 2))

@@ -1,14 +1,14 @@
 """Marginal prices drawn around known final prices, minute by minute.
 
 Contract
-- Each side has a ladder of bids: a level tied to the day-ahead price, rising outward with the activated volume, and
-  an offset that wanders. The offset of a side follows the quarter-hours ALREADY settled on it; never this one.
-- The side that does not settle shows its ladder and nothing else.
-- The side that settles begins on its ladder too and is drawn towards the known final marginal price as activation
-  on it goes on; the last minute shows that price. Where its ladder lies beyond the final price, it begins mirrored on
-  the other side of that price, and so shows something of it before any activation.
-- To 2024-05-21 marginal prices are running extremes, from 2024-05-22 averages over the activated volume, and a mean
-  imbalance within the dead band shows the value of avoided activation in place of them.
+- Each side has a bid ladder: a level that depends on the day-ahead price, rising outward with the activated volume,
+  plus a varying offset. The offset of a side follows the quarter-hours ALREADY settled on it, never the current one.
+- The side that does not settle shows its ladder only.
+- The side that settles begins on its ladder and moves towards the known final marginal price as its activation
+  proceeds; the last minute shows that price. Where its ladder lies beyond the final price, it begins mirrored on the
+  other side of that price, and so reveals part of it before any activation.
+- To 2024-05-21 marginal prices are running extremes. From 2024-05-22 they are averages over the activated volume, and
+  the value of avoided activation replaces them while the mean imbalance is within the dead band.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, EpochMinutes
 
 _BID_MW = 25.0
 _FADING_OVER_EUR_MWH = 200.0
-"""Alpha is at most this, and fades over as much."""
+"""Limit of alpha, and the price range over which it falls to 0."""
 _SPREAD_RETURN = 0.01
-"""Share of the way back to the usual spread that a quarter-hour brings."""
+"""Fraction of the difference to the usual spread that is removed in a quarter-hour."""
 _SPREAD_FOLLOWING = 0.12
-"""Weight of the newest departure in the spread of a side."""
+"""Weight of the newest deviation in the spread of a side."""
 
 
 class Reveal(NamedTuple):
-    """How the side that settles comes to its final price, arrays of shape [n]."""
+    """How the settling side approaches its final price, arrays of shape [n]."""
 
     at_once: Floats
-    """Share of the way that the first activation shows."""
+    """Fraction of the change that the first activation shows."""
     power: Floats
-    """The rest of the way remains as (share of the activation to come) ** power."""
+    """The remaining change is proportional to (remaining share of the activation) ** power."""
 
 
 class MarginalPaths(NamedTuple):
@@ -51,15 +51,15 @@ class MarginalPaths(NamedTuple):
 def final_marginal_eur_mwh(
     starts: EpochMinutes, price_eur_mwh: Floats, imbalance_mw: Floats, full_alpha_eur_mwh: Floats
 ) -> Floats:
-    """The marginal price that settles at `price_eur_mwh`, shape [n]: the price rule turned round, unrounded.
+    """The marginal price that settles at `price_eur_mwh`, shape [n]: the inverse of the price rule, unrounded.
 
-    full_alpha_eur_mwh: the alpha component as it is before it fades where the marginal price is extreme.
+    full_alpha_eur_mwh: the alpha component before its reduction at extreme marginal prices.
     """
     outward = np.where(imbalance_mw < 0.0, 1.0, -1.0)
     fades_from = np.where(imbalance_mw < 0.0, 200.0, 0.0)
     beyond = outward * (price_eur_mwh - fades_from)
     plain = beyond - full_alpha_eur_mwh
-    # Of each EUR/MWh that the marginal price lies beyond, alpha gives back this share, until none of it is left.
+    # A marginal price further outward by 1 EUR/MWh raises the price by this share only, until alpha is 0.
     kept = np.maximum(1.0 - full_alpha_eur_mwh / _FADING_OVER_EUR_MWH, 1e-9)
     fading = np.minimum(plain / kept, beyond)
     marginal = np.where((starts >= SCARCITY_FACTOR_SINCE) & (plain > 0.0), fading, plain)
@@ -68,7 +68,7 @@ def final_marginal_eur_mwh(
 
 @numba.njit(cache=True)
 def _rise_eur_mwh(volume_mw: float, per_100mw: float) -> float:
-    """How far the bid that a volume reaches lies beyond the first one."""
+    """Price difference between the bid that a volume reaches and the first bid."""
     return float(per_100mw * _BID_MW / 100.0 * np.ceil(volume_mw / _BID_MW))
 
 
@@ -97,7 +97,7 @@ def _walk(first: float, rise: float, activations: Floats, ratchet: bool, path: F
 def _bend(path: Floats, progress: Floats, final: float, ratchet: bool, at_once: float, power: float) -> None:
     """Bend the ladder's path [15], prices outward, so that its last minute is `final`."""
     last = path[-1]
-    # A running extreme cannot begin beyond its end: it then begins as far within.
+    # A running extreme cannot begin beyond its end: it then begins at the same distance on the inner side.
     first = min(path[0], 2.0 * final - path[0])
     for k in range(MINUTES_PER_QUARTER_HOUR):
         shown = 1.0 - (1.0 - at_once) * (1.0 - progress[k]) ** power if progress[k] > 0.0 else 0.0
@@ -114,7 +114,7 @@ def marginal_paths(
 ) -> MarginalPaths:
     """Marginal prices of consecutive quarter-hours [n] by the minute, [15 n], before any dead band.
 
-    side: +1 where the upward side settled, -1 where the downward one did, 0 where none is known to.
+    side: +1 where the upward side settled, -1 where the downward one did, 0 where the settling side is unknown.
     final_eur_mwh: final marginal price of that side. ratchet: where prices are running extremes, before 2024-05-22.
     """
     width = MINUTES_PER_QUARTER_HOUR

@@ -1,9 +1,9 @@
-"""Real final prices on a grid, and the side and system imbalance that each of them speaks for.
+"""Real final prices on a grid, and the side and system imbalance that each of them makes likely.
 
 Contract
-- Of a final price only its departure from the day-ahead price is used here: to weigh which side settled, and to widen
-  the draw of the imbalance where the departure is large. Fitted to summary figures of early 2024.
-- Under the rules from 2024-05-22 a price near the day-ahead price is that of the dead band.
+- Only the deviation of a final price from the day-ahead price is used: to weigh which side settled, and to widen the
+  draw of the imbalance where the deviation is large. Fitted to summary figures of early 2024.
+- Under the rules from 2024-05-22, a price near the day-ahead price counts as one of the dead band.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class FinalPrices:
     """Mean day-ahead price of the Brussels day."""
 
     def ladders(self, seed: int) -> Ladders:
-        """Bids of every quarter-hour, which no final price has touched."""
+        """Bids of every quarter-hour; they do not depend on final prices."""
         return draw_ladders(self.starts, self.day_ahead_eur_mwh, self.level_eur_mwh, seed)
 
     @property
@@ -65,7 +65,7 @@ class FinalPrices:
 
 
 def read_finals(prices: pd.DataFrame, day_ahead: pd.DataFrame) -> FinalPrices:
-    """Prices on a grid without holes, each with its day-ahead price; see `reconstruct_minutes`."""
+    """Prices on a complete grid, each with its day-ahead price; see `reconstruct_minutes`. Raises BadInput."""
     missing = [
         Fault(name, f"lacks the column {column}")
         for name, table, column in (("prices", prices, PRICE), ("day_ahead", day_ahead, DAY_AHEAD))
@@ -83,7 +83,7 @@ def read_finals(prices: pd.DataFrame, day_ahead: pd.DataFrame) -> FinalPrices:
     by_hour = table.reindex(grid - grid % MINUTES_PER_HOUR).to_numpy(np.float64)
     daily = table.groupby(brussels_day_numbers(hour_starts)).mean()
     level = daily.reindex(brussels_day_numbers(grid)).to_numpy(np.float64)
-    # Within a gap the day-ahead price serves only to carry the chains across it.
+    # Within a gap the day-ahead price only continues the random processes.
     return FinalPrices(grid, price, *(pd.Series(v).ffill().to_numpy(np.float64) for v in (by_hour, level)))
 
 
@@ -97,7 +97,7 @@ def _faults(starts: EpochMinutes, hours: EpochMinutes) -> list[Fault]:
         if len(np.unique(minutes)) < len(minutes):
             faults.append(Fault(name, "hold a time more than once"))
     if starts.min() < SINGLE_PRICE_SINCE:
-        faults.append(Fault("prices", "begin before 2020: another price rule held until then"))
+        faults.append(Fault("prices", "begin before 2020, when another price rule applied; give prices from 2020 on"))
     lacking = np.setdiff1d(starts - starts % MINUTES_PER_HOUR, hours)
     if len(lacking):
         faults.append(Fault("day_ahead", f"lacks {len(lacking)} hours, the first {utc_timestamps(lacking[:1])[0]}"))
@@ -105,23 +105,23 @@ def _faults(starts: EpochMinutes, hours: EpochMinutes) -> list[Fault]:
 
 
 def draw_sides(finals: FinalPrices, seed: int) -> Floats:
-    """First step: mean system imbalance of each quarter-hour, shape [n], in MW; its sign is the side that settles."""
+    """First step: mean system imbalance of each quarter-hour, shape [n], in MW; its sign gives the settling side."""
     evidence = side_evidence(finals)
     return draw_quarter_hour_imbalance(_IMBALANCE, evidence, DEAD_BAND_MW, seed)
 
 
 def side_evidence(finals: FinalPrices) -> SideEvidence:
-    """What the departure of each price from the day-ahead price says of side and size; no draw enters."""
+    """Weights of side and size from the deviation of each price from the day-ahead price; nothing is drawn."""
     day_ahead = finals.day_ahead_eur_mwh
     departure = finals.price_eur_mwh - day_ahead
     ladders = finals.ladders(0)
     outward = np.where(departure > 0.0, ladders.shortage_widens_from_eur_mwh, ladders.surplus_widens_from_eur_mwh)
-    # Where sides meet: 4 EUR/MWh and 9 % of the day-ahead price below it, blurred the more the higher that price is.
+    # Boundary of the sides: 4 EUR/MWh plus 9 % of the day-ahead price below it; wider at a higher day-ahead price.
     surplus = _odds(-(departure + 4.0 + 0.09 * np.abs(day_ahead)) / (1.0 + 0.035 * np.abs(day_ahead)))
     weights = np.stack([1.0 - surplus, 1.0 - surplus, surplus, surplus], axis=1) / 2.0
     upward = np.maximum(ladders.upward_eur_mwh - day_ahead, _LEAST_PREMIUM_EUR_MWH)
     downward = np.maximum(day_ahead - ladders.downward_eur_mwh, _LEAST_PREMIUM_EUR_MWH)
-    # With a dead band, prices near the day-ahead price are those of avoided activation, whichever the side.
+    # With a dead band, a price near the day-ahead price is the value of avoided activation, on either side.
     within = _odds(np.minimum(departure + 0.2 * downward, 0.4 * upward - departure) / _BLUR_EUR_MWH)
     beyond = _odds(-(departure + 0.1 * downward) / _BLUR_EUR_MWH)
     banded = np.stack([(1.0 - beyond) * (1.0 - within), within / 2.0, within / 2.0, beyond * (1.0 - within)], axis=1)
@@ -132,5 +132,5 @@ def side_evidence(finals: FinalPrices) -> SideEvidence:
 
 
 def _odds(log_odds: Floats) -> Floats:
-    """The probability with those log odds, which beyond 30 are as good as certain."""
+    """The probability for given log odds, which are clipped at 30 in size."""
     return logistic(np.clip(log_odds, -30.0, 30.0))

@@ -1,4 +1,7 @@
-"""A real market that never had minute records at hand, given reconstructed ones, and labelled so."""
+"""Adding reconstructed minute records to a real market without minute records.
+
+Contract: the market is labelled with the grade of the reconstruction, so that reports can state it.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,20 @@ SOURCES = {
     "harsh": MinuteSource.RECONSTRUCTED_HARSH,
     "severe": MinuteSource.RECONSTRUCTED_SEVERE,
 }
-"""Grades of reconstruction, and the label that each leaves on a market."""
+"""Grades of reconstruction, and the label of each on a market."""
 
 
 def with_reconstructed_minutes(market: MarketSeries, grade: str, seed: int) -> MarketSeries:
-    """The market with minute records drawn around its final prices, published as late as its prices are.
+    """The market with minute records drawn around its final prices, published with the delay of its prices.
 
-    Quarter-hourly day-ahead prices enter as the mean of their hour.
+    Quarter-hourly day-ahead prices are averaged by hour.
 
     grade: easy, matched, harsh or severe. Raises BadInput for another grade and for a market without day-ahead prices.
     """
     if grade not in SOURCES:
-        raise BadInput([Fault("minutes", f"no grade is called {grade}; there are {', '.join(SOURCES)}")])
+        raise BadInput([Fault("minutes", f"unknown grade {grade!r}; choose one of {', '.join(SOURCES)}")])
     if DAY_AHEAD not in market.known_series:
-        raise BadInput([Fault("minutes", "are reconstructed around day-ahead prices; give them")])
+        raise BadInput([Fault("minutes", "cannot be reconstructed without day-ahead prices; give them")])
     hourly = market.known_series[DAY_AHEAD].series().resample("h").mean().to_frame(DAY_AHEAD)
     minutes = reconstruct_minutes(market.frame[[PRICE]], hourly, grade=grade, seed=seed)
     return with_minutes(market, minutes, SOURCES[grade], seed)

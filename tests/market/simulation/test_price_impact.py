@@ -89,7 +89,7 @@ def test_an_injection_larger_than_the_shortage_settles_at_the_other_side_by_hand
         assert last_price(start, np.full(15, 30.0), imbalance_mw=-20.0) == within
 
 
-def test_the_quarter_hour_after_feels_it_through_the_alpha_component_only_where_reserves_follow_at_once() -> None:
+def test_the_next_quarter_hour_is_affected_through_the_alpha_component_only_where_reserves_follow_at_once() -> None:
     # 500 MW short in both. 300 MW in the first halve what the second sees of it: x = (500 + 200) / 2 = 350.
     scenario = by_hand(FEBRUARY, imbalance_mw=-500.0)
     market = MovedMarket(scenario, FEBRUARY)

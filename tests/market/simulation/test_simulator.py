@@ -275,15 +275,13 @@ def test_an_injection_ends_where_it_ends() -> None:
         (epoch_minute("2019-12-31T00:00Z"), AFTER, 0, "2022", "start"),
     ],
 )
-def test_a_span_seed_or_preset_that_makes_no_sense_is_refused(
-    start: int, end: int, seed: int, preset: str, place: str
-) -> None:
+def test_an_invalid_span_seed_or_preset_is_refused(start: int, end: int, seed: int, preset: str, place: str) -> None:
     with pytest.raises(BadInput) as refused:
         simulate(start, end, seed=seed, parameters=preset)
     assert [fault.where for fault in refused.value.faults] == [place]
 
 
-def test_parameters_may_be_ones_own() -> None:
+def test_parameters_may_be_given_instead_of_a_preset() -> None:
     preset = PRESETS["2024"]
     still = dataclasses.replace(preset.system_imbalance, slow_std_mw=1.0, fast_std_mw=1.0)
     usual = simulate(BEFORE, BEFORE + 10 * 1440, seed=1, parameters=preset)
@@ -334,12 +332,12 @@ def test_schedules_are_flat_within_the_hour_so_that_ramps_leave_a_sawtooth(year:
     assert into_the_hour > 1.1 * within_the_hour
 
 
-def test_sunny_hours_are_the_most_eventful(year: SimulatedMarket) -> None:
+def test_sunny_hours_are_the_most_volatile(year: SimulatedMarket) -> None:
     noon, night = by_minute_of_hour(year, range(11, 15)), by_minute_of_hour(year, range(4))
     assert noon.mean(axis=1).std() > 1.3 * night.mean(axis=1).std()
 
 
-def test_calm_and_eventful_times_alternate_in_the_imbalance_of_hours_and_of_minutes(year: SimulatedMarket) -> None:
+def test_calm_and_volatile_times_alternate_in_the_imbalance_of_hours_and_of_minutes(year: SimulatedMarket) -> None:
     imbalance = year.prices[IMBALANCE].to_numpy().reshape(-1, 4)
     standardised = (imbalance - imbalance.mean()) / imbalance.std()
     assert np.mean(standardised**4) > 4.5
