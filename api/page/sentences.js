@@ -29,6 +29,7 @@ const REASONS = {
   signal_above_bound: (p) => `The rule’s signal is above its upper bound: discharge; ${seen(p)}.`,
   signal_between_bounds: (p) => `The rule’s signal lies between its bounds: idle; ${seen(p)}.`,
   indicative_price_below_bound: (p) => `The indicative price is below the rule’s lower bound; ${seen(p)}.`,
+  own_strategy: () => 'The operator’s own strategy asks for this power.',
   indicative_price_above_bound: (p) => `The indicative price is above the rule’s upper bound; ${seen(p)}.`,
   indicative_price_between_bounds: (p) => `The indicative price lies between the rule’s bounds; ${seen(p)}.`,
   day_ahead_price_among_lowest: (p) => `The day-ahead price (${price(p.day_ahead_price_eur_mwh)}) is among the day’s lowest.`,

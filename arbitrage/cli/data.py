@@ -250,7 +250,7 @@ def _progress() -> Iterator[ProgressCallback]:
 
 def _figures(report: RecordTypeReport) -> dict[str, Any]:
     return {
-        "shelf": report.record_type.name,
+        "record_type": report.record_type.name,
         "asked": report.asked,
         "empty": report.empty,
         "skipped": report.skipped,
@@ -263,7 +263,7 @@ def _figures(report: RecordTypeReport) -> dict[str, Any]:
 
 def _in_words(report: FetchReport) -> dict[str, Any]:
     failures = [str(failure) for failure in report.failures]
-    return {"shelves": [_figures(each) for each in report.record_types], "failures": failures}
+    return {"record_types": [_figures(each) for each in report.record_types], "failures": failures}
 
 
 def _print(report: FetchReport) -> None:

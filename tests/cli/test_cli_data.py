@@ -70,9 +70,9 @@ def test_the_directory_of_a_store_is_a_market(server: EliaServer, tmp_path: Path
 def test_figures_are_json_and_everything_is_in_them(server: EliaServer, tmp_path: Path) -> None:
     what = ("--what", "prices", "--what", "minutes")
     done = run("fetch", *SPAN, *what, "--store", str(tmp_path / "store"), "--json", "-")
-    prices, minutes = json.loads(done.stdout)["shelves"]
+    prices, minutes = json.loads(done.stdout)["record_types"]
     assert prices == {
-        "shelf": "prices",
+        "record_type": "prices",
         "asked": 1,
         "empty": 0,
         "skipped": 0,
@@ -116,7 +116,7 @@ def test_what_cannot_be_done_is_refused(
 def test_several_topics_may_follow_one_option(server: EliaServer, tmp_path: Path) -> None:
     what = ("--what", "prices", "minutes")
     done = run("fetch", *SPAN, *what, "--store", str(tmp_path / "store"), "--json", "-")
-    assert [each["shelf"] for each in json.loads(done.stdout)["shelves"]] == ["prices", "minutes"]
+    assert [each["record_type"] for each in json.loads(done.stdout)["record_types"]] == ["prices", "minutes"]
 
 
 def test_a_watch_stops_cleanly_when_interrupted(server: EliaServer, tmp_path: Path) -> None:
