@@ -45,7 +45,7 @@ TESTS = {
         "tests/features/test_encoder.py",
         "tests/properties/test_no_leak.py",
     ),
-    "arbitrage/dispatch.py": ("tests/backtest/test_engine.py", "tests/live/test_decider.py", KEYSTONE),
+    "arbitrage/dispatch.py": ("tests/test_dispatch.py", "tests/backtest/test_engine.py", KEYSTONE),
     "arbitrage/backtest/ledger.py": ("tests/backtest/test_ledger.py", "tests/backtest/test_engine.py"),
 }
 

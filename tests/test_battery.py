@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from arbitrage.battery import Battery, BatteryState, clip_power_mw, step_fleet, unit_warnings
+from arbitrage.battery import Battery, BatteryState, advance, clip_power_mw, step_fleet, unit_warnings
 from arbitrage.errors import BadInput
 from tests.examples import examples
 from tests.worlds import MIDNIGHTS, batteries
@@ -79,6 +79,11 @@ def test_the_soc_window_bounds_both_ways() -> None:
     assert battery.empty == BatteryState(0.2)
     assert battery.step(BatteryState(0.29), 1.0, 15).power_mw == pytest.approx(0.324, abs=1e-12)
     assert battery.step(BatteryState(1.71), -1.0, 15).power_mw == pytest.approx(-0.4, abs=1e-12)
+
+
+def test_drawing_from_a_store_below_the_window_does_not_fill_it() -> None:
+    law = Battery(min_soc_fraction=0.25).law
+    assert advance(law, 0.3, 0.0, 1.0, 0.0)[0] == 0.3
 
 
 def test_a_state_outside_the_window_is_not_moved_into_it_for_free() -> None:

@@ -13,6 +13,7 @@ from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, WIND_FORECAST
 from arbitrage.market.series import DURATION, MarketSeries, build_market
 from arbitrage.quarter_hour import BRUSSELS, brussels_midnight, epoch_minute, epoch_minutes, utc_timestamps
 from tests.examples import examples
+from tests.worlds import SUMMER_MIDNIGHT, market_of
 
 START = epoch_minute("2024-03-30T23:00Z")
 """Midnight in Brussels at the beginning of the day on which clocks go forward, which has 92 quarter-hours."""
@@ -284,3 +285,11 @@ def test_a_known_market_cannot_be_asked_as_of_a_later_time() -> None:
     known.as_of([START + 15], [START + 90])
     with pytest.raises(ValueError, match="later than the latest time"):
         known.as_of([START + 16], [START + 90])
+
+
+def test_a_value_is_not_known_before_it_is_published() -> None:
+    series = market_of([50.0, 60.0]).known_series[PRICE]
+    published = int(series.available_at[0])
+    assert series.known_value(SUMMER_MIDNIGHT, published) == 50.0
+    assert series.known_value(SUMMER_MIDNIGHT, published - 1) is None
+    assert series.known_value(SUMMER_MIDNIGHT - 15, published) is None
