@@ -37,7 +37,7 @@ class MpcOptions:
 
 
 @command(
-    example="fit-mpc --prices ods134.csv --day-ahead day_ahead.csv --form deterministic --out policies/mpc",
+    example="fit-mpc --prices ods134.csv --day-ahead day_ahead.csv --form mpc-scenarios --out policies/mpc",
     recorded=True,
 )
 def fit_mpc_command(

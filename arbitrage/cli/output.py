@@ -95,7 +95,7 @@ def _figure(value: Any) -> str:
 
 def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """These columns of some rows; a block a row where they do not fit beside each other."""
-    print_cells([heading(name) for name in columns], [[_in_words(row[name]) for name in columns] for row in rows])
+    print_cells([heading(name) for name in columns], [[in_words(row[name]) for name in columns] for row in rows])
 
 
 def heading(name: str) -> str:
@@ -121,9 +121,10 @@ def print_cells(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     stdout.print(table, highlight=False)
 
 
-def _in_words(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A figure of a table; an interval as its two ends."""
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 100.0 else f"{value:,.2f}"
     if isinstance(value, list):
-        return " to ".join(_in_words(part) for part in value)
+        return " to ".join(in_words(part) for part in value)
     return _NO_FIGURE if value is None else str(value)
