@@ -71,11 +71,10 @@ Features = npt.NDArray[np.float32]
 _SHORT_MEANS = ((5, 8), (9, 16), (17, 48), (49, 96))
 _HOURS_AHEAD = (1, 2, 3, 4, 6, 8)
 _PROFILE_DAYS = 14
-_SCALE_QUARTER_HOURS = 14 * 96
+_QUARTER_HOURS_PER_DAY = 96
 _WEEK_QUARTER_HOURS = 7 * 96
-_PRIOR_SCALE_EUR_MWH = 120.0
-"""Prior of the scale, with the weight of two days of history; it is the size of the residual in 2021."""
-_PRIOR_QUARTER_HOURS = 2 * 96
+_PRIOR_QUARTER_HOURS = 2.0 * 96
+"""Weight of the prior of the trailing scale."""
 _MW_PER_GW = 1000.0
 _LONGEST_DAY = 100
 
@@ -118,11 +117,41 @@ class Encoded:
         return Encoded(self.features[rows], self.base_eur_mwh[rows], self.scale_eur_mwh[rows])
 
 
+LEAST_SCALE_EUR_MWH = 1.0
+"""The least trailing scale: in a market that stands still nothing is divided by nothing."""
+MOST_SCALE_DAYS = 14
+"""As far back as the other features look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailingScale:
+    """How the trailing scale is taken: the root mean square of the price's difference to its base, with a prior."""
+
+    days: int = MOST_SCALE_DAYS
+    """How far back it looks."""
+    prior_eur_mwh: float = 120.0
+    """Scale assumed before there is a history, with the weight of two days; the default is the residual's of 2021."""
+    fading: bool = False
+    """Whether the prior's weight falls to nothing as the history fills; else it stays."""
+
+    def of(self, known: Floats, mean_square: Floats) -> Floats:
+        """The scale [T], given how many quarter-hours are known of its days, and the mean of their squares."""
+        weight = np.full(len(known), _PRIOR_QUARTER_HOURS)
+        if self.fading:
+            weight *= 1.0 - known / (self.days * _QUARTER_HOURS_PER_DAY)
+        scale = np.sqrt((mean_square * known + self.prior_eur_mwh**2 * weight) / (known + weight))
+        return np.asarray(np.maximum(scale, LEAST_SCALE_EUR_MWH))
+
+
 @dataclass(frozen=True)
 class MarketFeatures:
     """Encodes the known market as one feature set."""
 
     feature_set: FeatureSet = FeatureSet.QUARTER_HOUR
+    scale: TrailingScale = TrailingScale()
+    hour_means: bool = False
+    """Whether day-ahead prices by the quarter-hour are read as the means of their hours, as they were when the market
+    was hourly: the imbalance price's own shape within the hour is learned, and must not be counted twice."""
 
     @cached_property
     def plan_names(self) -> tuple[str, ...]:
@@ -184,7 +213,7 @@ class MarketFeatures:
         """`quarter_names` of the quarter-hours in `known.about`, with base and scale, shape [T, len(quarter_names)]."""
         if self.feature_set is FeatureSet.REFERENCE:
             return _encode_reference(known)
-        view = _View(known)
+        view = _View(known.with_hour_means() if self.hour_means else known, self.scale)
         blocks = [
             *(part / view.scale[:, None] for part in (_shape(view), _quarter(view))),
             _calendar(view),
@@ -237,14 +266,14 @@ _UNSCALED = [_PLAN_AND_RECENT.index(name) for name in ("rest_rank", *QUARTER[3:]
 class _View:
     """Inputs that several groups of features share: base, scale, and the day-ahead curve of the rest of the day."""
 
-    def __init__(self, known: KnownMarket) -> None:
+    def __init__(self, known: KnownMarket, scale: TrailingScale) -> None:
         self.known = known
         self.minutes = quarter_hour_starts(known.about)
         self._weekly_mean = np.nan_to_num(known.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)[1])
         self.priced = known.has(DAY_AHEAD)
         day_ahead = known.gather(DAY_AHEAD, [0])[:, 0]
         self.base = np.where(np.isnan(day_ahead), self._weekly_mean, day_ahead)
-        self.scale = self._scale()
+        self.scale = self._scale(scale)
         days, inverse = np.unique(brussels_day_numbers(self.minutes), return_inverse=True)
         midnights = np.array([(brussels_midnight(int(d)), brussels_midnight(int(d) + 1)) for d in days]).reshape(-1, 2)
         self.midnight, self.next_midnight = midnights[inverse].T
@@ -274,11 +303,10 @@ class _View:
         columns = np.minimum(ahead, self.rest - 1) - first
         return np.asarray(values[np.arange(len(values)), columns])
 
-    def _scale(self) -> Floats:
-        known, mean, std = self.known.trailing_moments(RESIDUAL if self.priced else PRICE, _SCALE_QUARTER_HOURS)
-        square = std**2 + (mean**2 if self.priced else 0.0)
-        prior = _PRIOR_SCALE_EUR_MWH**2 * _PRIOR_QUARTER_HOURS
-        return np.asarray(np.sqrt((np.nan_to_num(square) * known + prior) / (known + _PRIOR_QUARTER_HOURS)))
+    def _scale(self, scale: TrailingScale) -> Floats:
+        series, count = RESIDUAL if self.priced else PRICE, scale.days * _QUARTER_HOURS_PER_DAY
+        known, mean, std = self.known.trailing_moments(series, count)
+        return scale.of(known, np.nan_to_num(std**2 + (mean**2 if self.priced else 0.0)))
 
 
 def _shape(view: _View) -> Floats:

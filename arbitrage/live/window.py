@@ -23,10 +23,10 @@ from arbitrage.market.point_in_time import MOST_SIZE
 from arbitrage.market.series import MarketSeries, MinuteSource, build_market
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, utc_timestamps
 
-DAYS = 16
-"""Features look back fourteen days from a midnight, which may be a day and an hour ago."""
-MINUTE_DAYS = 2
-"""Minute records are looked back on for two quarter-hours only; the rest is for judging."""
+DAYS = 18
+"""Features look back fourteen days from a midnight a day and an hour before; a combination of forecasts, two days."""
+MINUTE_DAYS = 3
+"""A combination of forecasts looks back on the minute records of two days and a quarter-hour."""
 AHEAD_DAYS = 3
 
 _FRESH_STEPS = {1: 8, MINUTES_PER_QUARTER_HOUR: 3}

@@ -9,7 +9,7 @@ Contract
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -41,6 +41,7 @@ MOST_SIZE = 1e6
 thousand, the largest powers tens of thousands."""
 
 
+_QUARTERS = 4
 _BLOCK = 48
 """Records in a block, which is summed once for all windows that contain it."""
 
@@ -169,6 +170,32 @@ def _block_sums(
     return latest, sums
 
 
+def residual(settled: PointInTimeSeries, day_ahead: PointInTimeSeries) -> PointInTimeSeries:
+    """Price less day-ahead price, on the grid of the price and known when it is; NaN where either is absent."""
+    rows = (settled.first_minute - day_ahead.first_minute) // MINUTES_PER_QUARTER_HOUR + np.arange(len(settled.values))
+    inside = (rows >= 0) & (rows < len(day_ahead.values))
+    base = np.where(inside, day_ahead.values[np.where(inside, rows, 0)], np.nan)
+    return PointInTimeSeries(settled.first_minute, settled.values - base, settled.available_at)
+
+
+def hour_means(day_ahead: PointInTimeSeries) -> PointInTimeSeries:
+    """Each value replaced by the mean of what there is of its hour; prices by the hour stay as they are, bit for bit.
+
+    The quarter-hours of an hour are published together.
+    """
+    before = (day_ahead.first_minute // MINUTES_PER_QUARTER_HOUR) % _QUARTERS
+    after = -(before + len(day_ahead.values)) % _QUARTERS
+    hours = np.pad(day_ahead.values, (before, after), constant_values=np.nan).reshape(-1, _QUARTERS)
+    known = ~np.isnan(hours)
+    pairs = np.where(known, hours, 0.0).reshape(-1, 2, 2).sum(axis=2).sum(axis=1)
+    count = known.sum(axis=1)
+    means = np.where(known, (pairs / np.maximum(count, 1))[:, None], np.nan)
+    varied = np.nanmax(np.where(known, hours, -np.inf), axis=1) != np.nanmin(np.where(known, hours, np.inf), axis=1)
+    return replace(
+        day_ahead, values=np.where(varied[:, None], means, hours).ravel()[before : before + len(day_ahead.values)]
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class KnownMarket:
     """The values known at each of a number of times, and no others."""
@@ -188,6 +215,16 @@ class KnownMarket:
         return KnownMarket(
             self.times, self.about, {name: recorded for name, recorded in self._series.items() if name in names}
         )
+
+    def with_hour_means(self) -> KnownMarket:
+        """The same with the day-ahead prices of each hour replaced by their mean, residuals with them."""
+        if DAY_AHEAD not in self._tapes:
+            return self
+        day_ahead = hour_means(self._tapes[DAY_AHEAD])
+        series = {**self._tapes, DAY_AHEAD: day_ahead}
+        if RESIDUAL in series:
+            series[RESIDUAL] = residual(series[PRICE], day_ahead)
+        return KnownMarket(self.times, self.about, series)
 
     def as_of(self, times: npt.ArrayLike, about: npt.ArrayLike) -> KnownMarket:
         """The known market at other times, about other times; both of shape [m], in epoch minutes.

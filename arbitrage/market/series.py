@@ -36,6 +36,7 @@ from arbitrage.market.point_in_time import (
     WIND_FORECAST,
     KnownMarket,
     PointInTimeSeries,
+    residual,
 )
 from arbitrage.quarter_hour import (
     MINUTES_PER_HOUR,
@@ -302,14 +303,6 @@ def _published_the_day_before(table: pd.DataFrame, name: str, hour: int) -> Poin
     days, inverse = np.unique(brussels_day_numbers(grid), return_inverse=True)
     published = np.array([_brussels_hour(int(day) - 1, hour) for day in days], dtype=np.int64)
     return PointInTimeSeries(int(grid[0]), on_grid, published[inverse])
-
-
-def residual(settled: PointInTimeSeries, day_ahead: PointInTimeSeries) -> PointInTimeSeries:
-    """Price less day-ahead price, on the grid of the price and known when it is; NaN where either is absent."""
-    rows = (settled.first_minute - day_ahead.first_minute) // MINUTES_PER_QUARTER_HOUR + np.arange(len(settled.values))
-    inside = (rows >= 0) & (rows < len(day_ahead.values))
-    base = np.where(inside, day_ahead.values[np.where(inside, rows, 0)], np.nan)
-    return PointInTimeSeries(settled.first_minute, settled.values - base, settled.available_at)
 
 
 def _brussels_hour(day: int, hour: int) -> int:

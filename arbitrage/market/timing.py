@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from arbitrage.errors import BadInput, Fault
-from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, RESIDUAL, PointInTimeSeries
-from arbitrage.market.series import MarketSeries, residual
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, RESIDUAL, PointInTimeSeries, residual
+from arbitrage.market.series import MarketSeries
 from arbitrage.market.store.datasets import PRICES
 from arbitrage.market.store.store import FIRST_SEEN, Store
 from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, epoch_minutes, utc_timestamps

@@ -25,7 +25,7 @@ from arbitrage.backtest.engine import Backtest, run_backtest
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
-from arbitrage.features.encoder import MarketFeatures, encoder_needs
+from arbitrage.features.encoder import LEAST_SCALE_EUR_MWH, MarketFeatures, TrailingScale, encoder_needs
 from arbitrage.features.names import FeatureSet
 from arbitrage.learners.closed_form.config import NETWORK_FROM_DAYS, ClosedFormConfig, Preset
 from arbitrage.learners.closed_form.critic_fit import fit_critic
@@ -40,8 +40,9 @@ from arbitrage.learners.closed_form.fit import (
 from arbitrage.learners.closed_form.returns import Returns, coverage, realised_returns
 from arbitrage.learners.closed_form.risk_search import RiskSearchConfig, fit_risk_head
 from arbitrage.market.coverage import Need
+from arbitrage.market.point_in_time import PRICE, RESIDUAL
 from arbitrage.market.series import MarketSeries
-from arbitrage.market.splits import DaysOfMonth
+from arbitrage.market.splits import DaysOfMonth, Span, rows_of
 from arbitrage.policies.checkpoint.closed_form import (
     head_from_tensors,
     head_tensors,
@@ -62,6 +63,7 @@ from arbitrage.training.plan import VALIDATED, TrainingPlan, provenance, records
 
 _WORK_FOLDER = ".work"
 _FEWEST_FOLDS = 2
+_RECENT_QUARTER_HOURS = 30 * 96
 _SIGNIFICANT = 2.0
 """Standard errors."""
 
@@ -237,14 +239,33 @@ class _Fit:
         split, trainer = self.split, self.trainer
         selection = split.selection(*days)
         return prepare_training_data(
-            split.market, self.battery, selection, split.soc_reset, trainer.config.size, trainer.features
+            split.market, self.battery, selection, split.soc_reset, trainer.config.size, self.features()
         )
+
+    def features(self) -> MarketFeatures:
+        """The features with the configured trailing scale, whose prior comes from the training days."""
+        config, split = self.trainer.config, self.split
+        features = replace(self.trainer.features, hour_means=config.hour_means)
+        if config.scale_days is None:
+            return features
+        prior_eur_mwh = _recent_size_eur_mwh(split.market, split.selection(split.train_days))
+        scale = TrailingScale(days=config.scale_days, prior_eur_mwh=prior_eur_mwh, fading=True)
+        return replace(features, scale=scale)
 
     def policy(self, members: Sequence[EnsembleMember]) -> ClosedFormPolicy:
         """A policy of these members, without critic and risk head."""
         market, trainer = self.split.market, self.trainer
         sources, delay_min = tuple(sorted(market.known_series)), records_delay_min(market)
-        return ClosedFormPolicy(self.battery, trainer.config.size, tuple(members), sources, trainer.features, delay_min)
+        combination = trainer.config.combination if trainer.features.feature_set is FeatureSet.FULL else None
+        return ClosedFormPolicy(
+            self.battery,
+            trainer.config.size,
+            tuple(members),
+            sources,
+            self.features(),
+            delay_min,
+            combination=combination,
+        )
 
     def _fit_or_resume(self, training_data: TrainingData, number: int, work: Path) -> _Kept:
         """A member at each stage, from the kept file if it belongs to this plan."""
@@ -345,3 +366,16 @@ def choose(daily_eur: Sequence[pd.Series[float]]) -> int:
         if gain > best_gain and gain > _SIGNIFICANT * float(difference.std()) / len(difference) ** 0.5:
             best, best_gain = stage, gain
     return best
+
+
+def _recent_size_eur_mwh(market: MarketSeries, selection: Sequence[Span]) -> float:
+    """What the trailing scale measures, over the newest month of the selected days; its own default without a price."""
+    starts = market.quarter_hours[rows_of(selection)][-_RECENT_QUARTER_HOURS:]
+    series = RESIDUAL if RESIDUAL in market.known_series else PRICE
+    latest = int(market.known_series[series].available_at.max())
+    values = market.known_at(np.full(len(starts), latest), starts).gather(series, [0])[:, 0]
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return TrailingScale().prior_eur_mwh
+    centre = 0.0 if series == RESIDUAL else float(values.mean())
+    return max(float(np.sqrt(((values - centre) ** 2).mean())), LEAST_SCALE_EUR_MWH)

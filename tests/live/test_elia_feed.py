@@ -61,7 +61,7 @@ def test_the_days_that_a_policy_looks_back_on_are_fetched_once_and_first(feed: F
     server.bad_days.append(double.says(503))
     assert [finding.code for _, finding in feed.poll().reported] == ["silence"]
     market = feed.poll().market
-    assert market.frame.index[0] == pd.Timestamp("2024-11-15T00:00Z")
+    assert market.frame.index[0] == pd.Timestamp("2024-11-13T00:00Z")
     asked = len(server.requests)
     feed.poll()
     assert len(server.requests) == asked + 2

@@ -27,6 +27,7 @@ from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.market.splits import DaysOfMonth, SocReset, select
 from arbitrage.policies.checkpoint.load import CARD_FILE, load_policy
 from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.closed_form.online_combination import CombinationConfig
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.quarter_hour import brussels_midnight, epoch_minute
 from arbitrage.training.closed_form import ClosedFormTrainer
@@ -43,6 +44,10 @@ CONFIG = ClosedFormConfig(
     network=None,
     minutes=MinuteConfig(network=NetworkConfig(width=8, steps=150)),
     size=LatticeSize(5, 4),
+    combination=CombinationConfig(),
+    scale_days=4,
+    hour_means=True,
+    half_life_days=5.0,
 )
 NIGHT = epoch_minute("2025-03-30T00:00+01:00")
 """The Brussels day on which clocks go forward."""
@@ -91,6 +96,9 @@ def test_the_card_says_what_is_seen_and_where_the_minutes_come_from(directory: P
     assert card["minute_source"] == "simulated"
     assert card["publication_delay_min"] == 1
     assert card["step_min"] == policy.step_min == 1
+    assert (policy.combination == CombinationConfig()) == (policy.features.feature_set is FeatureSet.FULL)
+    assert policy.features.scale.fading
+    assert policy.features.hour_means
     assert (policy.critic is not None) == (policy.features.feature_set is FeatureSet.FULL)
 
 
@@ -116,6 +124,9 @@ def test_minutes_are_what_moves_it_within_a_quarter_hour(policy: ClosedFormPolic
 def test_where_records_fail_to_come_the_quarter_hours_own_forecast_stands(
     policy: ClosedFormPolicy, market: MarketSeries
 ) -> None:
+    # A combination goes on learning from the quarter-hours before, so the learned forecast is looked at alone.
+    policy = dataclasses.replace(policy, combination=None)
+
     # Two hours of silence: from the second minute on, when a record should be there, nothing new can be said before the
     # next quarter-hour begins. The first two minutes are the networks'.
     def silent(series: PointInTimeSeries) -> PointInTimeSeries:

@@ -29,7 +29,9 @@ from arbitrage.training.closed_form import ClosedFormTrainer, choose
 from arbitrage.training.data_split import DataSplit
 from arbitrage.training.plan import TrainingPlan, train
 
-CONFIG = ClosedFormConfig(cosines=12, passes=1, network=NetworkConfig(width=8, steps=20), size=LatticeSize(5, 4))
+CONFIG = ClosedFormConfig(
+    cosines=12, passes=1, network=NetworkConfig(width=8, steps=20), size=LatticeSize(5, 4), scale_days=None
+)
 
 
 def plan() -> TrainingPlan:

@@ -13,18 +13,25 @@ from arbitrage.policies.closed_form.price_chain import ChainSize, PriceChain
 NEWS_BINS = 3
 
 
-def fit_chain(fast: Floats, slow: Floats, followed: Flags, size: ChainSize | None = None) -> PriceChain:
-    """Count moves between equally filled bins of the gaps [n]; `followed` marks rows whose next row comes next."""
+def fit_chain(
+    fast: Floats, slow: Floats, followed: Flags, size: ChainSize | None = None, weights: Floats | None = None
+) -> PriceChain:
+    """Count moves between equally filled bins of the gaps [n]; `followed` marks rows whose next row comes next.
+
+    weights: [n], how much each row counts; None: 1 each. The bins are equally filled without them.
+    """
+    weights = np.ones(len(fast)) if weights is None else weights
     size = size or ChainSize()
     fast_bin, fast_centres = _bins(fast, size.fast_bins)
     slow_bin, slow_centres = _bins(slow, size.slow_bins)
     state, states = fast_bin * size.slow_bins + slow_bin, size.states
-    counts = np.bincount(state, minlength=states)
-    sums = np.bincount(state, weights=fast, minlength=states)
-    centres = np.where(counts > 0, sums / np.maximum(counts, 1), np.repeat(fast_centres, size.slow_bins))
+    counts = np.bincount(state, weights=weights, minlength=states)
+    sums = np.bincount(state, weights=weights * fast, minlength=states)
+    filled = np.where(counts > 0.0, counts, 1.0)
+    centres = np.where(counts > 0.0, sums / filled, np.repeat(fast_centres, size.slow_bins))
     origin = np.flatnonzero(followed)
     moves = np.zeros((states, states))
-    np.add.at(moves, (state[origin], state[origin + 1]), 1.0)
+    np.add.at(moves, (state[origin], state[origin + 1]), weights[origin])
     moves[moves.sum(axis=1) == 0.0] = 1.0
     transitions = moves / moves.sum(axis=1, keepdims=True)
     return PriceChain(fast_centres, slow_centres, centres, transitions, np.zeros(1), np.zeros(1))

@@ -1,7 +1,7 @@
 """Settings of the closed-form fit, and the presets that trade money for time.
 
 Contract: every number here was chosen by cross-validation on days 1-25 of each month of 2022, or walking through 2021,
-none on other days.
+none on other days; but for the days of the trailing scale, chosen walking from October 2024 to August 2025.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from enum import StrEnum
 from arbitrage.learners.closed_form.minute_fit import MinuteConfig
 from arbitrage.learners.closed_form.network_training import NetworkConfig
 from arbitrage.policies.closed_form.lattice import LatticeSize
+from arbitrage.policies.closed_form.online_combination import CombinationConfig
 from arbitrage.policies.closed_form.price_chain import ChainSize
 
 NETWORK_FROM_DAYS = 200
@@ -48,8 +49,19 @@ class ClosedFormConfig:
     network: NetworkConfig | None = field(default_factory=NetworkConfig)
     """Of the stage above the last pass; None: there is none."""
     minutes: MinuteConfig = field(default_factory=MinuteConfig)
+    combination: CombinationConfig | None = None
+    """Of the minutes' price forecasts with the naive ones when they are served; None: they stand alone."""
     quarter_gain: float = 2.0
     """How much faster the random features vary with the quarter of the hour."""
+    half_life_days: float | None = None
+    """Age at which a training day counts half as much as the newest; None: all days count the same."""
+    scale_days: int | None = 4
+    """How many days the trailing scale looks back; its prior is then taken from the newest training days and fades as
+    the history fills. None: the constant prior of `TrailingScale`."""
+    hour_means: bool = True
+    """Whether day-ahead prices by the quarter-hour are read as the means of their hours; see `MarketFeatures`."""
+    shrinkage: float = 1.0
+    """By how much the penalties of plan, forecast, slow gap and correction are multiplied."""
     chain: ChainSize = field(default_factory=ChainSize)
     size: LatticeSize = field(default_factory=LatticeSize)
     final_stage_only: bool = False

@@ -86,6 +86,13 @@ class TrainingData:
         return np.asarray(priced & (self.path.after == After.SAME_DAY) & np.append(priced[1:], False))
 
 
+def recency_weights(day_numbers: Numbers, half_life_days: float | None) -> Floats:
+    """How much rows of these days [n] count: the newest day 1, one that is a half-life older a half, shape [n]."""
+    if half_life_days is None:
+        return np.ones(len(day_numbers))
+    return np.asarray(np.exp2((day_numbers - day_numbers.max()) / half_life_days))
+
+
 def prepare_training_data(
     market: MarketSeries,
     battery: Battery,
@@ -164,29 +171,30 @@ def fit_closed_form(data: TrainingData, config: ClosedFormConfig, seed: int) -> 
     end_value = np.zeros(data.lattice.nodes)
     if data.soc_reset is SocReset.NEVER:
         for _ in range(_END_VALUE_ROUNDS):
-            end_value = _learn_end_value(data, forecasts, end_value)
+            end_value = _learn_end_value(data, forecasts, end_value, config.half_life_days)
     return _correct(data, config, forecasts, end_value, seed)
 
 
 def _fit_forecasts(data: TrainingData, config: ClosedFormConfig, rng: np.random.Generator) -> _Forecasts:
-    used = data.folds >= 0
+    used, weights = data.folds >= 0, recency_weights(data.path.day_numbers, config.half_life_days)
+    singles = weights.astype(np.float32)
     plan, newest = data.plan_encoded, data.encoded
     names, planned = data.features.quarter_names, len(data.features.plan_names)
     gains = np.array([config.quarter_gain if name in QUARTER else 1.0 for name in names], np.float32)
     plan_features = np.ascontiguousarray(plan.features[:, :planned])
     draw = partial(draw_random_features, rng=rng, orthogonal=config.orthogonal)
     plan_map = draw(plan_features[used], gains[:planned], config.plan_cosines or config.cosines)
-    plan_ridge = Ridge(plan_features, data.folds, plan_map)
-    plan_fit, plan_out = plan_ridge.fit(_price_targets(data, plan), config.plan_penalty)
+    plan_ridge = Ridge(plan_features, data.folds, plan_map, singles)
+    plan_fit, plan_out = plan_ridge.fit(_price_targets(data, plan), config.shrinkage * config.plan_penalty)
 
     full_map = draw(newest.features[used], gains, config.cosines)
-    ridge = Ridge(newest.features, data.folds, full_map)
-    fit, out = ridge.fit(_price_targets(data, newest), config.forecast_penalty)
+    ridge = Ridge(newest.features, data.folds, full_map, singles)
+    fit, out = ridge.fit(_price_targets(data, newest), config.shrinkage * config.forecast_penalty)
 
     plan_price = plan.base_eur_mwh + plan.scale_eur_mwh * plan_out[:, 0]
     price = newest.base_eur_mwh + newest.scale_eur_mwh * out[:, 0]
     fast = (price - plan_price) / plan.scale_eur_mwh
-    slow_fit, slow = _fit_slow_gap(data, plan_price, fast, config.slow_penalty)
+    slow_fit, slow = _fit_slow_gap(data, plan_price, fast, config.shrinkage * config.slow_penalty, singles)
     nodes = data.lattice.nodes
     member = EnsembleMember(
         plan_map=plan_map,
@@ -194,7 +202,7 @@ def _fit_forecasts(data: TrainingData, config: ClosedFormConfig, rng: np.random.
         full_map=full_map,
         forecast_coefficients=fit[:, 0],
         slow_coefficients=slow_fit,
-        chain=fit_chain(fast, slow, data.followed, config.chain),
+        chain=fit_chain(fast, slow, data.followed, config.chain, weights),
         network=None,
         correction_coefficients=np.zeros((2, nodes, full_map.outputs), dtype=np.float32),
         end_value_fraction=np.zeros(nodes),
@@ -241,7 +249,9 @@ def _price_targets(data: TrainingData, encoded: Encoded) -> Singles:
     return np.nan_to_num(target).astype(np.float32)[:, None]
 
 
-def _fit_slow_gap(data: TrainingData, plan_price: Floats, fast: Floats, penalty: float) -> tuple[Singles, Floats]:
+def _fit_slow_gap(
+    data: TrainingData, plan_price: Floats, fast: Floats, penalty: float, weights: Singles
+) -> tuple[Singles, Floats]:
     """Coefficients of the slow gap, and the slow gap of each row from folds that left it out.
 
     The target is the mean departure from plan over the coming hours; what the fast gap implies of it is taken out.
@@ -256,7 +266,7 @@ def _fit_slow_gap(data: TrainingData, plan_price: Floats, fast: Floats, penalty:
     target = ((total[last] - total[first]) / np.maximum(count, 1)).astype(np.float32)[:, None]
     enough = count >= (_SLOW_TO - _SLOW_FROM) // 2
     regressors = slow_regressors(data.features, data.encoded, fast)
-    fit, out = Ridge(regressors, np.where(enough, data.folds, _NO_FOLD)).fit(target, penalty)
+    fit, out = Ridge(regressors, np.where(enough, data.folds, _NO_FOLD), weights=weights).fit(target, penalty)
     predicted = np.where(enough & (data.folds >= 0), out[:, 0], row_products(regressors, fit[:, 0]))
     implied = float(predicted @ fast / (fast @ fast))
     fit[-1, 0] -= implied
@@ -286,7 +296,9 @@ def _model_advantages(data: TrainingData, forecasts: _Forecasts, continuation: S
     return advantages
 
 
-def _learn_end_value(data: TrainingData, forecasts: _Forecasts, end_value_fraction: Floats) -> Floats:
+def _learn_end_value(
+    data: TrainingData, forecasts: _Forecasts, end_value_fraction: Floats, half_life_days: float | None
+) -> Floats:
     """Worth of a state at midnight per EUR/MWh of the day's mean expected price, realised under the chain's policy."""
     plans, continuation = _continuation(data, forecasts, end_value_fraction)
     end_value = np.repeat(plans.end_value_eur, np.diff(data.day_rows), axis=0)
@@ -295,7 +307,8 @@ def _learn_end_value(data: TrainingData, forecasts: _Forecasts, end_value_fracti
     by_soc = at_midnight.reshape(len(at_midnight), data.lattice.soc_nodes, -1)[:, :, :1]
     worth = np.broadcast_to(by_soc - by_soc[:, :1], (len(by_soc), data.lattice.soc_nodes, data.lattice.cycle_nodes))
     levels = np.add.reduceat(forecasts.plan_price_eur_mwh, data.day_rows[:-1]) / np.diff(data.day_rows)
-    return np.asarray(levels @ worth.reshape(len(worth), -1) / (levels @ levels))
+    weighted = levels * recency_weights(data.path.day_numbers[data.day_rows[:-1]], half_life_days)
+    return np.asarray(weighted @ worth.reshape(len(worth), -1) / (weighted @ levels))
 
 
 def _correct(
@@ -314,10 +327,12 @@ def _correct(
         missed = ((swept.advantage_eur - model) / scale).reshape(len(model), -1)
         target += (missed - target) / done
         if config.final_stage_only and done == config.passes:
-            fit = config.correction_share * forecasts.ridge.coefficients(target, config.correction_penalty)
+            fit = config.correction_share * forecasts.ridge.coefficients(
+                target, config.shrinkage * config.correction_penalty
+            )
             stages.append(replace(stages[0], correction_coefficients=_by_node(fit, data.lattice)))
             break
-        fit, out = forecasts.ridge.fit(target, config.correction_penalty)
+        fit, out = forecasts.ridge.fit(target, config.shrinkage * config.correction_penalty)
         fit, out = config.correction_share * fit, config.correction_share * out
         stages.append(replace(stages[0], correction_coefficients=_by_node(fit, data.lattice)))
         newest = scale * out.reshape(model.shape)

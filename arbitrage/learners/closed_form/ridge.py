@@ -52,13 +52,21 @@ class Ridge:
     """Ridge regression with rows in folds, so that a training row can be predicted by a fit that has not seen it."""
 
     def __init__(
-        self, regressors: Singles, folds: Numbers, row_map: Callable[[Singles], Singles] | None = None
+        self,
+        regressors: Singles,
+        folds: Numbers,
+        row_map: Callable[[Singles], Singles] | None = None,
+        weights: Singles | None = None,
     ) -> None:
-        """regressors: [n, d], or what `row_map` makes them of, row by row; folds: [n], negative = not used."""
+        """regressors: [n, d], or what `row_map` makes them of, row by row; folds: [n], negative = not used.
+
+        weights: [n], how much each row counts beside the penalty; None: 1 each.
+        """
         self._rows = {int(fold): np.flatnonzero(folds == fold) for fold in np.unique(folds[folds >= 0])}
         parts = {fold: regressors[rows] for fold, rows in self._rows.items()}
         self._regressors = parts if row_map is None else {fold: row_map(part) for fold, part in parts.items()}
-        self._grams = {fold: _gram(part) for fold, part in self._regressors.items()}
+        self._weights = np.ones(len(folds), dtype=np.float32) if weights is None else weights
+        self._grams = {fold: _gram(part, self._weights[self._rows[fold]]) for fold, part in self._regressors.items()}
 
     def fit(self, targets: Singles, penalty: float) -> tuple[Singles, Singles]:
         """Coefficients [d, outputs] on all used rows, and out-of-fold predictions [n, outputs] (0 in unused rows)."""
@@ -75,7 +83,8 @@ class Ridge:
         return _solve(_total(self._grams), _total(self._moments(targets)), penalty)
 
     def _moments(self, targets: Singles) -> dict[int, Singles]:
-        return {fold: self._regressors[fold].T @ targets[rows] for fold, rows in self._rows.items()}
+        weighted = targets * self._weights[:, None]
+        return {fold: self._regressors[fold].T @ weighted[rows] for fold, rows in self._rows.items()}
 
 
 def _total(parts: Mapping[int, npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -87,8 +96,10 @@ def _total(parts: Mapping[int, npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return total
 
 
-def _gram(rows: Singles) -> Floats:
-    return (rows.T @ rows).astype(np.float64)
+def _gram(rows: Singles, weights: Singles) -> Floats:
+    """Of rows [n, d] that count `weights` [n] each; root weights on both sides, so that it stays symmetric."""
+    rooted = rows * np.sqrt(weights)[:, None]
+    return (rooted.T @ rooted).astype(np.float64)
 
 
 def _solve(gram: npt.NDArray[np.floating], moment: npt.NDArray[np.floating], penalty: float) -> Singles:

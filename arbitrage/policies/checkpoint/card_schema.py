@@ -17,12 +17,13 @@ import jsonschema
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
 from arbitrage.features.battery_state import BATTERY_FEATURES
-from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.encoder import LEAST_SCALE_EUR_MWH, MOST_SCALE_DAYS, MarketFeatures, TrailingScale
 from arbitrage.features.names import FeatureSet
-from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, RESIDUAL, SOLAR_FORECAST, WIND_FORECAST
+from arbitrage.market.point_in_time import DAY_AHEAD, MOST_SIZE, PRICE, RESIDUAL, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.market.series import MINUTE_COLUMNS, MinuteSource
 from arbitrage.market.splits import DaysOfMonth, SocReset
 from arbitrage.numeric import is_whole
+from arbitrage.policies.closed_form.online_combination import MOST_WINDOW_DAYS, CombinationConfig
 from arbitrage.policies.mpc.horizon import input_names
 from arbitrage.policies.mpc.policy import Form, Point
 from arbitrage.policies.network_policy import Head
@@ -90,6 +91,27 @@ _SPLIT: Schema = {
         "end_epoch_minute": _MINUTE,
     },
 }
+_COMBINATION: Schema = {
+    "type": ["object", "null"],
+    "required": [own.name for own in fields(CombinationConfig)],
+    "properties": {
+        "window_days": {"type": "integer", "minimum": 1, "maximum": MOST_WINDOW_DAYS},
+        "half_life_days": {"type": "number", "minimum": 0.01, "maximum": 1e6},
+        "penalty": {"type": "number", "minimum": 1e-3, "maximum": 1e9},
+        "prior_share": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    "additionalProperties": False,
+}
+_TRAILING_SCALE: Schema = {
+    "type": "object",
+    "required": [own.name for own in fields(TrailingScale)],
+    "properties": {
+        "days": {"type": "integer", "minimum": 1, "maximum": MOST_SCALE_DAYS},
+        "prior_eur_mwh": {"type": "number", "minimum": LEAST_SCALE_EUR_MWH, "maximum": MOST_SIZE},
+        "fading": _FLAG,
+    },
+    "additionalProperties": False,
+}
 _FIGURES: Schema = {"type": "object", "additionalProperties": {"type": "object"}}
 _COMMON: Schema = {
     "tensors_sha256": _DIGEST,
@@ -106,6 +128,9 @@ _COMMON: Schema = {
     "decision_latency_min": _DELAY_MIN,
     "seed": {"type": "integer", "minimum": 0},
     "split": _SPLIT,
+    "combination": _COMBINATION,
+    "trailing_scale": _TRAILING_SCALE,
+    "day_ahead_hour_means": _FLAG,
     "minute_source": {"enum": [None, *map(str, MinuteSource)]},
     "minute_seed": {"type": ["integer", "null"]},
     "data_sha256": _DIGEST,

@@ -14,7 +14,7 @@ import numpy as np
 
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
-from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.encoder import MarketFeatures, TrailingScale
 from arbitrage.features.names import FeatureSet
 from arbitrage.features.units import feature_units, seen_in_words
 from arbitrage.policies.checkpoint.card_schema import Kind
@@ -31,6 +31,7 @@ from arbitrage.policies.checkpoint.files import (
 from arbitrage.policies.closed_form.ensemble_member import EnsembleMember
 from arbitrage.policies.closed_form.lattice import LatticeSize
 from arbitrage.policies.closed_form.minute_heads import MinuteHeads
+from arbitrage.policies.closed_form.online_combination import CombinationConfig
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 from arbitrage.policies.closed_form.price_chain import PriceChain
 from arbitrage.policies.closed_form.random_features import RandomFeatures
@@ -62,6 +63,9 @@ def save_policy(directory: Path, policy: ClosedFormPolicy, about: Card) -> Card:
         "features": feature_names(policy.features),
         "feature_units": feature_units(policy.features),
         "step_min": policy.step_min,
+        "trailing_scale": asdict(policy.features.scale),
+        "day_ahead_hour_means": policy.features.hour_means,
+        "combination": None if policy.combination is None else asdict(policy.combination),
         **about,
     }
     return write_policy_files(directory, tensors, card)
@@ -83,12 +87,23 @@ def closed_form_from(card: Card, tensors: Tensors, where: str) -> ClosedFormPoli
         size=LatticeSize(**card["lattice"]),
         members=tuple(member_from_tensors(tensors, f"{number}.", where) for number in range(card["members"])),
         sources=tuple(card["sources"]),
-        features=MarketFeatures(FeatureSet(card["feature_set"])),
+        features=MarketFeatures(
+            FeatureSet(card["feature_set"]),
+            TrailingScale(**card.get("trailing_scale", {})),
+            hour_means=card.get("day_ahead_hour_means", False),
+        ),
         publication_delay_min=records_delay_min(card),
         critic=_network(tensors, "critic."),
         name=card["name"],
         head=head_from_tensors(tensors, where),
+        combination=_combination(card),
     )
+
+
+def _combination(card: Card) -> CombinationConfig | None:
+    """How its forecasts are combined; a card without the entry is of a policy that combines none."""
+    settings = card.get("combination")
+    return None if settings is None else CombinationConfig(**settings)
 
 
 def member_tensors(member: EnsembleMember) -> Tensors:

@@ -18,7 +18,7 @@ from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.features.encoder import Encoded, MarketFeatures, encoder_needs
 from arbitrage.features.names import FeatureSet
 from arbitrage.market.coverage import Need
-from arbitrage.market.point_in_time import KnownMarket
+from arbitrage.market.point_in_time import PRICE, KnownMarket
 from arbitrage.policies.closed_form.ensemble_member import (
     DayOutline,
     EnsembleMember,
@@ -28,8 +28,15 @@ from arbitrage.policies.closed_form.ensemble_member import (
     slow_gaps,
 )
 from arbitrage.policies.closed_form.lattice import Lattice, LatticeSize, make_lattice
-from arbitrage.policies.closed_form.minute_heads import Gaps, forecast_minutes
-from arbitrage.policies.closed_form.price_chain import DecisionQueries, continuation_advantages, gap_that_implies
+from arbitrage.policies.closed_form.minute_heads import Gaps, MinuteForecasts, forecast_minutes
+from arbitrage.policies.closed_form.online_combination import CombinationConfig, Opinions, combine, past_times
+from arbitrage.policies.closed_form.price_chain import (
+    DayPlans,
+    DecisionQueries,
+    continuation_advantages,
+    gap_shift,
+    gap_that_implies,
+)
 from arbitrage.policies.closed_form.risk_head import RiskHead, read_context, refuse_outside_dial
 from arbitrage.policies.closed_form.view import ClosedFormView, MemberView, RiskAdjustment
 from arbitrage.policies.compatibility import mismatches, missing_sources
@@ -53,8 +60,8 @@ NO_OUTCOMES = (
 class _Reading:
     """The market encoded at T times in Q quarter-hours, for every member."""
 
-    times: Numbers
-    """Shape [T]."""
+    knowledge: KnownMarket
+    """At the T times."""
     encoded: Encoded
     """Of the Q quarter-hours."""
     quarter: Numbers
@@ -64,6 +71,23 @@ class _Reading:
     """Shape [Q]; row of the outline that holds each quarter-hour."""
     running: Singles | None
     """Shape [T, running features]; None where the minutes are not looked at."""
+    asked: Numbers
+    """Which of the times are decided at; the others are those that a combination looks back on."""
+
+    @property
+    def asked_quarter(self) -> Numbers:
+        """Quarter-hour of each time that is decided at."""
+        return self.quarter[self.asked]
+
+
+@dataclass(frozen=True, slots=True)
+class _Began:
+    """What a member forecasts of Q quarter-hours as they begin."""
+
+    plans: DayPlans
+    regressors: Singles
+    """Shape [Q, full regressors]."""
+    gaps: Gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,8 @@ class ClosedFormPolicy:
     risk_aversion: float = 0.0
     """Position of the head's dial."""
     preference: RiskPreference | None = None
+    combination: CombinationConfig | None = None
+    """How the minutes' price forecasts are combined with the naive ones; None: they stand alone."""
 
     @property
     def step_min(self) -> int:
@@ -151,12 +177,12 @@ class ClosedFormPolicy:
         known = known.only(self.sources)
         lattice = make_lattice(battery, MINUTES_PER_QUARTER_HOUR, self.size)
         reading = self._encode(known)
-        members = tuple(self._read_member(member, lattice, reading) for member in self.members)
+        members = tuple(self._read_member(member, lattice, known, reading) for member in self.members)
         dialled = self._turn_dial(known, lattice, reading)
         return ClosedFormView(
             lattice,
             reading.encoded,
-            reading.quarter,
+            reading.asked_quarter,
             self.features.quarter_names,
             self.members[0].full_map,
             members,
@@ -178,11 +204,15 @@ class ClosedFormPolicy:
         if self.head is None or self.risk_aversion == 0.0:
             return None
         power_mw = max(lattice.law.charge_power_mw, lattice.law.discharge_power_mw)
-        size_eur = self.head.size.size_eur(reading.encoded)[reading.quarter]
+        size_eur = self.head.size.size_eur(reading.encoded)[reading.asked_quarter]
         context = read_context(knowledge, size_eur, power_mw, self.step_min)
         return RiskAdjustment(self.head.parameters(self.risk_aversion), context)
 
-    def _encode(self, knowledge: KnownMarket) -> _Reading:
+    def _encode(self, now: KnownMarket) -> _Reading:
+        knowledge, asked = now, np.arange(len(now.times))
+        if self.combination is not None and self.features.running_names:
+            times = past_times(self.combination, now.times)
+            knowledge, asked = now.as_of(times, times), np.searchsorted(times, now.times)
         if self.features.feature_set is FeatureSet.QUARTER_HOUR:
             quarters, quarter = knowledge, np.arange(len(knowledge.times))
         else:
@@ -194,24 +224,41 @@ class ClosedFormPolicy:
         running = None
         if self.features.running_names:
             running = self.features.encode_running(knowledge, encoded.at(quarter))
-        return _Reading(knowledge.times, encoded, quarter, outline, rows, running)
+        return _Reading(knowledge, encoded, quarter, outline, rows, running, asked)
 
-    def _read_member(self, member: EnsembleMember, lattice: Lattice, reading: _Reading) -> MemberView:
-        encoded, rows, quarter = reading.encoded, reading.rows, reading.quarter
+    def _read_member(self, member: EnsembleMember, lattice: Lattice, now: KnownMarket, reading: _Reading) -> MemberView:
+        asked, quarter = reading.asked, reading.asked_quarter
+        began = self._begin_quarters(member, lattice, reading)
+        made = self._forecast(member, reading, began)
+        price, gap = made.price_eur_mwh[asked], made.next_gap[asked]
+        if self.combination is not None and member.minutes is not None:
+            opinions = Opinions.of(reading.knowledge, reading.encoded.at(reading.quarter), made.price_eur_mwh)
+            price = combine(self.combination, opinions, now.times, now.gather(PRICE, -self.combination.lags_min))
+            surprise = (price - made.price_eur_mwh[asked]) / began.plans.scale_eur_mwh[reading.rows[quarter]]
+            gap = gap + gap_shift(member.chain) * surprise
+        questions = DecisionQueries(reading.rows[quarter], gap, began.gaps.slow[quarter])
+        continuation = continuation_advantages(lattice, member.chain, began.plans, questions)
+        corrected = member.correction_regressors(reading.encoded.features, began.regressors)
+        return MemberView(corrected, member.correction_coefficients, price, continuation)
+
+    def _begin_quarters(self, member: EnsembleMember, lattice: Lattice, reading: _Reading) -> _Began:
+        """What a member forecasts of the quarter-hours as they begin."""
+        encoded, rows = reading.encoded, reading.rows
         plans = plan_days(member, reading.outline, lattice.nodes)
         regressors = member.full_map(encoded.features)
         price = predict_price(encoded, regressors, member.forecast_coefficients)
         fast = (price - plans.expected_price_eur_mwh[rows]) / plans.scale_eur_mwh[rows]
         gaps = Gaps(price, fast, slow_gaps(self.features, encoded, fast, member.slow_coefficients))
-        forecast, questions = price, DecisionQueries(rows, gaps.fast, gaps.slow)
-        if member.minutes is not None and reading.running is not None:
-            minute = reading.times % MINUTES_PER_QUARTER_HOUR
-            running, at = reading.running, encoded.at(quarter)
-            made = forecast_minutes(member.minutes, self.features, at, gaps.at(quarter), running, minute)
-            silent = (running[:, 0] == 0.0) & (minute > self.publication_delay_min)
-            forecast = np.where(silent, price[quarter], made.price_eur_mwh)
-            equivalent = np.where(silent, fast[quarter], gap_that_implies(member.chain, made.next_gap))
-            questions = DecisionQueries(rows[quarter], equivalent, gaps.slow[quarter])
-        continuation = continuation_advantages(lattice, member.chain, plans, questions)
-        corrected = member.correction_regressors(encoded.features, regressors)
-        return MemberView(corrected, member.correction_coefficients, forecast, continuation)
+        return _Began(plans, regressors, gaps)
+
+    def _forecast(self, member: EnsembleMember, reading: _Reading, began: _Began) -> MinuteForecasts:
+        """The running price, and the gap from which the chain is asked, at each of the reading's times."""
+        quarter, gaps = reading.quarter, began.gaps.at(reading.quarter)
+        if member.minutes is None or reading.running is None:
+            return MinuteForecasts(gaps.price_eur_mwh, gaps.fast)
+        minute = reading.knowledge.times % MINUTES_PER_QUARTER_HOUR
+        running, at = reading.running, reading.encoded.at(quarter)
+        made = forecast_minutes(member.minutes, self.features, at, gaps, running, minute)
+        silent = (running[:, 0] == 0.0) & (minute > self.publication_delay_min)
+        equivalent = np.where(silent, gaps.fast, gap_that_implies(member.chain, made.next_gap))
+        return MinuteForecasts(np.where(silent, gaps.price_eur_mwh, made.price_eur_mwh), equivalent)

@@ -91,6 +91,12 @@ def gap_that_implies(chain: PriceChain, next_gap: Floats) -> Floats:
     return np.asarray((next_gap - intercept) / max(float(slope), _LEAST_SLOPE))
 
 
+def gap_shift(chain: PriceChain) -> float:
+    """By how much the fast gap moves with a surprise of one scale: least squares through the chain's own news."""
+    size = float(chain.surprises @ chain.surprises)
+    return float(chain.surprises @ chain.shifts) / size if size > 0.0 else 0.0
+
+
 def continuation_advantages(
     lattice: Lattice, chain: PriceChain, plans: DayPlans, questions: DecisionQueries
 ) -> Singles:

@@ -82,6 +82,11 @@ class ClosedFormView:
     preference: RiskPreference | None = None
     """None where outcomes do not count."""
 
+    @property
+    def price_forecast_eur_mwh(self) -> Floats:
+        """Of the running quarter-hour's final price, mean of the members, shape [T]."""
+        return np.asarray(np.mean([member.forecast_eur_mwh for member in self.members], axis=0))
+
     def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         """Charge or discharge, whichever has the larger positive advantage; else idle."""
         charge = discharge = 0.0
