@@ -218,10 +218,10 @@ class KnownMarket:
 
     def with_hour_means(self) -> KnownMarket:
         """The same with the day-ahead prices of each hour replaced by their mean, residuals with them."""
-        if DAY_AHEAD not in self._tapes:
+        if DAY_AHEAD not in self._series:
             return self
-        day_ahead = hour_means(self._tapes[DAY_AHEAD])
-        series = {**self._tapes, DAY_AHEAD: day_ahead}
+        day_ahead = hour_means(self._series[DAY_AHEAD])
+        series = {**self._series, DAY_AHEAD: day_ahead}
         if RESIDUAL in series:
             series[RESIDUAL] = residual(series[PRICE], day_ahead)
         return KnownMarket(self.times, self.about, series)
