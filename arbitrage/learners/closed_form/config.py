@@ -55,7 +55,7 @@ class ClosedFormConfig:
     """How much faster the random features vary with the quarter of the hour."""
     half_life_days: float | None = None
     """Age at which a training day counts half as much as the newest; None: all days count the same."""
-    scale_days: int | None = 4
+    scale_days: int | None = None
     """How many days the trailing scale looks back; its prior is then taken from the newest training days and fades as
     the history fills. None: the constant prior of `TrailingScale`."""
     hour_means: bool = True
