@@ -135,5 +135,7 @@ def from_environment() -> FastAPI:
 
 def _say_start(settings: Settings) -> None:
     if settings.authentication is Authentication.OFF:
-        log.warning("authentication_is_off", host=settings.host, meaning="whoever reaches this machine may decide")
+        log.warning(
+            "authentication_is_off", host=settings.host, meaning="every client that reaches this machine may decide"
+        )
     log.info("started", host=settings.host, port=settings.port, policies=sorted(settings.policies))

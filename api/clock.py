@@ -18,7 +18,7 @@ Clock = Callable[[], dt.datetime]
 JUMP_S = 90.0
 """More than a clock is set by in the ordinary course of things."""
 DOUBT_S = 600.0
-"""Where nothing tells what the time is, a clock that has run evenly for so long is right."""
+"""Without a time reference, a clock that has run evenly for so long is taken as right."""
 
 
 def machine_clock() -> dt.datetime:

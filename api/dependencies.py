@@ -46,7 +46,7 @@ Read = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Sees:
-    """What a caller may be told of the inside of the service."""
+    """What a caller may see of the inside of the service."""
 
     detail: bool
     """Whether messages may name hosts, files and settings."""
@@ -63,7 +63,7 @@ async def sees(request: Request) -> Sees:
 
 
 async def reading_of(request: Request, service: ServiceDep) -> Read:
-    """Reads for the request, as long as somebody waits for it: see `Readers.read`."""
+    """Reads for the request, until its caller disconnects: see `Readers.read`."""
     return partial(service.readers.read, request)
 
 

@@ -2,9 +2,9 @@
 
 Contract
 - What is served here is the documented route itself: its endpoint, its path for the figures, its refusals.
-- Whoever asks in any other way than the plain one (method and path to the letter) is served by the framework.
+- A request other than by the exact method and path is served by the framework.
 
-Matching every route and solving dependencies anew for each request costs more than deciding does.
+Matching every route and solving dependencies for each request costs more than deciding does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def documented_route(router: APIRouter, endpoint: Endpoint) -> APIRoute:
 
 
 class DirectRoute:
-    """Stands behind the gate: calls the endpoint of one route, and hands everything else on."""
+    """Stands behind the middleware: calls the endpoint of one route, and hands everything else on."""
 
     def __init__(self, app: App, route: APIRoute) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Figures for Prometheus. With several workers each writes its own, and whoever is asked adds them up."""
+"""Figures for Prometheus. With several workers each writes its own, and the one that is asked adds them up."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class Policies:
 
     @property
     def default(self) -> ServedPolicy | None:
-        """What decides where nobody says otherwise."""
+        """The policy that decides where a request names none."""
         return None if self._default is None else self._served[self._default]
 
     def named(self, policy_id: str | None, field_name: str = "policy_id") -> ServedPolicy:

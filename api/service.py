@@ -54,10 +54,10 @@ class Service:
     """For reading markets."""
     deciding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "deciding"))
     """For what a decision asks of the database, and nothing else."""
-    desk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "desk"))
+    helper_threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "cache"))
     """For orders, assets and jobs."""
     background: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "background"))
-    """For what nobody waits for."""
+    """For work that no request waits for."""
     readers: Readers = field(init=False)
     storage_watch: StorageWatch = field(init=False)
     readings: CachedReading[Prepared] = field(init=False)
@@ -67,7 +67,7 @@ class Service:
     log: DecisionLog = field(init=False)
     assets: AssetStore = field(init=False)
     asset_lists: AssetLists = field(init=False)
-    asset_desk: AssetCache = field(init=False)
+    asset_cache: AssetCache = field(init=False)
     watched_assets: AssetCache = field(init=False)
     """For people who look."""
     jobs: JobStore = field(init=False)
@@ -105,12 +105,12 @@ class Service:
                 None if unsettled_days is None else dt.timedelta(days=unsettled_days),
             )
             self.retention_task = RetentionTask(self.database, terms, self.clock, self.background, self.metrics)
-        self.asset_desk = AssetCache(self.asset_lists, self.clock, self.deciding)
+        self.asset_cache = AssetCache(self.asset_lists, self.clock, self.deciding)
         self.watched_assets = AssetCache(self.readers.assets, self.clock, self.readers.threads)
 
     async def beside(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
         """Work on orders, assets and jobs beside the event loop."""
-        return await _on(self.desk, partial(work, *arguments, **named))
+        return await _on(self.helper_threads, partial(work, *arguments, **named))
 
     async def for_deciding(self, work: Callable[..., Found], *arguments: Any, **named: Any) -> Found:
         """Ask the database what a decision waits for."""
@@ -129,7 +129,7 @@ class Service:
         await self.storage_watch.stop()
         await self.runner.stop()
         await self.log.close()
-        for threads in (self.threads, self.deciding, self.desk, self.background):
+        for threads in (self.threads, self.deciding, self.helper_threads, self.background):
             threads.shutdown(wait=True, cancel_futures=True)
         self.readers.close()
         self.database.close()

@@ -110,12 +110,12 @@ class Settings(BaseSettings):
     feed_interval_s: Annotated[float, Field(gt=0.0)] = 20.0
     """From one poll of the feed to the next."""
     graceful_stop_s: Annotated[float, Field(ge=1.0)] = 20.0
-    """How long requests under way may take when the service is told to stop."""
+    """How long requests under way may take when the service is asked to stop."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @property
     def on_loopback(self) -> bool:
-        """Whether nobody outside this machine can reach the service."""
+        """Whether no one outside this machine can reach the service."""
         if self.host in _LOOPBACK_NAMES:
             return True
         try:

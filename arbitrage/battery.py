@@ -6,7 +6,7 @@ Contract
   discharging E MWh draws E / discharge_efficiency from the store.
 - One equivalent full cycle is a storage-side discharge of the nominal capacity.
 - The daily cycle budget is hard: whatever power is asked for, the power that flows never takes
-  the count above it. The count starts anew at Brussels midnight; whoever steps through time does that.
+  the count above it. The count restarts at Brussels midnight; anyone who steps through time does that.
 
 Everything that moves a battery (environment, learners, backtest, perfect foresight, service) calls
 `clip_power_mw` and `advance`, or `clip_and_advance` for both, compiled once and used for one battery or thousands.

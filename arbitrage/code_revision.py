@@ -1,4 +1,4 @@
-"""The git revision that is running, for cards, reports and whoever asks a service what it is."""
+"""The git revision that is running, for cards, reports and the service."""
 
 from __future__ import annotations
 

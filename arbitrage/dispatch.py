@@ -1,6 +1,6 @@
 """The one decision path: what is known now and the battery's state in, a decision out.
 
-Contract: environment agents aside, whoever turns a policy into power (backtest, command line, service) does it here.
+Contract: environment agents aside, anyone who turns a policy into power (backtest, command line, service) does it here.
 The policy asks, the battery law answers, and the decision says both.
 """
 
@@ -72,7 +72,7 @@ class Dispatcher:
         self.duration_min = duration_min
         refuse(_interval_faults(self.times, duration_min))
         self._name = policy.name
-        self.outlook: PolicyView = policy.bind(market.known_at(self.times), battery)
+        self.view: PolicyView = policy.bind(market.known_at(self.times), battery)
 
     def decide(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Decision:
         """Decide the interval that begins at the `at`-th time.
@@ -80,7 +80,7 @@ class Dispatcher:
         profit_today_eur: made since Brussels midnight, as far as its prices are published by then.
         Raises NotANumber where the policy's power or advantages are not numbers.
         """
-        intent = self.outlook.intent(at, state, profit_today_eur)
+        intent = self.view.intent(at, state, profit_today_eur)
         if not intent.is_number:
             raise NotANumber([Fault(self._name, f"{_in_words(intent)}, which is not a number; retrain it")])
         flow = self.battery.step(state, intent.power_mw, self.duration_min)
@@ -89,8 +89,8 @@ class Dispatcher:
         return Decision(int(self.times[at]), intent, state, flow, shield)
 
     def outcomes_eur(self, at: int, state: BatteryState) -> npt.NDArray[np.float64] | None:
-        """How the day may turn out after each action, as far as the policy can tell; see `PolicyView`."""
-        return self.outlook.outcomes_eur(at, state)
+        """How the day may turn out after each action, as far as the policy models it; see `PolicyView`."""
+        return self.view.outcomes_eur(at, state)
 
 
 def decide(

@@ -1,6 +1,6 @@
 """Errors that a user can act on.
 
-Contract: bad input is reported whole. Whoever finds one fault goes on looking and raises once, with every
+Contract: bad input is reported whole. Anyone who finds one fault goes on looking and raises once, with every
 fault named, so that the user mends a file in one pass.
 """
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from arbitrage.backtest.report.figures.risk_frontier import draw_daily_change, draw_day, draw_frontier, draw_outcomes
-from arbitrage.backtest.report.risk_frontier import frontier, run_dial
+from arbitrage.backtest.report.risk_frontier import frontier, run_at_risk_aversions
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.dispatch import Dispatcher
 from arbitrage.learners.closed_form.config import ClosedFormConfig
@@ -88,7 +88,7 @@ np.round([policy.head.parameters(position) for position in positions], 2), NAMES
 
 # %%
 may = select(market, start="2025-05-01T00:00+02:00", soc_reset=SocReset.NEVER)
-runs = run_dial(market, policy, may, positions)
+runs = run_at_risk_aversions(market, policy, may, positions)
 frontier(runs).round(1)
 
 # %%

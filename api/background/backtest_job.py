@@ -50,7 +50,7 @@ BEAT_S = 1.0
 _RIVALS = ("idle", "threshold", PERFECT_FORESIGHT)
 log = structlog.get_logger("api.background.backtest_job")
 Beat = Callable[[float], None]
-"""Told how far the job is, as a fraction."""
+"""Called with the fraction of the job that is done."""
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ LOOK_S = 5.0
 KEEP_ALIVE_S = 1.0
 """How often a running job is asked after."""
 END_S = 5.0
-"""How long a process may take to end when it is told to."""
+"""How long a process may take to end when it is asked to."""
 STOPPED_TOGETHER_S = 30.0
 """How long after its backtest's process a service may end that is stopped together with it."""
 JOB_COMMAND = (sys.executable, "-m", "api.background.backtest_job")
@@ -64,7 +64,7 @@ class BacktestRunner:
         self._process: asyncio.subprocess.Process | None = None
         self._unsaid: dict[str, str] = {}
         """How workers have ended that the database does not know of yet."""
-        self._told_to_end: tuple[str, float] | None = None
+        self._asked_to_end: tuple[str, float] | None = None
         """The last worker that a signal asked to end, and when by the steady clock."""
 
     def start(self) -> None:
@@ -85,10 +85,10 @@ class BacktestRunner:
         try:
             if process is not None and process.returncode is None:
                 await _end(process)
-                self._told_to_end = worker_name(process.pid), time.monotonic()
+                self._asked_to_end = worker_name(process.pid), time.monotonic()
             await self._say_endings()
-            if self._told_to_end is not None and time.monotonic() - self._told_to_end[1] < STOPPED_TOGETHER_S:
-                await self._beside(partial(self._jobs.queue_again, self._told_to_end[0]))
+            if self._asked_to_end is not None and time.monotonic() - self._asked_to_end[1] < STOPPED_TOGETHER_S:
+                await self._beside(partial(self._jobs.queue_again, self._asked_to_end[0]))
         except StorageRefusal as refused:
             log.warning("ending_of_job_not_kept", reason=str(refused))
 
@@ -121,7 +121,7 @@ class BacktestRunner:
         )
         code = await self._wait(process)
         if -code in (signal.SIGTERM, signal.SIGINT):
-            self._told_to_end = worker_name(process.pid), time.monotonic()
+            self._asked_to_end = worker_name(process.pid), time.monotonic()
         self._unsaid[worker_name(process.pid)] = ending_of(code, kills_for_memory() - killed_before)
         await self._say_endings()
         return code
@@ -158,7 +158,7 @@ class BacktestRunner:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process, by force if it does not end when told to."""
+    """End a process, by force if it does not end when asked to."""
     process.terminate()
     try:
         await asyncio.wait_for(process.wait(), END_S)

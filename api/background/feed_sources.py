@@ -37,7 +37,7 @@ _POLL_TRIES = 2
 
 @dataclass(slots=True)
 class StoreSource:
-    """A store that somebody else fills."""
+    """A store that someone else fills."""
 
     store: Store
 

@@ -3,7 +3,7 @@
 Contract
 - What a poll left replaces what was kept at once and as a whole. How fit the data are is judged when a decision is
   prepared, by `arbitrage.live`.
-- Readings for the coming minute are made before it comes, so that whoever asks then waits for none.
+- Readings for the coming minute are made before it comes, so that no request then waits for one.
 """
 
 from __future__ import annotations
@@ -63,5 +63,5 @@ class MarketKeeper:
                 await self.turn()
                 await ahead()
             except Exception:
-                log.exception("feed_failed")  # told, and tried again as planned: deciding falls back by age meanwhile
+                log.exception("feed_failed")  # the next poll comes as planned; deciding falls back by age meanwhile
             await asyncio.sleep(self._interval_s)

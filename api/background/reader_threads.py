@@ -2,7 +2,7 @@
 
 Contract
 - Readers have threads and connections of their own. However many there are, deciding and readiness have theirs.
-- A reader is refused where too many wait, and its work ends with its time or when nobody waits for it any more.
+- A reader is refused where too many wait, and its work ends with its time or when no one waits for it any more.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class StorageWatch:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Ask the database every second from now on, so that it recovers whoever asks."""
+        """Ask the database every second from now on, so that it recovers without being asked."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:

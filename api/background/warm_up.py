@@ -52,7 +52,7 @@ async def _failures(left: Sequence[ServedPolicy], threads: ThreadPoolExecutor) -
     for each in left:
         try:
             await asyncio.get_running_loop().run_in_executor(threads, warm_up, each)
-        except Exception as error:  # whatever a policy of somebody else's making raises
+        except Exception as error:  # whatever a policy of someone else's making raises
             log.exception("policy_cannot_decide", policy_id=each.policy_id)
             failures[each.policy_id] = f"{type(error).__name__}: {error}"
     return failures

@@ -1,7 +1,7 @@
 """The service in this process, asked over its own interface, and listening on a port as well if anybody wants to watch.
 
 Contract
-- Whoever uses it holds the clock and hands over the market: nothing moves between two requests.
+- The caller holds the clock and hands over the market: nothing moves between two requests.
 - What it answers has gone the whole way: request, decision, log, answer.
 """
 
@@ -41,13 +41,13 @@ _SEEN = ("indicative_price_eur_mwh", "previous_indicative_price_eur_mwh", "last_
 
 
 class HeldFeed:
-    """A feed that is told what it knows."""
+    """A feed whose records are handed over by the caller."""
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
 
     def poll(self) -> Snapshot:
-        """What it was told last."""
+        """What was handed over last."""
         return self.snapshot
 
 
@@ -100,17 +100,17 @@ class InProcessService:
         }
         self._ask("PUT", f"/v1/assets/{ASSET}", body)
 
-    def told(self, snapshot: Snapshot, now_s: float) -> None:
+    def receive(self, snapshot: Snapshot, now_s: float) -> None:
         """Let the service know what the feed brought, and settle what that settles."""
-        news = snapshot.version != self._feed.snapshot.version
+        is_new = snapshot.version != self._feed.snapshot.version
         self._now_s, self._feed.snapshot = now_s, snapshot
         service = self._app.state.service
         self._portal.call(service.keeper.turn)
-        if news:
+        if is_new:
             self._portal.call(partial(service.beside, settle, service.prices, snapshot.market, self._clock()))
 
     def decide(self, _snapshot: Snapshot, time: int, now_s: float, state: AssetState) -> Setpoint:
-        """Ask for the interval that begins at an epoch minute; the snapshot is the one it was told of."""
+        """Ask for the interval that begins at an epoch minute; the snapshot is the one handed over last."""
         self._now_s = now_s
         body = {
             "asset_id": ASSET,
@@ -121,7 +121,7 @@ class InProcessService:
                 "profit_today_eur": state.profit_today_eur,
             },
         }
-        return _told(self._ask("POST", "/v1/decisions", body | self._risk))
+        return _setpoint(self._ask("POST", "/v1/decisions", body | self._risk))
 
     def _ask(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = self._portal.call(partial(self._client.request, method, path, json=body))
@@ -161,7 +161,7 @@ class InProcessService:
         self._stack.callback(stop)
 
 
-def _told(answer: dict[str, Any]) -> Setpoint:
+def _setpoint(answer: dict[str, Any]) -> Setpoint:
     """A decision of the contract as an order."""
     reason = answer["reasons"][0]
     return Setpoint(

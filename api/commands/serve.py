@@ -121,7 +121,7 @@ def _settings(given: dict[str, Any]) -> Settings:
 
 
 def serve(settings: Settings) -> None:
-    """Run the service until it is told to stop. Raises BadInput, RuntimeError."""
+    """Run the service until it is asked to stop. Raises BadInput, RuntimeError."""
     from api.commands.server import run
 
     run(settings)

@@ -35,7 +35,7 @@ log = structlog.get_logger("api.commands.server")
 
 
 def run(settings: Settings) -> None:
-    """Serve until told to stop; what was begun is finished first. Raises BadInput, RuntimeError."""
+    """Serve until asked to stop; what was begun is finished first. Raises BadInput, RuntimeError."""
     _ignore_hangup()
     configure_logs(settings.log_level)
     sockets = list(bound_sockets(settings.host, settings.port))

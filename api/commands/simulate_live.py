@@ -74,7 +74,7 @@ def simulate_live_command(
         typer.Option(help="Another one, to decide in the shadow and be scored beside it.", rich_help_panel=STRATEGY),
     ] = None,
     risk_aversion: Annotated[
-        float | None, typer.Option(help="Dial of the policy that acts.", rich_help_panel=RISK)
+        float | None, typer.Option(help="Risk aversion of the policy that acts.", rich_help_panel=RISK)
     ] = None,
 ) -> None:
     """Play a simulated market as if it were live: feed, decisions, battery, settlement, profit.

@@ -3,7 +3,7 @@
 Contract
 - The world is simulated, and the figures say so. At the end the profit stands beside that of a backtest of the same
   policy on the same world; without faults of the feed they are equal to rounding.
-- Who breaks off keeps what has been lived.
+- An interrupted run keeps the figures up to the interruption.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute
 
 _DAY_MIN = 24 * 60
 _HISTORY_DAYS = 18
-"""Of the world before it is lived in: what features look back on."""
+"""Days before the simulated span, which features look back on."""
 _AFTER_DAYS = 1
 
 
@@ -78,11 +78,11 @@ def simulate_live(wanted: Wanted) -> dict[str, Any]:
             scene,
             contenders,
             min(each.step_min for each in deciders),
-            polled=_unheard if service is None else service.told,
+            polled=_unheard if service is None else service.receive,
             speed=wanted.speed,
         )
-        lived = _live(simulation)
-    results = [_outcome(scene, decider, lived, number) for number, decider in enumerate(deciders)]
+        played = _live(simulation)
+    results = [_outcome(scene, decider, played, number) for number, decider in enumerate(deciders)]
     return {
         "simulated": True,
         "decided_by": "this process" if wanted.direct else "the service, over its interface",
@@ -91,7 +91,7 @@ def simulate_live(wanted: Wanted) -> dict[str, Any]:
         "start": iso(scene.start),
         "end": iso(scene.end),
         "publication_delay_min": scene.publication_delay_min,
-        "interrupted": lived.interrupted,
+        "interrupted": played.interrupted,
         "faults": list(wanted.faults),
         **results[0],
         "challengers": results[1:],
@@ -110,7 +110,7 @@ def show(figures: dict[str, Any], json_out: str | None) -> None:
     for each in figures["challengers"]:
         say("challenger:", f"{each['name']} would have made {each['profit_eur']:,.2f} EUR")
     if figures["interrupted"]:
-        say("[yellow]broken off:[/yellow]", "the figures are those of what was lived until then")
+        say("[yellow]broken off:[/yellow]", "the figures are those of the span until then")
 
 
 def _service(wanted: Wanted, acting: LiveDecider) -> InProcessService:
@@ -130,43 +130,43 @@ def _contenders(deciders: list[LiveDecider], service: InProcessService | None, s
 
 
 def _unheard(_snapshot: Snapshot, _now_s: float) -> None:
-    """Nobody has to be told what the feed has brought."""
+    """The decider reads the feed itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Lived:
+class _Played:
     """What is left of a simulation."""
 
     contenders: Sequence[Contender]
-    told: list[list[Setpoint]]
-    """What each contender was told."""
+    setpoints: list[list[Setpoint]]
+    """The setpoints of each contender."""
     prices: dict[int, float]
     """Final prices that the feed has brought."""
     interrupted: bool
 
 
-def _live(simulation: Simulation) -> _Lived:
-    told: list[list[Setpoint]] = [[] for _ in simulation.contenders]
+def _live(simulation: Simulation) -> _Played:
+    setpoints: list[list[Setpoint]] = [[] for _ in simulation.contenders]
     prices: dict[int, float] = {}
     screen = Live(console=stderr, refresh_per_second=8, transient=True) if stderr.is_terminal else nullcontext()
     try:
         with screen as live:
             for moment in simulation.run():
                 seen_prices(moment, prices)
-                for told_so_far, each in zip(told, moment.told, strict=True):
-                    told_so_far.extend([] if each is None else [each])
+                for given, each in zip(setpoints, moment.setpoints, strict=True):
+                    given.extend([] if each is None else [each])
                 if live is not None:
-                    live.update(live_table(moment, simulation.contenders, told[0][-1] if told[0] else None))
+                    live.update(live_table(moment, simulation.contenders, setpoints[0][-1] if setpoints[0] else None))
     except KeyboardInterrupt:
-        return _Lived(simulation.contenders, told, prices, interrupted=True)
-    return _Lived(simulation.contenders, told, prices, interrupted=False)
+        return _Played(simulation.contenders, setpoints, prices, interrupted=True)
+    return _Played(simulation.contenders, setpoints, prices, interrupted=False)
 
 
-def _outcome(scene: Scene, decider: LiveDecider, lived: _Lived, number: int) -> dict[str, Any]:
-    """What a contender made, with the backtest of the same beside it where it was lived to the end."""
-    contender = lived.contenders[number]
-    figures = outcome(contender, lived.told[number], lived.prices)
-    if lived.interrupted:
+def _outcome(scene: Scene, decider: LiveDecider, played: _Played, number: int) -> dict[str, Any]:
+    """What a contender made, with the backtest of the same beside it where it was not interrupted."""
+    contender = played.contenders[number]
+    figures = outcome(contender, played.setpoints[number], played.prices)
+    if played.interrupted:
         return figures
     market = scene.world.market(
         with_minutes=decider.judged_series == INDICATIVE, publication_delay_min=scene.publication_delay_min

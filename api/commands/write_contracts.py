@@ -1,4 +1,4 @@
-"""Writes the OpenAPI document and the JSON Schemas anew: `python -m api.commands.write_contracts [FOLDER]`."""
+"""Rewrites the OpenAPI document and the JSON Schemas: `python -m api.commands.write_contracts [FOLDER]`."""
 
 from __future__ import annotations
 

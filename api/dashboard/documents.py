@@ -99,11 +99,13 @@ def _final_prices(seen: Seen | None, start: dt.datetime, end: dt.datetime) -> Pr
     if seen is None:
         return {}
     first, last = int(start.timestamp() // 60), int(end.timestamp() // 60)
-    told = _known(seen.source.market.known_series.get(PRICE), first, last, seen.subject.time)
-    if told is None:
+    prices = _known(seen.source.market.known_series.get(PRICE), first, last, seen.subject.time)
+    if prices is None:
         return {}
-    starts = (dt.datetime.fromisoformat(told["start"]) + number * dt.timedelta(minutes=15) for number in range(10_000))
-    known = zip(starts, told["values"], strict=False)
+    starts = (
+        dt.datetime.fromisoformat(prices["start"]) + number * dt.timedelta(minutes=15) for number in range(10_000)
+    )
+    known = zip(starts, prices["values"], strict=False)
     return {(start, PriceStage.NEAR_REAL_TIME): price for start, price in known if price is not None}
 
 
@@ -117,6 +119,6 @@ def _known(recorded: PointInTimeSeries | None, start: int, end: int, time: int) 
     known = np.flatnonzero(~np.isnan(values))
     if not len(known):
         return None
-    told = [None if math.isnan(value) else value for value in values[: known[-1] + 1].tolist()]
+    prices = [None if math.isnan(value) else value for value in values[: known[-1] + 1].tolist()]
     start_text = utc_text(minute_time(recorded.first_minute + first * recorded.step_min))
-    return {"start": start_text, "step_min": recorded.step_min, "values": told}
+    return {"start": start_text, "step_min": recorded.step_min, "values": prices}

@@ -1,4 +1,4 @@
-"""What another risk dial would have decided, for people who turn it to see.
+"""What another risk aversion would have decided, as a preview.
 
 Contract: the last decided interval once more, on the same market and in the same state; where this process has decided
 nothing yet, the coming interval of a kept asset. Orders of people are left out, so that it is the policy that is seen.

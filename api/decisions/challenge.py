@@ -1,7 +1,7 @@
 """Challengers in the shadow: what another policy would have decided, written down to be scored and never acted on.
 
 Contract
-- A challenger sees the market that the acting policy sees, at the same time, and lives by the battery law; nobody's
+- A challenger sees the market that the acting policy sees, at the same time, and obeys the battery law; no one's
   order reaches it.
 - What it decides stands in the log under the role `challenger`, once an interval however many processes decide; settled
   prices score it as they score what was served (`/v1/reconciliation`).
@@ -72,7 +72,7 @@ async def _challenge(service: Service, kept: StoredAsset, shadow: Shadow, moment
 
 
 def _subject(service: Service, kept: StoredAsset, shadow: Shadow, moment: Moment) -> DecisionContext:
-    """The shadow as somebody to decide for. Raises Problem where the policy is no longer served."""
+    """The challenger as a decision context. Raises Problem where the policy is no longer served."""
     return DecisionContext(
         asset_id=kept.asset.asset_id,
         served=service.policies.named(shadow.policy_id),

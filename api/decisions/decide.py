@@ -56,7 +56,7 @@ class Answered:
 
 async def decide(service: Service, request: DecisionRequest) -> Answered:
     """Decide what a request asks. Raises Problem."""
-    kept = None if request.asset_id is None else await service.asset_desk.find(request.asset_id)
+    kept = None if request.asset_id is None else await service.asset_cache.find(request.asset_id)
     subject = subject_of(service.policies, request, kept, service.clock(), service.jumps.jumped_s())
     source = await _given(service, request.market, subject) if request.market is not None else kept_source(service)
     prepared = await prepare(service, subject, source, request.risk)

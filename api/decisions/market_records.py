@@ -53,7 +53,7 @@ def market_of(records: MarketIn, delay_min: int | None) -> MarketSeries:
 
 
 def records_ahead(market: MarketSeries, moment: Moment) -> Found:
-    """Records that are published by the interval's beginning and that by the service's time nobody can have."""
+    """Records that are published by the interval's beginning and that by the service's time cannot be known yet."""
     latest = math.floor(moment.now_s / SECONDS_PER_MINUTE) + SKEW_MIN
     if moment.time <= latest:
         return []

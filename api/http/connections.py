@@ -2,7 +2,7 @@
 
 Contract
 - The headers of a request, the rest of a body that is not needed, and the reading of an answer each have a deadline;
-  between headers and answer the gate's time for a request holds.
+  between headers and answer the middleware's time for a request holds.
 - Where there are as many connections as there may be, a new one takes the place of one that waits: of those that never
   sent a whole request first, and of these the one that has waited longest. A request that is being served is never cut
   off; where all are being served, the new connection is refused with 503.

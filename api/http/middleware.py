@@ -2,7 +2,7 @@
 
 Contract
 - A request is refused as early as it can be: who asks before what is asked, its size before its content.
-- Whatever goes wrong behind the gate, the answer is a problem document; what went wrong stands in the log alone.
+- Whatever goes wrong behind the middleware, the answer is a problem document; what went wrong stands in the log alone.
 """
 
 from __future__ import annotations
@@ -128,9 +128,9 @@ class _Passage:
         self._metrics.answered(scope["method"], route, self._status, took_s)
         if self._status < HTTPStatus.BAD_REQUEST and not _LEVEL.isEnabledFor(logging.DEBUG):
             return
-        tell = log.warning if self._status >= HTTPStatus.BAD_REQUEST else log.debug
+        write = log.warning if self._status >= HTTPStatus.BAD_REQUEST else log.debug
         caller = scope[CALLER].name if CALLER in scope else None
-        tell("answered", method=scope["method"], path=scope["path"], status=self._status, key=caller, took_s=took_s)
+        write("answered", method=scope["method"], path=scope["path"], status=self._status, key=caller, took_s=took_s)
 
 
 def _late(scope: Scope) -> Problem:
@@ -148,8 +148,8 @@ def _header(scope: Scope, name: bytes) -> bytes | None:
 
 async def _read_whole(scope: Scope, receive: Receive, most_bytes: int) -> Receive:
     """The body as one message. Raises Problem where it is larger than it may be."""
-    told = _header(scope, b"content-length")
-    if told is not None and told.isdigit() and int(told) > most_bytes:
+    declared = _header(scope, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > most_bytes:
         raise _too_large(most_bytes)
     pieces: list[bytes] = []
     size, more = 0, True

@@ -59,16 +59,16 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Security and refusals of one operation."""
     responses = operation["responses"]
-    told: dict[int, str] = {}
+    reported: dict[int, str] = {}
     if path not in OPEN_PATHS:
         operation["security"] = [{scheme: []} for scheme in _SCHEMES]
-        told |= _READING
+        reported |= _READING
     if method != "get":
-        told |= _WRITING
+        reported |= _WRITING
     if operation.get("parameters"):
         responses.pop("422", None)  # FastAPI's own
-        told[422] = _WRITING[422]
-    for status, description in told.items():
+        reported[422] = _WRITING[422]
+    for status, description in reported.items():
         responses.setdefault(str(status), {"description": description, **_problem()})
     for refusal in ("404", "409"):
         if refusal in responses:

@@ -1,4 +1,4 @@
-/* The page's elements. Law: whatever the service sends becomes text, never markup. */
+/* The page's elements. Contract: whatever the service sends becomes text, never markup. */
 
 export const byId = (id) => document.getElementById(id);
 

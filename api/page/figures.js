@@ -58,7 +58,7 @@ export function points(series) {
 
 /** The points of steps: the last one is drawn to its end. */
 export function steps(series) {
-  const told = points(series);
-  if (told.x.length === 0) return told;
-  return { ...told, x: [...told.x, told.x.at(-1) + told.stepMs], y: [...told.y, told.y.at(-1)] };
+  const given = points(series);
+  if (given.x.length === 0) return given;
+  return { ...given, x: [...given.x, given.x.at(-1) + given.stepMs], y: [...given.y, given.y.at(-1)] };
 }

@@ -1,4 +1,4 @@
-/* Numbers and times as people read them. Law: a number has its unit, a time its offset; what is not known is a dash. */
+/* Numbers and times as people read them. Contract: a number has its unit, a time its offset; what is not known is a dash. */
 
 const NONE = "–";
 const MINUS = "\u2212";

@@ -38,7 +38,7 @@ function priceTraces(prices, decisions) {
   return made;
 }
 
-/** Where the market itself is not told, the prices that decisions saw. */
+/** Where the market itself is not given, the prices that decisions saw. */
 function seenPrices(decisions) {
   return { x: decisions.map((each) => Date.parse(each.valid_from)), y: decisions.map(priceSeen) };
 }
@@ -49,14 +49,14 @@ function powerTraces(decisions) {
     name, x: flat.x, y: flat.power.map((value) => (value === null ? null : keep(value))), yaxis: "y2", mode: "lines", fill: "tozeroy",
     line: { color: colour(key), width: 1, shape: "hv" }, fillcolor: faint(key, 0.35), hoverinfo: "skip",
   });
-  const told = {
+  const given = {
     name: "Power", x: decisions.map((each) => Date.parse(each.valid_from)), y: decisions.map((each) => each.setpoint.power_mw),
     yaxis: "y2", mode: "markers", marker: { size: 6, opacity: 0 }, showlegend: false,
     customdata: decisions.map((each) => [mw(each.setpoint.power_mw), actionWord(each.setpoint.action), when(Date.parse(each.valid_from))]),
     hovertemplate: "%{customdata[1]} %{customdata[0]}<br>%{customdata[2]}<extra></extra>",
   };
   return [
-    side("Discharge", "discharge", (value) => Math.max(0, value)), side("Charge", "charge", (value) => Math.min(0, value)), told,
+    side("Discharge", "discharge", (value) => Math.max(0, value)), side("Charge", "charge", (value) => Math.min(0, value)), given,
     markers("Last good data", decisions.filter((each) => each.fallback.level === 1), "circle-open", colour("warn"), level),
     markers("Rule or hold", decisions.filter((each) => each.fallback.level > 1), "triangle-up", colour("bad"), level),
     markers("By order", decisions.filter((each) => each.mode !== "policy"), "square", colour("warn"), (each) => each.mode.replace("_", " ")),
@@ -115,6 +115,6 @@ function note(watch, decisions) {
   const last = decisions.at(-1);
   if (!last) return "No decision in this window.";
   const soc = percent(last.expected.soc_fraction_end);
-  const told = watch.prices === null ? " This process has read no market for the asset yet; the prices are those that decisions saw." : "";
-  return `${decisions.length} decisions in ${number(watch.hours, 0)} h. Newest price seen ${price(priceSeen(last))}, power ${mw(last.setpoint.power_mw)}, state of charge after it ${soc}.${told}`;
+  const given = watch.prices === null ? " This process has read no market for the asset yet; the prices are those that decisions saw." : "";
+  return `${decisions.length} decisions in ${number(watch.hours, 0)} h. Newest price seen ${price(priceSeen(last))}, power ${mw(last.setpoint.power_mw)}, state of charge after it ${soc}.${given}`;
 }

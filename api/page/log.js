@@ -1,4 +1,4 @@
-/* The last decisions, a page at a time. Law: the newest page follows what is decided; an older one stands still. */
+/* The last decisions, a page at a time. Contract: the newest page follows what is decided; an older one stands still. */
 
 import { byId, element, say, timeElement } from "./dom.js";
 import { brusselsDay, eur, mw, percent, price, utc } from "./format.js";

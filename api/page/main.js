@@ -1,6 +1,6 @@
 /* The page: asks the service every few seconds, shows what it says, says so when it does not answer, and goes on asking. */
 
-import { Dial } from "./dial.js";
+import { RiskPanel } from "./risk.js";
 import { byId, element, say } from "./dom.js";
 import { brusselsExact, span } from "./format.js";
 import { drawHours } from "./hours.js";
@@ -23,7 +23,7 @@ let timer = null;
 let running = false;
 
 const log = new Log();
-const dial = new Dial((preview, byHand) => {
+const risk = new RiskPanel((preview, byHand) => {
   if (!watch?.newest) return;
   drawOutcomes(watch.newest, preview);
   // Something was decided since: what is shown and what is tried should be of one interval.
@@ -50,13 +50,13 @@ async function show(isNew) {
   showDecision(decision, watch.now);
   orders.show(watch);
   showTiles(watch, watch.now);
-  dial.aim(watch.assetId, policies.find((policy) => policy.id === decision.policy.id) ?? null);
+  risk.aim(watch.assetId, policies.find((policy) => policy.id === decision.policy.id) ?? null);
   tick();
   if (!isNew) return;
   drawHours(watch);
   drawDay(watch.day);
-  drawOutcomes(decision, dial.preview);
-  dial.renew();
+  drawOutcomes(decision, risk.preview);
+  risk.renew();
   await log.follow(watch.assetId);
 }
 
@@ -148,7 +148,7 @@ function redraw() {
   if (!watch?.newest) return;
   drawHours(watch);
   drawDay(watch.day);
-  drawOutcomes(watch.newest, dial.preview);
+  drawOutcomes(watch.newest, risk.preview);
 }
 
 async function sayVersion() {

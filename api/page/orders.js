@@ -1,4 +1,4 @@
-/* Orders of people: a power, watch only, or the policy again. Law: nothing is sent before it has been said in words and
+/* Orders of people: a power, watch only, or the policy again. Contract: nothing is sent before it has been said in words and
    confirmed. */
 
 import { byId, say } from "./dom.js";
@@ -8,7 +8,7 @@ import { ask, Refused } from "./service.js";
 const TITLES = { setpoint: "Set the power by hand", watch_only: "Watch only", automatic: "Let the policy decide again" };
 
 export class Orders {
-  /** watchOf gives the asset that is watched; onDone is told when an order was taken. */
+  /** watchOf gives the asset that is watched; onDone is called when an order was accepted. */
   constructor(watchOf, onDone) {
     this._watchOf = watchOf;
     this._onDone = onDone;
@@ -59,8 +59,8 @@ export class Orders {
     const end = `until ${brussels(until)} (${utc(until)})`;
     const power = byId("order-power").value;
     say("order-meaning", {
-      setpoint: `${assetId} will be told ${power === "" ? "the power you give" : mw(Number(power))} (discharge positive) ${end}, whatever the policy decides.`,
-      watch_only: `${assetId} will be told to hold at 0 MW ${end}. The policy goes on deciding, and its decisions are logged.`,
+      setpoint: `${assetId} will be asked for ${power === "" ? "the power you give" : mw(Number(power))} (discharge positive) ${end}, whatever the policy decides.`,
+      watch_only: `${assetId} will be asked to hold at 0 MW ${end}. The policy goes on deciding, and its decisions are logged.`,
       automatic: `The order ends now, and ${assetId} follows its policy again from the next decision on.`,
     }[this._kind]);
   }
@@ -85,6 +85,6 @@ export class Orders {
 
 function inForce(order) {
   const until = new Date(order.until);
-  const what = order.kind === "setpoint" ? `Set to ${mw(order.power_mw)}` : "Watch only: the battery is told to hold";
+  const what = order.kind === "setpoint" ? `Set to ${mw(order.power_mw)}` : "Watch only: the battery is asked to hold";
   return `${what} until ${brussels(until)}, ordered by ${order.principal}: ${order.reason}`;
 }

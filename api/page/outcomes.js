@@ -1,4 +1,4 @@
-/* How the day may turn out after each action: interval, median and mean, now and under the dial that is tried. */
+/* How the day may turn out after each action: interval, median and mean, now and under the risk aversion that is tried. */
 
 import { byId, element, say } from "./dom.js";
 import { axis, colour, draw, faint } from "./figures.js";
@@ -6,10 +6,10 @@ import { eur, number, signed } from "./format.js";
 import { actionWord } from "./sentences.js";
 
 const ACTIONS = ["charge", "idle", "discharge"];
-const NONE_TOLD = "Rules and policies without a critic tell no distribution; so does a decision by fallback.";
+const NONE_GIVEN = "Rules and policies without a critic give no distribution; so does a decision by fallback.";
 
-/** Distributions by action; the action that was taken is marked. Null where nobody tells any. */
-function told(decision) {
+/** Distributions by action; the action that was taken is marked. Null where there are none. */
+function given(decision) {
   const chosen = decision.setpoint.action;
   const rows = new Map(decision.alternatives.map((each) => [each.action, each.profit_eur]));
   if (decision.expected.profit_eur !== null) rows.set(chosen, decision.expected.profit_eur);
@@ -18,16 +18,16 @@ function told(decision) {
 }
 
 export function drawOutcomes(decision, preview) {
-  const rows = told(decision);
-  const tried = preview === null ? null : told(preview);
+  const rows = given(decision);
+  const tried = preview === null ? null : given(preview);
   byId("outcomes").hidden = rows === null;
   byId("outcomes-table").hidden = rows === null;
   if (rows === null) {
-    say("outcomes-note", NONE_TOLD);
+    say("outcomes-note", NONE_GIVEN);
     return;
   }
   fillTable(rows, tried);
-  const text = tried === null ? "" : ` Hollow: under the dial that is tried, which would ${preview.setpoint.action}.`;
+  const text = tried === null ? "" : ` Hollow: under the risk aversion that is tried, which would ${preview.setpoint.action}.`;
   say("outcomes-note", `Profit from now to Brussels midnight with the energy then left in store. Bar: 5 % to 95 %; line: median; dot: mean.${text}`);
   const shift = tried === null ? 0 : 0.17;
   const traces = [...intervals(rows, shift, true), ...(tried === null ? [] : intervals(tried, -shift, false))];
@@ -43,14 +43,14 @@ function mark(action, rows, tried) {
   const now = rows.some((row) => row.chosen && row.action === action);
   const would = tried?.some((row) => row.chosen && row.action === action) ?? false;
   const word = now ? `<b>${actionWord(action)}</b>` : actionWord(action);
-  return [word, now ? "chosen" : "", would ? "dial" : ""].filter(Boolean).join("<br>");
+  return [word, now ? "chosen" : "", would ? "preview" : ""].filter(Boolean).join("<br>");
 }
 
 function intervals(rows, shift, filled) {
   return rows.flatMap(({ action, profit, chosen }) => {
     const y = ACTIONS.indexOf(action) + shift;
     const ink = colour(action);
-    const label = `${actionWord(action)}${filled ? "" : ", dial"}: mean ${eur(profit.mean)}, median ${eur(profit.p50)}, 5 % ${eur(profit.p05)}, 95 % ${eur(profit.p95)}`;
+    const label = `${actionWord(action)}${filled ? "" : ", preview"}: mean ${eur(profit.mean)}, median ${eur(profit.p50)}, 5 % ${eur(profit.p05)}, 95 % ${eur(profit.p95)}`;
     const hover = { hoverinfo: "text", text: label, showlegend: false };
     const bar = {
       type: "bar", orientation: "h", base: [profit.p05], x: [profit.p95 - profit.p05], y: [y], width: 0.3,
@@ -78,7 +78,7 @@ function fillTable(rows, tried) {
   );
   const would = tried?.find((row) => row.chosen);
   byId("outcomes-table").replaceChildren(
-    element("caption", { class: "small", text: would ? `The dial would ${would.action}.` : "" }),
+    element("caption", { class: "small", text: would ? `The other risk aversion would ${would.action}.` : "" }),
     element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col", text })))),
     element("tbody", {}, ...[...rows].reverse().map((row) => line(row, `${actionWord(row.action)}${row.chosen ? " (chosen)" : ""}`))),
   );

@@ -53,7 +53,7 @@ export function showDecision(decision, now) {
     Shield: words.shieldSentence(decision.shield, setpoint.power_mw),
     Risk: words.riskWords(decision.risk),
     "Profit to midnight": profit === null
-      ? "this decider tells no distribution"
+      ? "this decider gives no distribution"
       : `mean ${format.eur(profit.mean)}; 90 % between ${format.eur(profit.p05)} and ${format.eur(profit.p95)}`,
   });
 }
@@ -89,7 +89,7 @@ function showCycles({ used_today: used, budget, resets_at: resetsAt }) {
   figure("cycles", format.number(used), budget === null ? "cycles, no budget" : `of ${format.number(budget)} cycles`);
   bar.hidden = budget === null;
   if (budget !== null) bar.value = budget > 0 ? Math.min(1, used / budget) : 1;
-  byId("cycles-text").replaceChildren("Begins anew at ", timeElement(resets, format.brusselsDay(resets), format.utc(resets)));
+  byId("cycles-text").replaceChildren("Restarts at ", timeElement(resets, format.brusselsDay(resets), format.utc(resets)));
 }
 
 export function showQuality(decision, now) {
@@ -116,8 +116,8 @@ function showMoney(day) {
   say("marked-text", `Cash and ${parts.join("; ")}`);
 }
 
-function facts(told) {
+function facts(given) {
   byId("facts").replaceChildren(
-    ...Object.entries(told).flatMap(([name, text]) => [element("dt", { text: name }), element("dd", { text })]),
+    ...Object.entries(given).flatMap(([name, text]) => [element("dt", { text: name }), element("dd", { text })]),
   );
 }

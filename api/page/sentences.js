@@ -1,4 +1,4 @@
-/* The codes of a decision in words. Law: a code without a sentence is shown as it is, never left out. */
+/* The codes of a decision in words. Contract: a code without a sentence is shown as it is, never left out. */
 
 import { brusselsExact, known, mw, number, price, signed, span } from "./format.js";
 
@@ -22,9 +22,9 @@ const REASONS = {
   charging_beats_idling: (p) => `Charging is worth ${amount(p.charge_advantage_eur)} against idling; ${seen(p)}.`,
   discharging_beats_idling: (p) => `Discharging is worth ${amount(p.discharge_advantage_eur)} against idling; ${seen(p)}.`,
   idling_is_best: (p) => `Nothing beats idling (${versus(p)}); ${seen(p)}.`,
-  risk_aversion_charges: (p) => `The risk dial charges; the mean alone would not (${versus(p)}); ${seen(p)}.`,
-  risk_aversion_discharges: (p) => `The risk dial discharges; the mean alone would not (${versus(p)}); ${seen(p)}.`,
-  risk_aversion_idles: (p) => `The risk dial idles; the mean alone would not (${versus(p)}); ${seen(p)}.`,
+  risk_aversion_charges: (p) => `Risk aversion charges; the mean alone would not (${versus(p)}); ${seen(p)}.`,
+  risk_aversion_discharges: (p) => `Risk aversion discharges; the mean alone would not (${versus(p)}); ${seen(p)}.`,
+  risk_aversion_idles: (p) => `Risk aversion idles; the mean alone would not (${versus(p)}); ${seen(p)}.`,
   signal_below_bound: (p) => `The rule’s signal is below its lower bound: charge; ${seen(p)}.`,
   signal_above_bound: (p) => `The rule’s signal is above its upper bound: discharge; ${seen(p)}.`,
   signal_between_bounds: (p) => `The rule’s signal lies between its bounds: idle; ${seen(p)}.`,
@@ -49,7 +49,7 @@ const SHIELD = {
   cycle_budget: "cycle budget of the day",
   ramp: "ramp limit",
   unfamiliar: "market unlike training, and the cautious reading does not agree",
-  watch_only: "watch only: the battery is told to hold",
+  watch_only: "watch only: the battery is asked to hold",
   expired: "the interval was over",
 };
 
@@ -57,7 +57,7 @@ const LEVELS = {
   policy: "the policy",
   policy_on_last_good_data: "the policy, on the last good data",
   rule: "the day-ahead rule",
-  hold: "nobody: hold at 0 MW",
+  hold: "no decider: hold at 0 MW",
 };
 
 const QUALITIES = {
@@ -86,7 +86,7 @@ const FINDINGS = {
   implausible: (p) => `${p.records} records of ${p.table} had values that no market has, which were left out`,
   outcomes_not_finite: () => "The policy's outcomes are not finite numbers: they are left out.",
   incomplete_day: (p) => `${p.source} is missing for ${p.quarter_hours_missing} quarter-hours of the rest of the day`,
-  not_published_yet: (p) => `${p.records} records (${p.series}) were given that nobody can have before ${p.latest}`,
+  not_published_yet: (p) => `${p.records} records (${p.series}) were given that cannot be known before ${p.latest}`,
   client_clock_ahead: (p) => `The client's clock is ahead: it asked ${span(p.seconds)} early, so the next interval was decided.`,
   client_clock_behind: (p) => `The client's clock is behind: it asked ${span(p.seconds)} late.`,
   replay: (p) => `The past was decided, ${span(p.seconds)} back: nothing that is kept was changed.`,
@@ -153,6 +153,6 @@ function plain(code) {
 }
 
 function unnamed(code, params) {
-  const told = Object.entries(params ?? {}).map(([name, value]) => `${name} ${typeof value === "number" ? number(value) : value}`);
-  return told.length ? `${plain(code)} (${told.join(", ")})` : plain(code);
+  const given = Object.entries(params ?? {}).map(([name, value]) => `${name} ${typeof value === "number" ? number(value) : value}`);
+  return given.length ? `${plain(code)} (${given.join(", ")})` : plain(code);
 }

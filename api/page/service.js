@@ -1,4 +1,4 @@
-/* Questions to the service. Law: the key is kept in this tab's session storage and travels in a header, never in an
+/* Questions to the service. Contract: the key is kept in this tab's session storage and travels in a header, never in an
    address; a refusal keeps its status and every fault. */
 
 const KEY = "arbitrage-key";
@@ -38,9 +38,9 @@ export async function ask(path, { method = "GET", query = {}, body = null } = {}
   } catch (error) {
     throw new Unreachable(error.message);
   }
-  const told = await response.json().catch(() => null);
-  if (!response.ok) throw new Refused(response.status, response.statusText, told);
-  return told;
+  const given = await response.json().catch(() => null);
+  if (!response.ok) throw new Refused(response.status, response.statusText, given);
+  return given;
 }
 
 /** Whether the service is fit to decide, and why not. */

@@ -1,4 +1,4 @@
-/* What the page knows of one asset, asked anew again and again. Law: of decisions that begin together the later one
+/* What the page knows of one asset, asked at regular intervals. Contract: of decisions that begin together the later one
    counts; the time is the service's, not this machine's. */
 
 import { ask, askIfAny } from "./service.js";
@@ -94,9 +94,9 @@ async function pagesSince(assetId, start) {
   const found = [];
   let cursor = null;
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    const told = await ask("/v1/decisions", { query: { asset_id: assetId, start, limit: LARGEST_PAGE, cursor } });
-    found.push(...told.decisions);
-    cursor = told.next_cursor;
+    const given = await ask("/v1/decisions", { query: { asset_id: assetId, start, limit: LARGEST_PAGE, cursor } });
+    found.push(...given.decisions);
+    cursor = given.next_cursor;
     if (cursor === null) break;
   }
   return found;

@@ -49,7 +49,7 @@ async def get_asset(asset_id: AssetId, service: ServiceDep, read: ReadingDep) ->
 @router.put(
     "/{asset_id}",
     summary="Make or replace an asset",
-    responses={200: {"model": AssetOut}, 409: {"description": "Somebody else changed it since it was read."}},
+    responses={200: {"model": AssetOut}, 409: {"description": "It was changed since it was read."}},
     openapi_extra=described(AssetIn),
 )
 async def put_asset(asset_id: AssetId, request: Request, service: ServiceDep) -> Response:
@@ -96,7 +96,7 @@ async def put_override(asset_id: AssetId, request: Request, service: ServiceDep,
 
 
 async def _shown(service: Service, asset_id: str) -> Response:
-    service.asset_desk.forget(asset_id)
+    service.asset_cache.forget(asset_id)
     service.watched_assets.forget(asset_id)
     kept = await service.beside(look_up, service.asset_lists, asset_id, service.clock())
     return json_response(kept.document())

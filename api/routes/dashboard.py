@@ -1,4 +1,4 @@
-"""What people watch of an asset: prices, the day in euros, and what another risk dial would decide."""
+"""What people watch of an asset: prices, the day in euros, and what another risk aversion would decide."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ async def get_day(asset_id: AssetId, service: ServiceDep, read: ReadingDep) -> R
 
 @router.get(
     "/{asset_id}/preview",
-    summary="What another risk dial would decide",
+    summary="What another risk aversion would decide",
     responses={200: {"model": PreviewOut}, **_NOTHING_YET},
 )
 async def get_preview(asset_id: AssetId, query: Annotated[RiskQuery, Query()], service: ServiceDep) -> Response:
-    """The last decided interval once more, with this dial; written in no log, and not to be acted on."""
+    """The last decided interval decided again with this risk aversion; written in no log, and not to be acted on."""
     return json_response(await preview(service, asset_id, _risk(query)))
 
 

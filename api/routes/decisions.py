@@ -39,7 +39,7 @@ _KEY_PARAMETER = {
     "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY, "pattern": "^[ -~]+$"},
 }
 _TRIES = 5
-"""Times that a decision is made anew because its asset was changed meanwhile."""
+"""Times that a decision is made again because its asset was changed meanwhile."""
 
 
 @router.post(
@@ -69,7 +69,7 @@ async def post_decision(request: Request, service: ServiceDep, caller: CallerDep
                 service, answered, record_of(answered, caller, body, key), partial(may_be_written, True)
             )
         except VersionConflict:
-            service.asset_desk.forget(str(asked.asset_id))
+            service.asset_cache.forget(str(asked.asset_id))
     raise Problem(HTTPStatus.CONFLICT, "The asset changes too often to be decided for; try again.")
 
 
@@ -114,7 +114,7 @@ async def _logged(
     if appended.is_new:
         _count(service, answered.decision)
         if answered.change is not None and answered.change.state is not None:
-            service.asset_desk.forget(answered.change.asset_id)
+            service.asset_cache.forget(answered.change.asset_id)
     else:
         service.metrics.repeated.inc()
     return Response(appended.record.answer, media_type=JSON)

@@ -38,13 +38,13 @@ async def readyz(service: ServiceDep, query: Annotated[ReadinessQuery, Query()],
     found = await unreadiness(service, query.max_age_seconds)
     status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
     return json_response(
-        {"ready": not found, "reasons": _told(found, sees), "warnings": _warnings(service, sees)}, status
+        {"ready": not found, "reasons": _reasons(found, sees), "warnings": _warnings(service, sees)}, status
     )
 
 
-def _told(found: dict[str, str], sees: Sees) -> list[dict[str, str]]:
+def _reasons(found: dict[str, str], sees: Sees) -> list[dict[str, str]]:
     """Every reason; its words, which may name hosts and files, for operators alone."""
-    plain = "is not fit to decide; a key of an operator is told why"
+    plain = "is not fit to decide; a key of an operator gets the reason"
     return [{"about": about, "message": message if sees.detail else plain} for about, message in found.items()]
 
 

@@ -34,7 +34,7 @@ async def get_page_file(edition: str, name: str, service: ServiceDep, accept_enc
 
 
 def _response(file: PageFile, accept_encoding: str, headers: dict[str, str] | None = None) -> Response:
-    told = {"vary": "accept-encoding", **(headers or {})}
+    sent = {"vary": "accept-encoding", **(headers or {})}
     if "gzip" in accept_encoding:
-        return Response(file.compressed, media_type=file.media_type, headers=told | {"content-encoding": "gzip"})
-    return Response(file.content, media_type=file.media_type, headers=told)
+        return Response(file.compressed, media_type=file.media_type, headers=sent | {"content-encoding": "gzip"})
+    return Response(file.content, media_type=file.media_type, headers=sent)

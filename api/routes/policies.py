@@ -36,7 +36,7 @@ def _document(served: ServedPolicy, is_default: bool) -> dict[str, Any]:
         "is_default": is_default,
         "battery": None if served.battery is None else asdict(served.battery),
         "publication_delay_min": served.publication_delay_min,
-        "has_risk_head": policy.has_dial,
-        "has_quantile_critic": policy.tells_outcomes,
+        "has_risk_head": policy.takes_risk_aversion,
+        "has_quantile_critic": policy.gives_outcomes,
         "card": dict(served.card),
     }

@@ -1,4 +1,4 @@
-"""What people watch on the wire: prices as they were known, the day in euros, the dial's question."""
+"""What people watch on the wire: prices as they were known, the day in euros, and previews of another risk aversion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PriceQuery(BaseModel):
 
 
 class RiskQuery(BaseModel):
-    """The risk dial, as the `risk` of a decision request has it."""
+    """Risk settings, in the form of a decision request's `risk`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

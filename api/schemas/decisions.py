@@ -19,7 +19,7 @@ Action = Literal["charge", "idle", "discharge"]
 
 
 class RiskIn(Wire):
-    """The risk dial of one decision: `aversion` turns the policy's risk head, the rest weighs each step's outcomes."""
+    """The risk of one decision: `aversion` sets the policy's risk head, the rest weighs each step's outcomes."""
 
     aversion: Annotated[float | None, Field(ge=0.0, le=MOST_RISK_AVERSE)] = None
     measure: Annotated[RiskMeasure, Field(strict=False)] = RiskMeasure.CVAR

@@ -1,7 +1,7 @@
 """What every model of the wire keeps.
 
 Contract: numbers are numbers (no text, no truth values, nothing infinite), times carry an offset, and a field that
-nobody knows is refused by name.
+no one knows is refused by name.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Contract
 - The power last set flows to the end of its interval and no longer, by the battery law: of consecutive decisions the
   state is that of a backtest, bit for bit.
-- At Brussels midnight the cycle count begins anew.
+- At Brussels midnight the cycle count restarts.
 - A state that is newer than the interval stands as it is: nothing flows backwards. What it says of another day's
   cycles says nothing of the interval's day, so none are left of that day's budget.
 """

@@ -24,7 +24,7 @@ class Shadow:
     free_at: int = 0
     """Epoch minute at which its running interval ends."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by whoever decides for it."""
+    """Held while a decision is made for it."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What was decided last for each asset, kept for people who look at it and ask what another dial would have decided.
+"""What was decided last for each asset, kept for the dashboard and for previews of another risk aversion.
 
 Contract: this process' own decisions and their markets, the newest few; nothing here is written down or acted on.
 """

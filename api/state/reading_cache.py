@@ -3,7 +3,7 @@
 Contract
 - Reading a market takes tens of milliseconds and rests on market, interval, policy, battery and risk alone; adding a
   battery's state takes microseconds. What was read is kept, and of several who ask for the same reading one makes it.
-- Reading happens on threads beside the event loop, so that nobody else waits for it.
+- Reading happens on threads beside the event loop, so that other requests do not wait for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class CachedReading(Generic[Made]):
         return future.result() if future is not None and future.done() and future.exception() is None else None
 
     async def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """The result for that key, made by `make` if nobody has yet; what it raises is raised to all who wait."""
+        """The result for that key, made by `make` if it is not there yet; what it raises is raised to all who wait."""
         future = self._kept.get(key)
         if future is None:
             future = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(self._threads, make))

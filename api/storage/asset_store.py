@@ -2,7 +2,7 @@
 
 Contract
 - Every change of an asset and every order about it raises its version by one. Who changes what was read before gives
-  the version that was read, and is refused if it is no longer that: nobody overwrites what he has not seen.
+  the version that was read, and is refused if it is no longer that: no one overwrites what he has not seen.
 - A decision is committed against the version that it was made on, also one that changes nothing: an order that was
   acknowledged holds for every decision that is asked for afterwards, in whatever process.
 - Overrides are never changed or deleted. The newest one of an asset counts, until its end.

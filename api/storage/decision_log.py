@@ -71,7 +71,7 @@ class DecisionLog(LogReader):
         another request, RecordRefused for a record that the database cannot hold, VersionConflict or AssetUnknown if
         the state cannot be changed, StorageBusy if too many wait, StorageUnavailable if the database fails, and
         StorageClosed after `close`. In every such case neither is stored. Raises OutcomeOpen if the connection broke
-        and nobody knows. on_taken: see `GroupCommit.write`.
+        and no one knows. on_taken: see `GroupCommit.write`.
         """
         return await self._writer.write(_Entry(record, change), on_taken)
 

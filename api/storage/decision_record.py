@@ -44,7 +44,7 @@ class DecisionRecord:
     principal: str
     """Who asked."""
     request_sha256: str
-    """Of the request's body: tells a repeated request from another one under the same idempotency key."""
+    """Of the request's body: distinguishes a repeated request from another one under the same idempotency key."""
     answer: str
     """The body that was answered, JSON, to the last character."""
     role: str = Role.SERVED

@@ -34,7 +34,7 @@ class JobStatus(StrEnum):
     LOST = "lost"
     """Its worker died, and so did who started it."""
     CANCELLED = "cancelled"
-    """Somebody called it off."""
+    """It was cancelled."""
 
 
 _OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -133,7 +133,7 @@ class JobStore:
             return _job(connection.execute(select(JobRow.__table__).where(JobRow.sequence == sequence)).one())
 
     def beat(self, job_id: str, worker: str, now: dt.datetime, progress_fraction: float) -> None:
-        """Say that the worker lives and how far it is. Raises JobLost if the job is no longer its own."""
+        """Say that the worker is alive and how far it is. Raises JobLost if the job is no longer its own."""
         self._say(job_id, worker, heartbeat_at=now, progress_fraction=progress_fraction)
 
     def finish(
@@ -149,7 +149,7 @@ class JobStore:
         self._say(job_id, worker, status=JobStatus.FAILED, ended_at=now, heartbeat_at=now, failure=failure)
 
     def keep_alive(self, worker: str, now: dt.datetime) -> bool:
-        """Say for a worker that it lives; False once its job was called off or given up."""
+        """Say for a worker that it is alive; False once its job was called off or given up."""
         alive = and_(JobRow.worker == worker, JobRow.status == JobStatus.RUNNING)
         over = and_(JobRow.worker == worker, JobRow.status.in_((JobStatus.CANCELLED, JobStatus.LOST)))
         with self._database.writing() as connection:

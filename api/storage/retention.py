@@ -1,4 +1,4 @@
-"""Old decisions are deleted, in pieces so small that nobody waits for long.
+"""Old decisions are deleted, in pieces so small that other work does not wait for long.
 
 Contract
 - A decision that is not settled at validated prices is kept, however old, unless its deletion is asked for.
@@ -33,7 +33,7 @@ def delete_decisions(
 ) -> Iterator[int]:
     """Delete decisions generated before a time, one transaction for each `batch` looked at; yields how many after each.
 
-    Whoever iterates may pause, or stop for good: what was deleted by then stays so.
+    The caller may pause between pieces, or stop for good: what was deleted by then stays so.
     """
     looked_at, place = batch, None
     settled = literal(value=True) if unsettled_too else is_settled()

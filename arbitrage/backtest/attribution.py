@@ -10,7 +10,7 @@ decision is compared with the best one from the same state, in hindsight (see `r
 - `soc_in_the_way_eur`: it traded where hindsight waits, and by that had nothing left to sell, or no room to buy, when
   hindsight would have traded the same way: before it next traded the other way.
 - `wrong_time_eur`: it traded where hindsight waits, and neither is so: the trade was better made later, or not at all.
-- `rest_eur`: what nobody can do, because the ceiling may take and give energy in one quarter-hour; and rounding.
+- `rest_eur`: what is not attainable, because the ceiling may take and give energy in one quarter-hour; and rounding.
 
 Efficiency and wear are in every value, so they need no cause of their own.
 """
@@ -81,15 +81,15 @@ def _ceiling_eur(backtest: Backtest) -> Floats:
 
 def _span_causes(backtest: Backtest, shape: LatticeShape, rows: npt.NDArray[np.int64], ceiling_eur: float) -> Floats:
     """EUR [quarter-hours of the span, CAUSES]."""
-    lived = _lived(backtest.ledger.iloc[rows])
-    regrets = span_regrets(backtest.battery.law, shape, lived)
-    causes = _sort_by_cause(lived, regrets, _MOVED * backtest.battery.capacity_mwh)
-    missing = ceiling_eur - float(lived.profit_eur.sum()) - float(causes.sum())
+    trajectory = _trajectory(backtest.ledger.iloc[rows])
+    regrets = span_regrets(backtest.battery.law, shape, trajectory)
+    causes = _sort_by_cause(trajectory, regrets, _MOVED * backtest.battery.capacity_mwh)
+    missing = ceiling_eur - float(trajectory.profit_eur.sum()) - float(causes.sum())
     causes[:, -1] += missing / len(rows)
     return causes
 
 
-def _lived(ledger: pd.DataFrame) -> Trajectory:
+def _trajectory(ledger: pd.DataFrame) -> Trajectory:
     """The rows of one span."""
     days = ledger["brussels_day"].to_numpy()
     new_day = np.concatenate(([True], days[1:] != days[:-1]))
@@ -106,9 +106,9 @@ def _lived(ledger: pd.DataFrame) -> Trajectory:
     )
 
 
-def _sort_by_cause(lived: Trajectory, regrets: Regrets, moved_mwh: float) -> Floats:
+def _sort_by_cause(trajectory: Trajectory, regrets: Regrets, moved_mwh: float) -> Floats:
     """Regrets [n] as EUR [n, CAUSES]; up to `moved_mwh` is rounding."""
-    net, best, regret = lived.net_mwh, regrets.best_net_mwh, regrets.regret_eur
+    net, best, regret = trajectory.net_mwh, regrets.best_net_mwh, regrets.regret_eur
     against = net * best < 0.0
     less = ~against & (np.abs(net) < np.abs(best))
     sold, bought = (~against & ~less & (way * net > moved_mwh) for way in (1.0, -1.0))

@@ -1,9 +1,9 @@
-"""Days and training seeds drawn anew: the block bootstrap behind every interval.
+"""Days and training seeds resampled: the block bootstrap behind every interval.
 
 Contract
 - Whole Brussels days are drawn, in blocks of neighbouring days that keep the runs of good and bad ones together
   (circular block bootstrap, Politis and Romano 1992). The length of a block is stated beside every interval.
-- All strategies see the same drawn days. Training seeds are a second level, drawn anew for each strategy.
+- All strategies see the same drawn days. Training seeds are a second level, resampled for each strategy.
 - A bootstrap of few blocks is too narrow. Its deviations are stretched by the ratio of Kiefer and Vogelsang's (2005)
   critical value for the same share of the sample in a block to the normal one. For a tail, 1 / level days are added to
   the block: of few days fewer still are in the tail. The bootstrap's own bias is taken off.
@@ -41,7 +41,7 @@ class Statistic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resampling:
-    """How days are drawn anew. Raises BadInput naming every setting that makes no sense."""
+    """How days are resampled. Raises BadInput naming every setting that makes no sense."""
 
     block_days: int | None = None
     """Length of a block; None: a week, and less where there are fewer than five weeks of days."""
@@ -110,7 +110,7 @@ def draw_days(days: int, resampling: Resampling) -> Floats:
 
 
 def draw_seeds(seeds: int, resampling: Resampling, stream: int) -> Floats:
-    """Weight of each training seed, shape [resamples, seeds]; each row sums to 1. `stream` tells strategies apart.
+    """Weight of each training seed, shape [resamples, seeds]; each row sums to 1. `stream` distinguishes strategies.
 
     Weights depart from 1 / seeds by the factor that makes the spread of the drawn means that of a mean of `seeds`.
     """

@@ -18,7 +18,7 @@ import pandas as pd
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.metrics import daily_profit_eur, summary
 from arbitrage.backtest.plain import plain
-from arbitrage.backtest.statistics import AHEAD, BEHIND, NOT_TOLD_APART, compare_daily
+from arbitrage.backtest.statistics import AHEAD, BEHIND, UNDECIDED, compare_daily
 from arbitrage.errors import BadInput, Fault, refuse
 
 _COPIED = (
@@ -45,7 +45,7 @@ _DIFFERENCES = (
     "p_value_adjusted",
     "verdict",
 )
-_OF_THE_ROW = {AHEAD: BEHIND, BEHIND: AHEAD, NOT_TOLD_APART: NOT_TOLD_APART}
+_OF_THE_ROW = {AHEAD: BEHIND, BEHIND: AHEAD, UNDECIDED: UNDECIDED}
 
 
 def compare_table(backtests: Sequence[Backtest], other_seeds: Sequence[Backtest] = ()) -> list[dict[str, Any]]:
@@ -57,7 +57,7 @@ def compare_table(backtests: Sequence[Backtest], other_seeds: Sequence[Backtest]
     Beside figures of `metrics.summary`, a row holds `difference_eur_per_day` (mean over days of its profit less the
     reference's), `difference_eur_per_day_interval` (95 %, block bootstrap over days), `days_ahead_fraction` (days on
     which it earned more), `p_value_adjusted` (two-sided, by Holm over all rows) and `verdict` (of the row:
-    ahead, behind or not told apart); all are None for the reference, and intervals are None where there is one day.
+    ahead, behind or undecided); all are None for the reference, and intervals are None where there is one day.
     Raises BadInput, see `daily_profits_eur`.
     """
     daily = daily_profits_eur([*backtests, *other_seeds])
@@ -68,8 +68,8 @@ def compare_table(backtests: Sequence[Backtest], other_seeds: Sequence[Backtest]
     for backtest in backtests:
         figures, own = summary(backtest), backtest.strategy
         ahead = float((daily[own] > mean).mean())
-        told = dict.fromkeys(_DIFFERENCES) if own == reference else _difference(leads[own], ahead)
-        rows.append(plain({"strategy": own, **{name: figures[name] for name in _COPIED}, **told}))
+        reported = dict.fromkeys(_DIFFERENCES) if own == reference else _difference(leads[own], ahead)
+        rows.append(plain({"strategy": own, **{name: figures[name] for name in _COPIED}, **reported}))
     return rows
 
 

@@ -146,7 +146,7 @@ def _tails(daily: pd.Series[float]) -> dict[str, Any]:
 
 
 def _coverage(backtest: Backtest) -> dict[str, Any]:
-    """What was left in store, what was settled, cut and broken; None where the ledger does not tell."""
+    """What was left in store, what was settled, cut and broken; None where the ledger does not hold it."""
     ledger = backtest.ledger
     shares = {name: float(ledger[name].mean()) if name in ledger else None for name in _SHARES}
     return {

@@ -1,4 +1,4 @@
-"""What the days tell of a strategy, and of the differences between strategies.
+"""Statistics of daily profits: of a strategy, and of the differences between strategies.
 
 Contract
 - A figure comes with its interval, and the interval with the length of its blocks; see `bootstrap`.
@@ -7,8 +7,8 @@ Contract
   rule over all rivals of a table, and the verdict rests on the adjusted one. Simultaneous intervals, by the largest of
   all standardised deviations, cover every lead of the table at once.
 - That all of n days lie on the same side happens by chance with probability 2^(1 - n): no p-value is smaller. Up to
-  five days tell no lead from chance. One day does not say how days differ, so it gives no interval.
-- With several training seeds a figure is the mean over seeds, and speaks of training anew, not of one lucky seed.
+  five days distinguish no lead from chance. One day does not say how days differ, so it gives no interval.
+- With several training seeds a figure is the mean over seeds, and describes training in general, not one lucky seed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TAIL_LEVEL = 0.1
 """Share of days in the tail of value at risk and its conditional mean."""
 FEWEST_DAYS_FOR_A_VERDICT = 6
 """2^(1 - 6) is the first p-value of its kind below 5 %."""
-AHEAD, BEHIND, NOT_TOLD_APART = "ahead", "behind", "not told apart"
+AHEAD, BEHIND, UNDECIDED = "ahead", "behind", "undecided"
 
 DailyProfits = Mapping[str, npt.ArrayLike] | pd.DataFrame
 """Daily profits in EUR by strategy, [days] or [seeds, days] each, or a data frame [days, strategies]."""
@@ -86,7 +86,7 @@ def compare_daily(
 
     Columns: `lead_eur`, `lead_low_eur`, `lead_high_eur`, `simultaneous_low_eur`, `simultaneous_high_eur`,
     `days_ahead_fraction` (days on which the reference earned more; of means over seeds where there are several),
-    `p_value`, `p_value_adjusted`, and `verdict`: AHEAD, BEHIND or NOT_TOLD_APART. Bounds of intervals are not a number
+    `p_value`, `p_value_adjusted`, and `verdict`: AHEAD, BEHIND or UNDECIDED. Bounds of intervals are not a number
     where there is one day. Raises BadInput naming every strategy that is not comparable.
     """
     rows = _comparable(daily_eur, reference)
@@ -109,7 +109,7 @@ def compare_daily(
             "p_value": p_values,
             "p_value_adjusted": adjusted,
             "verdict": [
-                NOT_TOLD_APART if p > 1.0 - resampling.confidence_fraction else AHEAD if ahead > 0.0 else BEHIND
+                UNDECIDED if p > 1.0 - resampling.confidence_fraction else AHEAD if ahead > 0.0 else BEHIND
                 for p, ahead in zip(adjusted, lead, strict=True)
             ],
         },

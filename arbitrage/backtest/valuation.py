@@ -1,8 +1,8 @@
 """Fair accounts: what was earned in cash, what is still in store, and how the battery was worked for it.
 
 Contract
-- Every span starts from an empty battery. What is left in store is told beside the cash, never mixed with it: marked to
-  market, a day's profit is its cash less wear plus the change of what the store is worth.
+- Every span starts from an empty battery. What is left in store is reported beside the cash, never added to it: marked
+  to market, a day's profit is its cash less wear plus the change of what the store is worth.
 - Energy in store is worth the day's mean price, not below zero, on what would reach the grid, less the wear of it.
 - Cycles are counted three ways: equivalent full cycles (storage-side discharge over capacity), half the throughput, and
   rainflow (ASTM E1049-85) on the state of charge, which knows how deep they are.

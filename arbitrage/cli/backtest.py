@@ -106,7 +106,7 @@ def backtest_command(
     recording = prepare_recording(output.record, strategy, card, trial)
     result = run_trial(strategy, trial)
     facts = provenance(trial.market, trial.soc_reset) | risk_facts(strategy, trial)
-    _tell_figures({**summary(result), **beyond, **facts, **policy_provenance(card)}, output.json_out)
+    _report_figures({**summary(result), **beyond, **facts, **policy_provenance(card)}, output.json_out)
     if recording is not None:
         recording.write(result, facts)
     if output.keeps:
@@ -115,7 +115,7 @@ def backtest_command(
     _refuse_violations(result)
 
 
-def _tell_figures(figures: dict[str, Any], json_out: str | None) -> None:
+def _report_figures(figures: dict[str, Any], json_out: str | None) -> None:
     write_json(figures, json_out)
     if json_out != "-":
         print_figures(figures)
@@ -155,7 +155,7 @@ def compare_command(
     """Compare strategies run over the same days, or run folders, with differences to the first one paired by day."""
     if runs:
         refuse_beside_runs(prices=market.prices, strategy=strategy, run_folder=output.run_folder)
-        _tell_rows(joined_rows(runs, output.report), {}, output.json_out)
+        _report_rows(joined_rows(runs, output.report), {}, output.json_out)
         return
     given = {"--prices": market.prices, "--strategy": strategy}
     refuse(Fault(name, "is needed unless run folders are compared") for name, value in given.items() if not value)
@@ -165,10 +165,10 @@ def compare_command(
     tried = [StrategyRun(*both, run_trial(*both)) for both in _trials(names, trial, choices)]
     write_run_output(output, "compare", "Comparison", tried)
     facts = {**beyond, **provenance(trial.market, trial.soc_reset)}
-    _tell_rows(compare_table([one.result for one in tried]), facts, output.json_out)
+    _report_rows(compare_table([one.result for one in tried]), facts, output.json_out)
 
 
-def _tell_rows(rows: list[dict[str, Any]], facts: dict[str, Any], json_out: str | None) -> None:
+def _report_rows(rows: list[dict[str, Any]], facts: dict[str, Any], json_out: str | None) -> None:
     write_json({"strategies": rows, **facts}, json_out)
     if json_out != "-":
         print_table(COMPARED, rows)

@@ -96,7 +96,7 @@ def decide_command(
 
 
 def _decision_in_words(dispatcher: Dispatcher, state: BatteryState, profit_today_eur: float) -> dict[str, Any]:
-    """One decision, with what may come of each action where the policy can tell."""
+    """One decision, with what may come of each action where the policy has them."""
     decision, outcomes = dispatcher.decide(0, state, profit_today_eur), dispatcher.outcomes_eur(0, state)
     answer = {
         "time": utc_timestamps([decision.time])[0].isoformat(),

@@ -73,7 +73,7 @@ def sweep_command(
     market = _market(file)
     warn_of_minutes(market)
     results = _run(file.plan, market, out, _workers(market, workers, ray), retries)
-    _tell(results, market, out, json_out)
+    _report(results, market, out, json_out)
 
 
 def _market(file: SweepFile) -> MarketSeries:
@@ -109,7 +109,7 @@ def _missing_records(rows: list[dict[str, Any]]) -> list[str]:
     return [f"{row['strategy']} in window {row['window']}: {text}" for row, text in covered if text]
 
 
-def _tell(results: SweepResults, market: MarketSeries, out: Path, json_out: str | None) -> None:
+def _report(results: SweepResults, market: MarketSeries, out: Path, json_out: str | None) -> None:
     tables = sweep_tables(results.folders)
     for text in _missing_records(tables["by_window"]):
         warn(text)

@@ -41,7 +41,7 @@ class TrainingOptions:
     risk_head: Annotated[
         bool | None,
         typer.Option(
-            help="Search for what the risk dial does. [default: yes, but not by the minute, where it takes long]"
+            help="Search for what the risk aversion does. [default: yes, but not by the minute, where it takes long]"
         ),
     ] = None
 

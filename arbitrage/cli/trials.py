@@ -34,8 +34,8 @@ def trained_timing(cards: Sequence[dict[str, Any]]) -> tuple[int | None, int]:
     """
     timings = sorted({(int(card["publication_delay_min"]), int(card.get("decision_latency_min", 0))) for card in cards})
     if len(timings) > 1:
-        told = "; ".join(f"{delay} and {latency} min" for delay, latency in timings)
-        raise BadInput([Fault("strategy", f"the policies were trained for different delays and latencies: {told}")])
+        found = "; ".join(f"{delay} and {latency} min" for delay, latency in timings)
+        raise BadInput([Fault("strategy", f"the policies were trained for different delays and latencies: {found}")])
     return timings[0] if timings else (None, 0)
 
 
@@ -67,7 +67,7 @@ def run_trial(name: str, trial: EvaluationSpec) -> Backtest:
 
 
 def warn_of_minutes(market: MarketSeries) -> None:
-    """Say so if nobody saw the minute records."""
+    """Warn if the minute records are not genuine."""
     if market.minute_source in RECONSTRUCTED:
         warn(f"the minutes are not real but {market.minute_source}: read results as a range over the grades")
 

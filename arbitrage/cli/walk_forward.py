@@ -114,7 +114,7 @@ def walk_forward_command(
     windows = days.windows()
     walk = Walk(market=market.market(), battery=battery.battery(), windows=windows)
     results = [_walked(training.trainer(name), walk, output.out) for name in strategy or _ALONE]
-    _tell(walk, results, output, training.seed)
+    _report(walk, results, output, training.seed)
 
 
 def _walked(trainer: WindowTrainer, walk: Walk, out: Path) -> Backtest:
@@ -130,7 +130,7 @@ def _walked(trainer: WindowTrainer, walk: Walk, out: Path) -> Backtest:
     return result
 
 
-def _tell(walk: Walk, results: list[Backtest], output: ReportOutput, seed: int) -> None:
+def _report(walk: Walk, results: list[Backtest], output: ReportOutput, seed: int) -> None:
     rows = compare_table(results)
     facts = provenance(walk.market, SocReset.NEVER)
     windows = [

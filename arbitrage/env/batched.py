@@ -102,10 +102,10 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         """One step of every battery; arrays of shape [num_envs]. Raises as the single environment does."""
         if not self._length:
             raise gymnasium.error.ResetNeeded("begin an episode by reset() before the first step")
-        nobody = np.zeros(self.num_envs, dtype=np.bool_)
+        never = np.zeros(self.num_envs, dtype=np.bool_)
         if self._at == self._length:
             observations, info = self.reset()
-            return observations, np.zeros(self.num_envs), nobody, nobody.copy(), info
+            return observations, np.zeros(self.num_envs), never, never.copy(), info
         episode, at, wanted_mw = self._episode, self._at, self._asked_mw(actions)
         price = float(episode.price_eur_mwh[at])
         power_mw = np.zeros(self.num_envs) if math.isnan(price) else wanted_mw
@@ -128,7 +128,7 @@ class BatchedImbalanceEnv(gymnasium.vector.VectorEnv[Observations, Any, Any]):
         truncated = np.full(self.num_envs, self._at == self._length)
         scale = self.config.reward_scale
         scaled = rewards if scale == 1.0 else rewards / scale
-        return self._observe(), scaled, nobody, truncated, self._info(power_mw)
+        return self._observe(), scaled, never, truncated, self._info(power_mw)
 
     def render(self) -> tuple[Picture, ...] | None:
         """The Brussels day so far of each battery, as the single environment draws it; None without a render mode.

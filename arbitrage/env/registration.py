@@ -29,7 +29,7 @@ def register() -> None:
 
 
 def register_when_loaded() -> None:
-    """Register now if Gymnasium is loaded, else as soon as somebody has imported it."""
+    """Register now if Gymnasium is loaded, else as soon as it is imported."""
     if "gymnasium" in sys.modules:
         register()
     else:

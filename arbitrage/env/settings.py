@@ -150,11 +150,11 @@ def chosen_start(
     """
     if options is not None and not isinstance(options, Mapping):
         raise BadInput([Fault("options", f"must be a dict of options, not {options!r}")])
-    told = options or {}
-    unknown = sorted(set(map(str, told)) - set(_RESET_OPTIONS))
+    given = options or {}
+    unknown = sorted(set(map(str, given)) - set(_RESET_OPTIONS))
     faults = [Fault(name, f"is not an option of reset{nearest(name, _RESET_OPTIONS)}") for name in unknown]
-    day = _or_fault(faults, lambda: _wanted_day(told.get("day"), first_days))
-    fraction = told.get("soc_fraction", start_soc_fraction)
+    day = _or_fault(faults, lambda: _wanted_day(given.get("day"), first_days))
+    fraction = given.get("soc_fraction", start_soc_fraction)
     if fraction is not None and not is_fraction(fraction):
         text = f"must be between 0 and 1, not {as_written(fraction)}{percent_remedy(fraction)}"
         faults.append(Fault("soc_fraction", text))

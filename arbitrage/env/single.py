@@ -68,9 +68,9 @@ class BelgianImbalanceEnv(gymnasium.Env[Observation, Any]):
 
     Reward, EUR / `reward_scale`: -wear at every step, plus price x net energy of the quarter-hour at its last step. In
     a quarter-hour without a final price the battery is held from its first step and nothing is settled, as in the
-    backtest: that a price will be missing is the one thing that can be told, from a battery that does not move, before
+    backtest: that a price will be missing is the one thing that can be given, from a battery that does not move, before
     it is known.
-    Reward and info are settlement and may tell a final price before it is published; the observation does not.
+    Reward and info are settlement and may reveal a final price before it is published; the observation does not.
 
     | setting | default | meaning |
     | --- | --- | --- |

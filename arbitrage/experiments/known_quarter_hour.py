@@ -55,14 +55,14 @@ class RevealedFeatures(MarketFeatures):
         """Those of the causal features, and how far the known price lies from the causal base."""
         return (*MarketFeatures(self.feature_set).quarter_names, KNOWN_DEPARTURE)
 
-    def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
+    def encode_quarters(self, known: KnownMarket) -> Encoded:
         """As the causal features, with the known price as base and feature."""
-        causal = MarketFeatures(self.feature_set).encode_quarters(knowledge)
-        price = knowledge.gather(RUNNING_PRICE, [0])[:, 0]
-        known = np.isfinite(price)
-        departure = np.where(known, (price - causal.base_eur_mwh) / causal.scale_eur_mwh, 0.0).astype(np.float32)
+        causal = MarketFeatures(self.feature_set).encode_quarters(known)
+        price = known.gather(RUNNING_PRICE, [0])[:, 0]
+        is_known = np.isfinite(price)
+        departure = np.where(is_known, (price - causal.base_eur_mwh) / causal.scale_eur_mwh, 0.0).astype(np.float32)
         features = np.concatenate([causal.features, departure[:, None]], axis=1)
-        return Encoded(features, np.where(known, price, causal.base_eur_mwh), causal.scale_eur_mwh)
+        return Encoded(features, np.where(is_known, price, causal.base_eur_mwh), causal.scale_eur_mwh)
 
 
 @dataclass(frozen=True, slots=True)

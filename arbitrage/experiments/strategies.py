@@ -47,7 +47,7 @@ class EvaluationSpec:
     """Asked of learned policies."""
 
     def tuning_spans(self) -> tuple[Span, ...]:
-        """Tuning days outside the tested ones, and before them where a time range is lived through; may be empty."""
+        """Tuning days outside the tested ones, and before them where a time range is tested; may be empty."""
         return self._untested(self.tuning_days)
 
     def learning_spans(self) -> tuple[Span, ...]:
@@ -80,7 +80,7 @@ def _backtested(name: str, trial: EvaluationSpec, progress: ProgressCallback, wa
     if name == PERFECT_FORESIGHT:
         return backtest_perfect_foresight(trial.market, trial.battery, trial.selection)
     if name == KNOWN_QUARTER_HOUR:
-        return _told_the_running_price(trial, progress, warn)
+        return _given_the_running_price(trial, progress, warn)
     policy = find_policy(name, trial, warn)
     result = run_backtest(
         trial.market, trial.battery, policy, trial.selection, step_min=policy.step_min, progress=progress
@@ -132,10 +132,12 @@ def _unknown(name: str) -> str:
     return f"{name!r} is neither one of {', '.join(known)}, nor module:Class, nor a policy directory{meant}"
 
 
-def _told_the_running_price(trial: EvaluationSpec, progress: ProgressCallback, warn: Callable[[str], None]) -> Backtest:
+def _given_the_running_price(
+    trial: EvaluationSpec, progress: ProgressCallback, warn: Callable[[str], None]
+) -> Backtest:
     """The ceiling that knows the running quarter-hour's price, taught on all days that are not tested."""
-    warn(f"{KNOWN_QUARTER_HOUR} is a ceiling, not causal: it is told each quarter-hour's final price as it begins")
-    # It learns, which loads torch; nobody else who names strategies needs to wait for that.
+    warn(f"{KNOWN_QUARTER_HOUR} is a ceiling, not causal: it is given each quarter-hour's final price as it begins")
+    # It learns, which loads torch; other strategies need not wait for that.
     from arbitrage.experiments.known_quarter_hour import fit_known_quarter_hour
 
     ceiling = fit_known_quarter_hour(trial.market, trial.battery, trial.learning_spans(), trial.soc_reset)

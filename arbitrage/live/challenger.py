@@ -1,6 +1,6 @@
 """Who decides for a battery, and what came of it: the policy that acts, and a challenger in its shadow.
 
-Contract: a challenger sees what the acting policy sees and moves nothing. Its battery does not exist, but lives by the
+Contract: a challenger sees what the acting policy sees and moves nothing. Its battery does not exist, but obeys the
 same law and is scored by the same settled prices, so that the difference between the two is that of their decisions.
 """
 
@@ -20,7 +20,7 @@ from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, energy_mwh
 
 @dataclass(frozen=True, slots=True)
 class Setpoint:
-    """What a battery was told to do, and why, in the words of the decision contract."""
+    """The setpoint of a battery and its reason, in the words of the decision contract."""
 
     valid_from: int
     """Epoch minute."""
@@ -84,14 +84,14 @@ class Contender:
         """Have the interval that begins at `time`, an epoch minute, decided and live it; None while one is running."""
         if self.last is not None and time < self.last.valid_until:
             return None
-        told = self.decide(snapshot, time, now_s, self.asset.at(time))
+        reported = self.decide(snapshot, time, now_s, self.asset.at(time))
         worn_eur = self.asset.wear_eur
-        flowed_mw = self.asset.follow(told.valid_from, told.valid_until, told.power_mw)
-        energy = energy_mwh(flowed_mw, told.valid_until - told.valid_from)
-        quarter_hour = told.valid_from - told.valid_from % MINUTES_PER_QUARTER_HOUR
-        self.flows.append(Flow(quarter_hour, energy, told.price_seen_eur_mwh, self.asset.wear_eur - worn_eur))
-        self.last = told
-        return told
+        flowed_mw = self.asset.follow(reported.valid_from, reported.valid_until, reported.power_mw)
+        energy = energy_mwh(flowed_mw, reported.valid_until - reported.valid_from)
+        quarter_hour = reported.valid_from - reported.valid_from % MINUTES_PER_QUARTER_HOUR
+        self.flows.append(Flow(quarter_hour, energy, reported.price_seen_eur_mwh, self.asset.wear_eur - worn_eur))
+        self.last = reported
+        return reported
 
     def settle(self, prices: Mapping[int, float], now: int) -> None:
         """Settle the quarter-hours that wait and have a price by now, in order of time."""

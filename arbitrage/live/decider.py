@@ -133,7 +133,7 @@ class LiveDecider:
         now_s: seconds since the epoch, from which age counts; the interval's beginning unless given.
         risk: how risk is weighed this once; None in it leaves the policy as it was loaded.
         reported: what was noticed when the records came.
-        of_feed: what the market lacks is a fallback, for nobody can give it; else it is refused.
+        of_feed: what the market lacks is a fallback, for no one can give it; else it is refused.
         Raises BadInput for risk that the policy does not know, or a market that lacks what it was trained on.
         """
         policy, missing = self.policy.with_risk(risk), missing_sources(self.policy.sources, market.known_at(time))
@@ -180,7 +180,7 @@ class LiveDecider:
         fallbacks: dict[Level, Policy] = {Level.RULE: DayAheadRule(), Level.HOLD: Idle()}
         deciding = fallbacks.get(chosen[0], policy)
         dispatcher = Dispatcher(deciding, self.battery, market, time, self.valid_until(time) - time)
-        familiarity = familiarity_of(dispatcher.outlook)
+        familiarity = familiarity_of(dispatcher.view)
         cautious = self._cautious(deciding, market, time) if familiarity.unfamiliar else None
         frame = self._frame(policy, market, time, chosen, judgement, familiarity)
         return Prepared(self, frame, dispatcher, cautious, familiarity.unfamiliar)
@@ -203,7 +203,7 @@ class LiveDecider:
 
     def _cautious(self, policy: Policy, market: MarketSeries, time: int) -> Dispatcher | None:
         """The most risk-averse reading, which has to agree before anything unfamiliar is acted on; None: hold."""
-        if not policy.has_dial:
+        if not policy.takes_risk_aversion:
             return None
         averse = policy.with_risk(RiskChoice(MOST_RISK_AVERSE))
         return Dispatcher(averse, self.battery, market, time, self.valid_until(time) - time)
@@ -268,18 +268,18 @@ class Prepared:
         asked_mw = wanted.intent.power_mw
         careful = self._careful_mw(state, asked_mw) if self.unfamiliar else asked_mw
         expired = now_s is not None and now_s >= frame.valid_until * SECONDS_PER_MINUTE
-        wish = ordered(asked_mw, careful, orders, frame.valid_from, expired)
-        wish = ramped(wish, state.power_mw, self.decider.ramp_mw_per_min, duration_min)
-        flow, wish = flowing(wish, wanted, battery, duration_min)
-        chosen, others, warnings = self._outcomes(state, wish)
+        request = ordered(asked_mw, careful, orders, frame.valid_from, expired)
+        request = ramped(request, state.power_mw, self.decider.ramp_mw_per_min, duration_min)
+        flow, request = flowing(request, wanted, battery, duration_min)
+        chosen, others, warnings = self._outcomes(state, request)
         return LiveDecision(
             frame=frame,
             state=state,
             after=flow.after,
             power_mw=flow.power_mw,
             wear_eur=flow.wear_eur,
-            mode=wish.mode,
-            shield=Shield(wish.requested_mw, wish.rule),
+            mode=request.mode,
+            shield=Shield(request.requested_mw, request.rule),
             reasons=(Reason(wanted.intent.reason, self._params(wanted)),),
             profit_eur=chosen,
             alternatives=others,
@@ -325,7 +325,7 @@ class Prepared:
         return params
 
     def _outcomes(
-        self, state: AssetState, wish: PowerRequest
+        self, state: AssetState, request: PowerRequest
     ) -> tuple[Distribution | None, tuple[Alternative, ...], tuple[Finding, ...]]:
         """How the day may turn out after the action that is set, and after the others, with what is to be said of it.
 
@@ -339,9 +339,9 @@ class Prepared:
         if not np.isfinite(summary).all():
             return None, (), (Finding("outcomes_not_finite", {}),)
         rows = summary.tolist()
-        told = {action: Distribution(*row) for action, row in zip(ACTIONS, rows, strict=True)}
-        chosen = None if wish.mode is Mode.OVERRIDE else told.pop(action_of(wish.power_mw))
-        return chosen, tuple(Alternative(action, distribution) for action, distribution in told.items()), ()
+        reported = {action: Distribution(*row) for action, row in zip(ACTIONS, rows, strict=True)}
+        chosen = None if request.mode is Mode.OVERRIDE else reported.pop(action_of(request.power_mw))
+        return chosen, tuple(Alternative(action, distribution) for action, distribution in reported.items()), ()
 
 
 def _ruled(reason: str, market: MarketSeries, time: int) -> tuple[Level, str]:

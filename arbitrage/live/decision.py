@@ -2,7 +2,7 @@
 
 Contract
 - Power is positive when discharging. Times are epoch minutes here and ISO 8601 UTC in the contract.
-- A number that nobody can know is None, never a guess: a rule has no distribution, an override expects none.
+- A number that cannot be known is None, never a guess: a rule has no distribution, an override expects none.
 - After `valid_until` the decision is void and the battery holds.
 """
 
@@ -29,7 +29,7 @@ class Mode(StrEnum):
     OVERRIDE = "override"
     """A person has set the power, until a time."""
     WATCH_ONLY = "watch_only"
-    """The policy decides and is logged; the battery is told to hold."""
+    """The policy decides and is logged; the battery is asked to hold."""
 
 
 class LiveRule(StrEnum):
@@ -90,7 +90,7 @@ class Orders:
 
 
 FOLLOW = Orders()
-"""Nobody interferes."""
+"""No order is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class RiskInWords:
     """How risk was set for this decision."""
 
     aversion: float = 0.0
-    """Position of the dial; 0 is neutral."""
+    """Risk aversion; 0 is neutral."""
     measure: str | None = None
     level: float | None = None
     weight: float = 0.0
@@ -164,7 +164,7 @@ class Frame:
     """Epoch minute at which the interval begins and up to which the market was known."""
     valid_until: int
     resets_at: int
-    """Epoch minute of the next Brussels midnight, when the cycle count begins anew."""
+    """Epoch minute of the next Brussels midnight, when the cycle count restarts."""
     level: Level
     fallback_reason: str | None
     judgement: Judgement

@@ -64,7 +64,7 @@ class EliaFeed:
         return failures
 
     def _round(self) -> list[Poll]:
-        """One poll of every set; after a failure of the store the next round begins anew."""
+        """One poll of every set; after a failure of the store the next round starts from the beginning."""
         if self._polls is None:
             self._polls = watch(
                 self._store, self._source, self._datasets, now=lambda: _stamp(self._now_s()), sleep=lambda _: None

@@ -1,4 +1,4 @@
-"""What a decision tells of the market and of its policy: prices seen, outcomes in four numbers, how risk was set."""
+"""The explanation of a decision: prices seen, outcomes in four numbers, how risk was set."""
 
 from __future__ import annotations
 

@@ -55,16 +55,16 @@ class PlannedPowers(PlainView):
         return Intent(power_mw, "day_ahead_price_among_highest" if power_mw > 0.0 else "day_ahead_price_between")
 
 
-def knows_curve(knowledge: KnownMarket) -> bool:
+def knows_curve(known: KnownMarket) -> bool:
     """Whether the day-ahead price of each time asked about is known."""
-    return not bool(np.isnan(knowledge.gather(DAY_AHEAD, [0])).any())
+    return not bool(np.isnan(known.gather(DAY_AHEAD, [0])).any())
 
 
-def _power_mw(knowledge: KnownMarket, law: BatteryLaw, time: int) -> float:
+def _power_mw(known: KnownMarket, law: BatteryLaw, time: int) -> float:
     day = int(brussels_day_numbers([time])[0])
     grid = quarter_hour_grid(brussels_midnight(day), brussels_midnight(day + 1))
     at = int(quarter_hour_starts(time)) - int(grid[0])
-    curve = knowledge.as_of([time], [int(grid[0])]).gather(DAY_AHEAD, grid - grid[0])[0]
+    curve = known.as_of([time], [int(grid[0])]).gather(DAY_AHEAD, grid - grid[0])[0]
     now = curve[at // MINUTES_PER_QUARTER_HOUR]
     if np.isnan(now) or min(law.charge_power_mw, law.discharge_power_mw) == 0.0:
         return 0.0

@@ -2,7 +2,7 @@
 
 Contract
 - A snapshot is whole and never changes; taking one costs nothing. Its number grows when there is something new to know.
-- A poll that fails is told, with since when, and the next one comes as planned: recovery needs no hand. What the
+- A poll that fails is reported with its time, and the next one comes as planned: recovery is automatic. What the
   failure means for deciding is said by the age of the data, not by the failure.
 - Clock and sleep are handed in, so that days pass in seconds. A wall clock that jumps against the steady one is not
   believed until a poll brings records that fit it.
@@ -53,7 +53,7 @@ class Clocks:
     now_s: Callable[[], float] = time.time
     """Wall clock, seconds since the epoch."""
     steady_s: Callable[[], float] = time.monotonic
-    """A clock that nobody sets."""
+    """A clock that is never set."""
 
 
 class Feed:

@@ -1,7 +1,7 @@
 """The books of one live battery: its state through time, what has flowed, and the day's profit as far as it is known.
 
 Contract
-- As in the backtest: the cycle count and the day's profit begin anew at Brussels midnight; money counts from when its
+- As in the backtest: the cycle count and the day's profit restart at Brussels midnight; money counts from when its
   price is known, wear from when it is caused; a quarter-hour is settled on its net energy.
 - Sums are made in the order in which the backtest makes them, so that they agree to the last bit.
 - Intervals come in the order of time, and none reaches over the end of a quarter-hour.
@@ -44,7 +44,7 @@ class QuarterHourFlow:
 
 
 class LiveBattery:
-    """One battery that lives through decided intervals."""
+    """One battery that goes through decided intervals."""
 
     def __init__(self, battery: Battery, state: BatteryState | None = None) -> None:
         self.battery = battery

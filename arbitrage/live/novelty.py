@@ -2,7 +2,7 @@
 
 Contract
 - The mean and spread of every training feature are among a policy's own numbers, because it scales its inputs with
-  them; beyond `networks.CLIP` of these spreads it cannot tell one value from another. What is counted is the share of
+  them; beyond `networks.CLIP` of these spreads it cannot give one value from another. What is counted is the share of
   features that lie out there.
 - A single far feature is nothing new: prices are wild. It takes `UNFAMILIAR_FRACTION` of all features at once, or one
   that lies `UNHEARD_OF` spreads out.
@@ -30,7 +30,7 @@ class Familiarity:
     """How far out the features of one time lie."""
 
     far_fraction: float = 0.0
-    """Share of the features beyond what the policy can tell apart."""
+    """Share of the features beyond what the policy can distinguish."""
     farthest_spreads: float = 0.0
     """Distance of the farthest feature from its mean, in its spreads."""
     farthest: tuple[str, ...] = ()

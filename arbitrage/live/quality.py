@@ -51,13 +51,13 @@ class Quality(StrEnum):
     CONTRADICTION = "contradiction"
     """One interval was reported with different values at once; it is left out."""
     DISAGREEMENT = "disagreement"
-    """Prices of quarter-hours and minutes that end them tell different stories."""
+    """Prices of quarter-hours and minutes that end them disagree."""
     STALE = "stale"
     """Nothing new for too long, or records that come but stand still."""
     ABSENT = "absent"
     """Nothing is known."""
     CLOCK = "clock"
-    """Records from the future, or time going backwards: what the time is cannot be told."""
+    """Records from the future, or time going backwards: the time is uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Bounds:
     under_way_s: float = 60.0
     """What was published so recently may not have come yet from a feed that is asked once a minute."""
     not_polled_s: float = 180.0
-    """How long nobody may have asked the feed before that is told."""
+    """How long the feed may go without a poll before that is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +126,28 @@ class Judgement:
 
 
 def judge(
-    market: MarketSeries, time: int, now_s: float, tape_name: str, bounds: Bounds, due_s: float | None = None
+    market: MarketSeries, time: int, now_s: float, series_name: str, bounds: Bounds, due_s: float | None = None
 ) -> Judgement:
-    """Judge what the market had made known by `time`, an epoch minute, of the series that the policy lives on.
+    """Judge what the market had made known by `time`, an epoch minute, of the series that the policy decides on.
 
     now_s: seconds since the epoch, from which age counts.
     due_s: what was published by then must be here; `time` unless given.
-    tape_name: INDICATIVE or PRICE; where the market does not carry it, nothing is known.
+    series_name: INDICATIVE or PRICE; where the market does not carry it, nothing is known.
     """
-    series = market.known_series.get(tape_name)
+    series = market.known_series.get(series_name)
     if series is None:
-        return Judgement(Quality.ABSENT, None, None, (Finding("absent", {"series": tape_name}),))
-    faulty, found = _faulty_minutes(market, time, bounds) if tape_name == INDICATIVE else (_NONE, [])
+        return Judgement(Quality.ABSENT, None, None, (Finding("absent", {"series": series_name}),))
+    faulty, found = _faulty_minutes(market, time, bounds) if series_name == INDICATIVE else (_NONE, [])
     newest = _newest_known(series, time, faulty)
     if newest is None:
-        return Judgement(Quality.ABSENT, None, None, (*(f for _, f in found), Finding("absent", {"series": tape_name})))
+        return Judgement(
+            Quality.ABSENT, None, None, (*(f for _, f in found), Finding("absent", {"series": series_name}))
+        )
     data_as_of = newest + series.step_min
     due = time if due_s is None else math.floor(due_s / SECONDS_PER_MINUTE)
     found += _age(series, due, data_as_of, market.publication_delay_min, bounds)
     found += _gaps(series, newest, faulty, bounds)
-    if tape_name == INDICATIVE:
+    if series_name == INDICATIVE:
         found += _frozen(market, newest, bounds)
         found += _disagreement(market, time, bounds)
     judgement = Judgement(Quality.OK, now_s - data_as_of * SECONDS_PER_MINUTE, data_as_of)

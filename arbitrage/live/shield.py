@@ -1,4 +1,4 @@
-"""What stands between a policy's wish and a battery: orders, unfamiliarity, the ramp limit, then the battery law.
+"""What stands between a policy's request and a battery: orders, unfamiliarity, the ramp limit, then the battery law.
 
 Contract
 - The rule that is named is the last one that changed the power.
@@ -20,7 +20,7 @@ class PowerRequest:
     """A power on its way to the battery."""
 
     requested_mw: float
-    """What whoever decides asked for."""
+    """The power that was asked for."""
     power_mw: float
     """What is left of it."""
     mode: Mode
@@ -34,9 +34,9 @@ class PowerRequest:
 
 
 def ordered(asked_mw: float, careful_mw: float, orders: Orders, begins: int, expired: bool) -> PowerRequest:
-    """The wish after people's orders, for an interval that begins at an epoch minute.
+    """The request after the operator's orders, for an interval that begins at an epoch minute.
 
-    asked_mw: the policy's wish; careful_mw: what is left of it where the market is unfamiliar, else the same.
+    asked_mw: the policy's request; careful_mw: what is left of it where the market is unfamiliar, else the same.
     """
     override = orders.override
     if override is not None and begins >= override.until:
@@ -55,29 +55,31 @@ def ordered(asked_mw: float, careful_mw: float, orders: Orders, begins: int, exp
 
 
 def careful_mw(asked_mw: float, averse_mw: float) -> float:
-    """What an unfamiliar market leaves of a wish: the smaller of two that agree on the side, else nothing."""
+    """What an unfamiliar market leaves of a request: the smaller of two that agree on the side, else nothing."""
     if asked_mw * averse_mw <= 0.0:
         return 0.0
     return min(asked_mw, averse_mw, key=abs)
 
 
-def ramped(wish: PowerRequest, power_mw: float, ramp_mw_per_min: float | None, duration_min: int) -> PowerRequest:
-    """The wish within what the power may change by during the interval, from what flows now."""
-    if ramp_mw_per_min is None or wish.holds_at_once:
-        return wish
+def ramped(request: PowerRequest, power_mw: float, ramp_mw_per_min: float | None, duration_min: int) -> PowerRequest:
+    """The request within what the power may change by during the interval, from what flows now."""
+    if ramp_mw_per_min is None or request.holds_at_once:
+        return request
     most_mw = ramp_mw_per_min * duration_min
-    limited_mw = min(max(wish.power_mw, power_mw - most_mw), power_mw + most_mw)
-    if limited_mw == wish.power_mw:
-        return wish
-    return PowerRequest(wish.requested_mw, limited_mw, wish.mode, LiveRule.RAMP)
+    limited_mw = min(max(request.power_mw, power_mw - most_mw), power_mw + most_mw)
+    if limited_mw == request.power_mw:
+        return request
+    return PowerRequest(request.requested_mw, limited_mw, request.mode, LiveRule.RAMP)
 
 
-def flowing(wish: PowerRequest, decision: Decision, battery: Battery, duration_min: int) -> tuple[Step, PowerRequest]:
-    """What the battery law makes of the wish; where nothing has changed the policy's, that is its own decision's."""
-    if wish.power_mw == decision.intent.power_mw:
+def flowing(
+    request: PowerRequest, decision: Decision, battery: Battery, duration_min: int
+) -> tuple[Step, PowerRequest]:
+    """What the battery law makes of the request; where nothing has changed the policy's, that is its own decision's."""
+    if request.power_mw == decision.intent.power_mw:
         flow, rule = decision.flow, decision.shield
     else:
-        flow = battery.step(decision.state, wish.power_mw, duration_min)
-        cut = flow.power_mw != wish.power_mw
-        rule = shield_rule(battery, decision.state, wish.power_mw, flow.power_mw) if cut else None
-    return flow, PowerRequest(wish.requested_mw, flow.power_mw, wish.mode, rule or wish.rule)
+        flow = battery.step(decision.state, request.power_mw, duration_min)
+        cut = flow.power_mw != request.power_mw
+        rule = shield_rule(battery, decision.state, request.power_mw, flow.power_mw) if cut else None
+    return flow, PowerRequest(request.requested_mw, flow.power_mw, request.mode, rule or request.rule)

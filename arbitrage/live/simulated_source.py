@@ -63,7 +63,7 @@ class FeedFault:
 
 @dataclass(slots=True)
 class SimulatedSource:
-    """Plays a world to whoever polls."""
+    """Plays a simulated market to its pollers."""
 
     world: SimulatedMarket
     publication_delay_min: int

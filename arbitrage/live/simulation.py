@@ -32,7 +32,7 @@ _LONGEST_WAIT_MIN = 6 * MINUTES_PER_HOUR
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A world and the part of it that is lived through."""
+    """A world and the part of it that is played through."""
 
     world: SimulatedMarket
     start: int
@@ -58,12 +58,12 @@ class Moment:
 
     time: int
     snapshot: Snapshot
-    told: tuple[Setpoint | None, ...]
-    """What each contender was told; None where nothing was decided."""
+    setpoints: tuple[Setpoint | None, ...]
+    """The setpoint of each contender; None where nothing was decided."""
 
 
 class Simulation:
-    """One scene, lived through once."""
+    """One scene, played through once."""
 
     def __init__(
         self,
@@ -77,12 +77,12 @@ class Simulation:
     ) -> None:
         """The first contender acts, the others are in its shadow; `step_min` is the shortest between decisions.
 
-        polled: told each snapshot with its time in seconds, before anything is decided on it.
+        polled: setpoints each snapshot with its time in seconds, before anything is decided on it.
         speed: simulated seconds a second; 0: as fast as it goes.
         Raises BadInput for a negative speed, without contenders, or for a step that is not 1, 3, 5 or 15.
         """
         if speed < 0.0 or not contenders:
-            raise BadInput([Fault("simulation", "needs somebody who decides, and a speed of 0 or more")])
+            raise BadInput([Fault("simulation", "needs a decider, and a speed of 0 or more")])
         refuse_step(step_min)
         self.scene, self.contenders, self.step_min = scene, contenders, step_min
         self._polled, self._speed, self._sleep = polled, speed, sleep

@@ -6,7 +6,7 @@ Contract
 - A record that is brought again replaces what was known: figures are revised. Two different values of one interval in
   one answer contradict each other, and neither is kept.
 - A record of an interval that is not over is from the future: nothing of the table that it came in is believed, and it
-  is told. Day-ahead prices and forecasts are about the future and are exempt.
+  is given. Day-ahead prices and forecasts are about the future and are exempt.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from arbitrage.errors import Fault
 from arbitrage.market.point_in_time import KnownMarket
 
 
-def missing_sources(sources: tuple[str, ...], knowledge: KnownMarket) -> list[Fault]:
+def missing_sources(sources: tuple[str, ...], known: KnownMarket) -> list[Fault]:
     """Series that the policy reads and the market does not carry."""
     message = "the policy reads it, and the market does not carry it; give it"
-    return [Fault(name, message) for name in sources if not knowledge.has(name)]
+    return [Fault(name, message) for name in sources if not known.has(name)]
 
 
 def mismatches(trained: Battery, given: Battery) -> list[Fault]:

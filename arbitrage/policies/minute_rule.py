@@ -73,12 +73,12 @@ class Asked(PlainView):
         return Intent(power_mw, "indicative_price_above_bound" if power_mw > 0.0 else "indicative_price_between_bounds")
 
 
-def indicative_spread_eur_mwh(knowledge: KnownMarket) -> Floats:
+def indicative_spread_eur_mwh(known: KnownMarket) -> Floats:
     """Newest known indicative price less the running hour's day-ahead price, shape [T]; NaN where one is not known."""
-    starts = quarter_hour_starts(knowledge.times)
-    running = last_record_of(knowledge, starts)
-    before = last_record_of(knowledge, starts - MINUTES_PER_QUARTER_HOUR)
-    return np.asarray(np.where(np.isnan(running), before, running) - knowledge.gather(DAY_AHEAD, [0])[:, 0])
+    starts = quarter_hour_starts(known.times)
+    running = last_record_of(known, starts)
+    before = last_record_of(known, starts - MINUTES_PER_QUARTER_HOUR)
+    return np.asarray(np.where(np.isnan(running), before, running) - known.gather(DAY_AHEAD, [0])[:, 0])
 
 
 def tune_by_minute(

@@ -1,4 +1,4 @@
-"""A policy that is a neural network, whoever taught it: numbers and compiled loops, no learner and no torch.
+"""A policy that is a neural network, of any learner: numbers and compiled loops, no learner and no torch.
 
 Contract
 - It sees the market features of its set, then what `encode_battery` says of the battery. Energy committed in the
@@ -109,7 +109,7 @@ class NetworkPolicy:
         refuse([*broken, *step_faults(self.step_min), *self._misfits()])
 
     def _can_prefer(self) -> bool:
-        return self.preference.weight == 0.0 or self.tells_outcomes
+        return self.preference.weight == 0.0 or self.gives_outcomes
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -122,12 +122,12 @@ class NetworkPolicy:
         return self.battery
 
     @property
-    def has_dial(self) -> bool:
+    def takes_risk_aversion(self) -> bool:
         """Never: it has no risk head."""
         return False
 
     @property
-    def tells_outcomes(self) -> bool:
+    def gives_outcomes(self) -> bool:
         """Whether its critics know distributions."""
         return bool(self.critics) and self.head is not Head.EXPECTED
 
@@ -256,7 +256,7 @@ class NetworkView:
 def _outcomes_of_shares(shares: Floats, support: tuple[float, float]) -> Floats:
     """Equally likely outcomes [3, n] whose mean is that of the shares [3, n] on an even support.
 
-    Each n-th of the mass is told by its own mean position, so that neither mean nor tails are rounded to the support.
+    Each n-th of the mass is represented by its own mean position, so mean and tails are not rounded to the support.
     """
     count = shares.shape[1]
     positions = np.linspace(*support, count)

@@ -22,7 +22,7 @@ from arbitrage.policies.protocol import Intent, Policy, PolicyView, RiskChoice, 
 
 @dataclass(frozen=True, slots=True)
 class _ScheduleView:
-    outlooks: tuple[PolicyView | None, ...]
+    views: tuple[PolicyView | None, ...]
     """Of each policy; None where it is not on duty at any time asked for."""
     on_duty: Numbers
     """Shape [T]; which policy decides each time."""
@@ -39,10 +39,10 @@ class _ScheduleView:
         return self._on_duty(at).inputs(int(self.position[at]))
 
     def _on_duty(self, at: int) -> PolicyView:
-        outlook = self.outlooks[int(self.on_duty[at])]
-        if outlook is None:
+        view = self.views[int(self.on_duty[at])]
+        if view is None:
             raise LookupError("a policy is on duty that read nothing")
-        return outlook
+        return view
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ class PolicySchedule:
         return max(delays, default=None)
 
     @property
-    def has_dial(self) -> bool:
+    def takes_risk_aversion(self) -> bool:
         """Whether each policy has one."""
-        return all(policy.has_dial for policy in self.policies)
+        return all(policy.takes_risk_aversion for policy in self.policies)
 
     @property
-    def tells_outcomes(self) -> bool:
+    def gives_outcomes(self) -> bool:
         """Whether each policy does."""
-        return all(policy.tells_outcomes for policy in self.policies)
+        return all(policy.gives_outcomes for policy in self.policies)
 
     @property
     def risk(self) -> RiskChoice:
@@ -111,19 +111,19 @@ class PolicySchedule:
         on_duty = np.searchsorted(self.starts, known.times, side="right") - 1
         refuse([Fault("time", "lies before the first policy's start")] if (on_duty < 0).any() else [])
         position = np.zeros(len(on_duty), dtype=np.int64)
-        outlooks: list[PolicyView | None] = []
+        views: list[PolicyView | None] = []
         for number, policy in enumerate(self.policies):
             own = np.flatnonzero(on_duty == number)
             position[own] = np.arange(len(own))
-            outlooks.append(_read_own(policy, known, own, battery))
-        return _ScheduleView(tuple(outlooks), on_duty, position)
+            views.append(_read_own(policy, known, own, battery))
+        return _ScheduleView(tuple(views), on_duty, position)
 
 
-def _read_own(policy: Policy, knowledge: KnownMarket, own: Numbers, battery: Battery) -> PolicyView | None:
+def _read_own(policy: Policy, known: KnownMarket, own: Numbers, battery: Battery) -> PolicyView | None:
     """A policy's reading of the times [m] at which it is on duty."""
     if not len(own):
         return None
-    return policy.bind(knowledge.as_of(knowledge.times[own], knowledge.about[own]), battery)
+    return policy.bind(known.as_of(known.times[own], known.about[own]), battery)
 
 
 def policy_schedule(name: str, turns: Sequence[tuple[int, Policy]]) -> PolicySchedule:

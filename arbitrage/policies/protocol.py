@@ -32,7 +32,7 @@ class RiskChoice:
     """How risk is to be weighed; None leaves it as the policy was loaded."""
 
     risk_aversion: float | None = None
-    """Position of the dial, 0 (risk-neutral) to 0.95."""
+    """0 (risk-neutral) to 0.95."""
     preference: RiskPreference | None = None
 
 
@@ -126,12 +126,12 @@ class Policy(Protocol):
         ...
 
     @property
-    def has_dial(self) -> bool:
+    def takes_risk_aversion(self) -> bool:
         """Whether its risk aversion can be set."""
         ...
 
     @property
-    def tells_outcomes(self) -> bool:
+    def gives_outcomes(self) -> bool:
         """Whether it knows how the day may turn out, which a risk preference can weigh."""
         ...
 
@@ -145,7 +145,7 @@ class Policy(Protocol):
         ...
 
     def bind(self, known: KnownMarket, battery: Battery) -> PolicyView:
-        """Read the market at the times of `known`; time t of the outlook rests on what is known at time t only."""
+        """Read the market at the times of `known`; time t of the view rests on what is known at time t only."""
         ...
 
 
@@ -172,8 +172,8 @@ class Untrained:
     needs: ClassVar[tuple[Need, ...]] = (Need(PRICE),)
     trained_battery: ClassVar[Battery | None] = None
     publication_delay_min: ClassVar[int | None] = None
-    has_dial: ClassVar[bool] = False
-    tells_outcomes: ClassVar[bool] = False
+    takes_risk_aversion: ClassVar[bool] = False
+    gives_outcomes: ClassVar[bool] = False
     risk: ClassVar[RiskChoice] = NEUTRAL
 
     @property

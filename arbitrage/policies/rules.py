@@ -42,7 +42,7 @@ class Idle(Untrained):
     needs: ClassVar[tuple[Need, ...]] = ()
 
     def bind(self, known: KnownMarket, battery: Battery) -> _Signal:
-        """An outlook that always idles."""
+        """A view that always idles."""
         nothing = np.full(len(known.times), np.nan)
         return _Signal(nothing, nothing, nothing, battery.law)
 
@@ -66,10 +66,10 @@ class ThresholdRule(Untrained):
         """The two numbers, lower and upper."""
         return self.charge_below_std, self.discharge_above_std
 
-    def scale(self, knowledge: KnownMarket) -> Scale:
+    def scale(self, known: KnownMarket) -> Scale:
         """The last known price, measured from the mean in standard deviations."""
-        _, mean, std = knowledge.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)
-        return Scale(last_known_price_eur_mwh(knowledge), mean, std)
+        _, mean, std = known.trailing_moments(PRICE, _WEEK_QUARTER_HOURS)
+        return Scale(last_known_price_eur_mwh(known), mean, std)
 
     def bind(self, known: KnownMarket, battery: Battery) -> _Signal:
         """Signal: the last known price."""
@@ -102,9 +102,9 @@ class SpreadRule(Untrained):
         """The two numbers, lower and upper."""
         return self.charge_below_eur_mwh, self.discharge_above_eur_mwh
 
-    def scale(self, knowledge: KnownMarket) -> Scale:
+    def scale(self, known: KnownMarket) -> Scale:
         """The last known price less the day-ahead price of the quarter-hour being decided, in EUR/MWh."""
-        signal = last_known_price_eur_mwh(knowledge) - knowledge.gather(DAY_AHEAD, [0])[:, 0]
+        signal = last_known_price_eur_mwh(known) - known.gather(DAY_AHEAD, [0])[:, 0]
         return Scale(signal, np.zeros(len(signal)), np.ones(len(signal)))
 
     def bind(self, known: KnownMarket, battery: Battery) -> _Signal:
@@ -155,11 +155,10 @@ def tune(rule: Rule, market: MarketSeries, battery: Battery, selection: Sequence
     Ties go to the first candidate. Uses final prices of the selection, so these days must not be tested on.
     """
     best, best_eur = rule, -np.inf
-    knowledge = [market.known_at(market.quarter_hours[span.first : span.last]) for span in selection]
+    markets = [market.known_at(market.quarter_hours[span.first : span.last]) for span in selection]
     for candidate in rule.candidates():
         earned = sum(
-            _earn(candidate.bind(known, battery), market, span)
-            for known, span in zip(knowledge, selection, strict=True)
+            _earn(candidate.bind(known, battery), market, span) for known, span in zip(markets, selection, strict=True)
         )
         if earned > best_eur:
             best, best_eur = candidate, earned
@@ -195,9 +194,9 @@ def follow_bounds(
     return profit_eur
 
 
-def last_known_price_eur_mwh(knowledge: KnownMarket) -> Floats:
+def last_known_price_eur_mwh(known: KnownMarket) -> Floats:
     """The newest known final price of the last four hours, shape [T]; NaN if none is known."""
-    recent = knowledge.gather(PRICE, [MINUTES_PER_QUARTER_HOUR * back for back in _LAST])
+    recent = known.gather(PRICE, [MINUTES_PER_QUARTER_HOUR * back for back in _LAST])
     newest = recent[:, 0]
     for column in recent.T[1:]:
         newest = np.where(np.isnan(newest), column, newest)

@@ -1,6 +1,6 @@
 """A policy at another size: less power than it asks for, or the policy of a small battery on a large one.
 
-Contract: nothing but the size changes. The inner policy reads the same market, is told the state of its own small
+Contract: nothing but the size changes. The inner policy reads the same market, is given the state of its own small
 battery, and what it asks for is multiplied.
 """
 
@@ -53,14 +53,14 @@ class _Wrapper:
         return self.policy.publication_delay_min
 
     @property
-    def has_dial(self) -> bool:
+    def takes_risk_aversion(self) -> bool:
         """The policy's."""
-        return self.policy.has_dial
+        return self.policy.takes_risk_aversion
 
     @property
-    def tells_outcomes(self) -> bool:
+    def gives_outcomes(self) -> bool:
         """The policy's."""
-        return self.policy.tells_outcomes
+        return self.policy.gives_outcomes
 
     @property
     def risk(self) -> RiskChoice:
@@ -109,23 +109,23 @@ class Enlarged(_Wrapper):
 class ScaledView:
     """A reading made for a battery `state_times` smaller, whose answers are made `power_times` larger."""
 
-    outlook: PolicyView
+    view: PolicyView
     state_times: float
     power_times: float
 
     def intent(self, at: int, state: BatteryState, profit_today_eur: float = 0.0) -> Intent:
         """The inner intent with its power multiplied; advantages stay those of the inner battery."""
-        inner = self.outlook.intent(at, self._inner(state), profit_today_eur / self.state_times)
+        inner = self.view.intent(at, self._inner(state), profit_today_eur / self.state_times)
         return replace(inner, power_mw=inner.power_mw * self.power_times)
 
     def outcomes_eur(self, at: int, state: BatteryState) -> Floats | None:
         """The inner outcomes, in the money of the larger battery."""
-        outcomes = self.outlook.outcomes_eur(at, self._inner(state))
+        outcomes = self.view.outcomes_eur(at, self._inner(state))
         return None if outcomes is None else outcomes * self.state_times
 
     def inputs(self, at: int) -> TrainedInputs | None:
         """The inner policy's: the market is the same."""
-        return self.outlook.inputs(at)
+        return self.view.inputs(at)
 
     def _inner(self, state: BatteryState) -> BatteryState:
         return replace(state, soc_mwh=state.soc_mwh / self.state_times)

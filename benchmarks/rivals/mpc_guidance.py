@@ -76,10 +76,10 @@ class GuidedFeatures(MarketFeatures):
     def quarter_names(self) -> tuple[str, ...]:
         return (*MarketFeatures(self.feature_set).quarter_names, *GUIDANCE)
 
-    def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
-        plain = MarketFeatures(self.feature_set).encode_quarters(knowledge)
-        row = np.minimum(np.searchsorted(self.starts, knowledge.times), len(self.starts) - 1)
-        now = (self.starts[row] == knowledge.times) & (knowledge.about == knowledge.times)
+    def encode_quarters(self, known: KnownMarket) -> Encoded:
+        plain = MarketFeatures(self.feature_set).encode_quarters(known)
+        row = np.minimum(np.searchsorted(self.starts, known.times), len(self.starts) - 1)
+        now = (self.starts[row] == known.times) & (known.about == known.times)
         beside = np.where(now[:, None], self.guidance[row], np.float32(0.0))
         features = np.concatenate([plain.features, beside], axis=1)
         return Encoded(features, plain.base_eur_mwh, plain.scale_eur_mwh)

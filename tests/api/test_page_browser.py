@@ -181,13 +181,13 @@ def test_dragging_the_dial_shows_another_decision_and_logs_none(page: Any, servi
     page.locator("#sweep .main-svg").first.wait_for()
     weight = float(text(page, "#turn-value"))
     assert 0.2 < weight < 2.0
-    assert "idle 0.000 MW" in text(page, "#dial-answer")
-    assert json.loads("{" + text(page, "#dial-request") + "}")["risk"]["weight"] == weight
+    assert "idle 0.000 MW" in text(page, "#risk-answer")
+    assert json.loads("{" + text(page, "#risk-request") + "}")["risk"]["weight"] == weight
     assert "Hollow" in text(page, "#outcomes-note")
     # The decision itself is as it was.
     assert text(page, "#action") == "Discharge"
     assert service.logged() == before
-    page.click("#dial-reset")
+    page.click("#risk-reset")
     assert "Hollow" not in text(page, "#outcomes-note")
 
 

@@ -12,7 +12,7 @@ from arbitrage.backtest.comparison import compare_table, daily_profits_eur
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.hindsight.perfect_foresight import Foresight
 from arbitrage.backtest.metrics import summary
-from arbitrage.backtest.statistics import AHEAD, BEHIND, NOT_TOLD_APART
+from arbitrage.backtest.statistics import AHEAD, BEHIND, UNDECIDED
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
 
@@ -61,7 +61,7 @@ def test_a_difference_is_the_mean_over_days_of_the_rows_profit_less_the_referenc
     # Two days resampled: both -5 (1 in 4), both 15 (1 in 4), else their mean: the whole range, and half of it more for
     # the half of the sample that one block is (Kiefer and Vogelsang 2005: 3.48 / 1.96).
     assert second["difference_eur_per_day_interval"] == pytest.approx([5.0 - 17.8, 5.0 + 17.8], abs=0.4)
-    assert second["verdict"] == NOT_TOLD_APART
+    assert second["verdict"] == UNDECIDED
 
 
 def test_pairing_removes_what_the_strategies_share() -> None:
@@ -88,14 +88,14 @@ def test_one_day_gives_no_interval_and_tells_no_lead_from_chance() -> None:
     for name in ("difference_eur_per_day_interval", "profit_eur_per_day_interval"):
         assert row[name] is None
     assert own["conditional_value_at_risk_eur_interval"] is None
-    assert (row["verdict"], row["p_value_adjusted"]) == (NOT_TOLD_APART, 1.0)
+    assert (row["verdict"], row["p_value_adjusted"]) == (UNDECIDED, 1.0)
 
 
 def test_strategies_of_equal_profits_are_not_told_apart() -> None:
     days = [[5.0, -1.0]] * 8
     row = compare_table([made_up("one", *days), made_up("two", *days)])[1]
     assert (row["difference_eur_per_day"], row["difference_eur_per_day_interval"]) == (0.0, [0.0, 0.0])
-    assert (row["verdict"], row["p_value_adjusted"], row["days_ahead_fraction"]) == (NOT_TOLD_APART, 1.0, 0.0)
+    assert (row["verdict"], row["p_value_adjusted"], row["days_ahead_fraction"]) == (UNDECIDED, 1.0, 0.0)
 
 
 def test_the_same_backtests_give_the_same_intervals() -> None:

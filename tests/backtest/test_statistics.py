@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.backtest.bootstrap import Resampling, Statistic, draw_days, draw_seeds, statistic_of_draws
-from arbitrage.backtest.statistics import AHEAD, BEHIND, NOT_TOLD_APART, compare_daily, estimate, holm, tail_estimates
+from arbitrage.backtest.statistics import AHEAD, BEHIND, UNDECIDED, compare_daily, estimate, holm, tail_estimates
 from arbitrage.errors import BadInput
 from arbitrage.risk import conditional_value_at_risk_eur, value_at_risk_eur
 
@@ -148,7 +148,7 @@ def test_leads_are_paired_by_day_and_told_in_words() -> None:
     daily = contest()
     table = compare_daily(daily, "mine")
     assert table.index.tolist() == ["worse", "same", "better"]
-    assert table["verdict"].tolist() == [AHEAD, NOT_TOLD_APART, BEHIND]
+    assert table["verdict"].tolist() == [AHEAD, UNDECIDED, BEHIND]
     lead = daily["mine"] - daily["worse"]
     assert table.loc["worse", "lead_eur"] == pytest.approx(lead.mean())
     assert table.loc["worse", "days_ahead_fraction"] == (lead > 0.0).mean()
@@ -175,7 +175,7 @@ def test_one_of_many_equal_rivals_is_seldom_called_beaten() -> None:
         mine, noise = random.normal(0.0, 1.0, 60), random.normal(0.0, 1.0, (12, 60))
         daily = {"mine": mine} | {f"rival {at}": mine + own for at, own in enumerate(noise)}
         table = compare_daily(daily, "mine", resampling=Resampling(block_days=1, resamples=2000))
-        adjusted += bool((table["verdict"] != NOT_TOLD_APART).any())
+        adjusted += bool((table["verdict"] != UNDECIDED).any())
         raw += bool((table["p_value"] < 0.05).any())
     assert adjusted / 150 <= 0.09
     assert raw / 150 > 0.25
@@ -187,12 +187,12 @@ def test_the_verdict_of_one_rival_is_what_its_interval_says() -> None:
         lead = random.normal(shift, 1.0, 50)
         row = compare_daily({"mine": lead, "rival": np.zeros(50)}, "mine").iloc[0]
         excludes_zero = row["lead_low_eur"] > 0.0 or row["lead_high_eur"] < 0.0
-        assert (row["verdict"] != NOT_TOLD_APART) == excludes_zero
+        assert (row["verdict"] != UNDECIDED) == excludes_zero
 
 
 def test_strategies_that_do_the_same_are_not_told_apart() -> None:
     row = compare_daily({"one": np.arange(9.0), "other": np.arange(9.0)}, "one").iloc[0]
-    assert (row["lead_eur"], row["p_value"], row["verdict"]) == (0.0, 1.0, NOT_TOLD_APART)
+    assert (row["lead_eur"], row["p_value"], row["verdict"]) == (0.0, 1.0, UNDECIDED)
 
 
 def test_leads_of_the_tail_compare_tails() -> None:
@@ -213,7 +213,7 @@ def test_a_lead_over_several_seeds_is_less_sure_than_over_the_mean_of_them() -> 
     assert by_mean["lead_high_eur"] - by_mean["lead_low_eur"] < 1e-9
 
 
-@pytest.mark.parametrize(("days", "verdict"), [(1, NOT_TOLD_APART), (5, NOT_TOLD_APART), (6, AHEAD)])
+@pytest.mark.parametrize(("days", "verdict"), [(1, UNDECIDED), (5, UNDECIDED), (6, AHEAD)])
 def test_no_p_value_is_smaller_than_the_chance_that_all_days_lie_on_one_side(days: int, verdict: str) -> None:
     row = compare_daily({"mine": np.full(days, 10.0), "rival": np.zeros(days)}, "mine").iloc[0]
     assert row["p_value"] == 2.0 ** (1 - days)

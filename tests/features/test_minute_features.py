@@ -40,8 +40,8 @@ def running_at(
     minute: int, delay_min: int = 0, base: float = 0.0, scale: float = 1.0, **columns: npt.ArrayLike
 ) -> dict[str, float]:
     """Features of the first quarter-hour at one of its minutes."""
-    knowledge = knowledge_at(minute, minute_table(**columns), delay_min)
-    row = running_features(knowledge, np.array([SUMMER_MIDNIGHT]), np.array([base]), np.array([scale]))[0]
+    known = knowledge_at(minute, minute_table(**columns), delay_min)
+    row = running_features(known, np.array([SUMMER_MIDNIGHT]), np.array([base]), np.array([scale]))[0]
     return dict(zip(RUNNING, row.tolist(), strict=True))
 
 

@@ -139,7 +139,7 @@ def test_live_decisions_are_those_of_the_backtest(kind: str) -> None:
 def test_its_risk_is_set_for_one_decision_or_refused_with_the_remedy(kind: str) -> None:
     policy = KINDS[kind]()
     decider, market = LiveDecider(policy, BATTERY, IDENTITY), market_for(policy)
-    for choice, has_it in ((RiskChoice(0.5), policy.has_dial), (PREFERENCE, weighs_outcomes(kind, policy))):
+    for choice, has_it in ((RiskChoice(0.5), policy.takes_risk_aversion), (PREFERENCE, weighs_outcomes(kind, policy))):
         if has_it:
             told = decider.prepare(market, NIGHT, risk=choice).contract["risk"]
             assert told["aversion"] == (choice.risk_aversion or 0.0)
@@ -152,7 +152,7 @@ def test_its_risk_is_set_for_one_decision_or_refused_with_the_remedy(kind: str) 
 
 def weighs_outcomes(kind: str, policy: Policy) -> bool:
     """Plans over several paths weigh these, although they tell no outcomes of the day."""
-    return policy.tells_outcomes or kind == "mpc-scenarios"
+    return policy.gives_outcomes or kind == "mpc-scenarios"
 
 
 @EVERY_KIND
@@ -205,8 +205,8 @@ def test_the_service_lists_every_policy_with_what_can_be_asked_of_it(client: Loc
     assert {listed[kind]["kind"] for kind in OWN} == {"own_strategy"}
     for kind in CARDS:
         policy = load_policy(directory(kind))
-        assert listed[kind]["has_risk_head"] is policy.has_dial
-        assert listed[kind]["has_quantile_critic"] is policy.tells_outcomes
+        assert listed[kind]["has_risk_head"] is policy.takes_risk_aversion
+        assert listed[kind]["has_quantile_critic"] is policy.gives_outcomes
         assert listed[kind]["battery"]["max_cycles_per_day"] == 1.1
     for kind in OWN:
         assert listed[kind]["sha256"] == own_strategy(reference(kind)).code_sha256

@@ -26,8 +26,8 @@ def priced(curve: np.ndarray, start: int = SUMMER_MIDNIGHT) -> MarketSeries:
 
 def powers(curve: np.ndarray, battery: Battery = BATTERY, start: int = SUMMER_MIDNIGHT) -> list[float]:
     times = start + 15 * np.arange(len(curve))
-    outlook = DayAheadRule().bind(priced(curve, start).known_at(times), battery)
-    return [outlook.intent(at, BatteryState(1.0)).power_mw for at in range(len(curve))]
+    view = DayAheadRule().bind(priced(curve, start).known_at(times), battery)
+    return [view.intent(at, BatteryState(1.0)).power_mw for at in range(len(curve))]
 
 
 @pytest.mark.parametrize("day", sorted(MIDNIGHTS))

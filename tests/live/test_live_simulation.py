@@ -82,7 +82,7 @@ def test_silence_is_lived_through_by_the_rule_and_every_quarter_hour_is_settled_
     decider = LiveDecider(policy, BATTERY, IDENTITY)
     scene = Scene(world(), FROM, FROM + 6 * 60, DELAY_MIN, with_minutes=False, faults=faults)
     acting = contender(policy)
-    told = [moment.told[0] for moment in Simulation(scene, [acting], decider.step_min).run()]
+    told = [moment.setpoints[0] for moment in Simulation(scene, [acting], decider.step_min).run()]
     levels = [each.fallback_level for each in told if each is not None]
     assert levels == [0] * 5 + [1] * 2 + [2] * 9 + [0] * 8
     assert not acting.asset.unsettled

@@ -57,7 +57,7 @@ def test_nothing_outside_policies_asks_for_the_type_of_a_policy(path: Path) -> N
     [
         "isinstance(policy, ClosedFormPolicy)",
         "isinstance(policy, (int, network_policy.NetworkPolicy))",
-        "isinstance(outlook, ClosedFormView | NetworkView)",
+        "isinstance(view, ClosedFormView | NetworkView)",
         "issubclass(kind, SpreadRule)",
         "type(policy) is MpcPolicy",
         "match policy:\n    case ThresholdRule():\n        pass",

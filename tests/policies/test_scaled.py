@@ -40,9 +40,9 @@ class Mirror(PlainView, Untrained):
 
 
 def test_scaled_power_is_a_fraction_of_what_is_asked_from_the_same_state() -> None:
-    outlook = ScaledPower(Mirror(), 0.25).bind(market_of([1.0]).known_at(SUMMER_MIDNIGHT), SMALL)
-    assert outlook.intent(0, BatteryState(4.0, 0.6)) == Intent(0.25, "mirrored", 3.0, 4.0)
-    outcomes = outlook.outcomes_eur(0, BatteryState(4.0))
+    view = ScaledPower(Mirror(), 0.25).bind(market_of([1.0]).known_at(SUMMER_MIDNIGHT), SMALL)
+    assert view.intent(0, BatteryState(4.0, 0.6)) == Intent(0.25, "mirrored", 3.0, 4.0)
+    outcomes = view.outcomes_eur(0, BatteryState(4.0))
     assert outcomes is not None
     assert (outcomes == 4.0).all()
     assert ScaledPower(Mirror(), 0.25).name == "mirror at 25% power"
@@ -50,9 +50,9 @@ def test_scaled_power_is_a_fraction_of_what_is_asked_from_the_same_state() -> No
 
 def test_an_enlarged_policy_is_told_of_its_own_battery_and_answers_for_the_large_one() -> None:
     # 50 of 100 MWh are 2 of 4: it asks for 0.2 + 0.5 cycles, 25 times that.
-    outlook = Enlarged(Mirror(), SMALL).bind(market_of([1.0]).known_at(SUMMER_MIDNIGHT), LARGE)
-    assert outlook.intent(0, BatteryState(50.0, 0.5)).power_mw == pytest.approx(25.0 * 0.7)
-    outcomes = outlook.outcomes_eur(0, BatteryState(50.0))
+    view = Enlarged(Mirror(), SMALL).bind(market_of([1.0]).known_at(SUMMER_MIDNIGHT), LARGE)
+    assert view.intent(0, BatteryState(50.0, 0.5)).power_mw == pytest.approx(25.0 * 0.7)
+    outcomes = view.outcomes_eur(0, BatteryState(50.0))
     assert outcomes is not None
     assert (outcomes == 50.0).all()
 

@@ -111,10 +111,10 @@ class Peeking(MarketFeatures):
 
     feature_set: FeatureSet = FeatureSet.FULL
 
-    def encode(self, knowledge: Known) -> Features:
-        starts = quarter_hour_starts(knowledge.times)
-        encoded = self.encode_quarters(knowledge.as_of(starts, starts))
-        later = Known(np.minimum(knowledge.times + 1, starts + 14), knowledge.about, knowledge._series)
+    def encode(self, known: Known) -> Features:
+        starts = quarter_hour_starts(known.times)
+        encoded = self.encode_quarters(known.as_of(starts, starts))
+        later = Known(np.minimum(known.times + 1, starts + 14), known.about, known._series)
         return np.concatenate([encoded.features, self.encode_running(later, encoded)], axis=1)
 
 
@@ -124,11 +124,11 @@ class Hindsight(MarketFeatures):
 
     feature_set: FeatureSet = FeatureSet.FULL
 
-    def encode(self, knowledge: Known) -> Features:
-        latest = np.full(len(knowledge.times), knowledge.times.max())
-        starts = quarter_hour_starts(knowledge.times)
-        encoded = self.encode_quarters(knowledge.as_of(latest, starts))
-        return np.concatenate([encoded.features, self.encode_running(knowledge, encoded)], axis=1)
+    def encode(self, known: Known) -> Features:
+        latest = np.full(len(known.times), known.times.max())
+        starts = quarter_hour_starts(known.times)
+        encoded = self.encode_quarters(known.as_of(latest, starts))
+        return np.concatenate([encoded.features, self.encode_running(known, encoded)], axis=1)
 
 
 def known_too_early(market: MarketSeries, *names: str) -> MarketSeries:

@@ -159,10 +159,10 @@ def test_scalers_are_of_training_days_alone(market: MarketSeries) -> None:
 class PeekingFeatures(MarketFeatures):
     """A planted leak: the forecast's inputs look at the price of the quarter-hour that they are about."""
 
-    def encode_quarters(self, knowledge: KnownMarket) -> Encoded:
-        encoded = MarketFeatures().encode_quarters(knowledge)
-        series = knowledge._series[PRICE]
-        rows = np.clip((knowledge.about - series.first_minute) // 15, 0, len(series.values) - 1)
+    def encode_quarters(self, known: KnownMarket) -> Encoded:
+        encoded = MarketFeatures().encode_quarters(known)
+        series = known._series[PRICE]
+        rows = np.clip((known.about - series.first_minute) // 15, 0, len(series.values) - 1)
         return replace(encoded, base_eur_mwh=np.nan_to_num(series.values[rows]))
 
 

@@ -4,7 +4,7 @@ Contract
 - What a committed transaction wrote survives the death of this process at any moment, `kill -9` included.
 - Power loss or a crash of the operating system: SQLite may lose the transactions since its last checkpoint (up to
   some hundred decisions) and never damages the file; with `?synchronous=FULL` in its URL it loses none, at one flush of
-  the disk a transaction. PostgreSQL loses none unless somebody turned off its own `synchronous_commit`.
+  the disk a transaction. PostgreSQL loses none unless someone turned off its own `synchronous_commit`.
 - Writing transactions take SQLite's write lock when they begin: they wait for each other and never fail half-way.
 - Nothing is written to a SQLite file that no longer has its name, and no file is made in the place of one that is gone.
 - What reads within a `deadline` ends by it.
@@ -37,7 +37,7 @@ SYNCHRONOUS = "synchronous"
 """The parameter of a SQLite URL that says what power loss may cost: NORMAL (default) or FULL."""
 _SYNCHRONOUS_VALUES = ("NORMAL", "FULL")
 _CHECKPOINT_PAGES = 4000
-"""SQLite carries its log over into its file 16 MB at a time: whoever commits then waits for the disk, so rarely."""
+"""SQLite carries its log over into its file 16 MB at a time: the commit that does so waits for the disk."""
 LOCK_WAIT_S = 5.0
 """How long a writer waits for the lock that another process holds, and a start for a connection."""
 _WRITES = "arbitrage_writes"
@@ -100,7 +100,7 @@ class Database:
             raise DatabaseRefused(f"cannot use the database {self}: {error}") from error
 
     def insert(self, table: type[Tables]) -> sqlite.Insert | postgresql.Insert:
-        """An insertion that can say what to do about rows that are there, and tells how many it made (`rowcount`)."""
+        """An insertion that can say what to do about rows that are there, and returns how many it made (`rowcount`)."""
         insert = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
         return insert(table).execution_options(preserve_rowcount=True)
 

@@ -29,7 +29,7 @@ class Deadline:
         self._is_off = False
 
     def call_off(self) -> None:
-        """End the time now: nobody waits for the work any more."""
+        """End the time now: the result is not needed any more."""
         self._is_off = True
 
     @property

@@ -1,7 +1,7 @@
 """The file of a SQLite database: whether it is still the one that was opened, and how much more may be written.
 
-A file that was deleted can be written by whoever has it open, and all of it is gone when it is closed. So writers look
-at the name before and after they write.
+A file that was deleted can be written by anyone who has it open, and all of it is gone when it is closed. So writers
+look at the name before and after they write.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Contract
 - A database that failed is fit again once a write goes through; one that was found damaged, once all of it was looked
-  through. So the service recovers by itself, whoever asks it or not.
+  through. So the service recovers by itself, anyone who asks it or not.
 - A file that takes the place of a deleted one is taken up if it holds a database of this program. None is made.
 """
 

@@ -44,7 +44,7 @@ class AssetUnknown(StorageRefusal):
 
 
 class VersionConflict(StorageRefusal):
-    """Somebody else changed the asset since it was read."""
+    """The asset was changed since it was read."""
 
     def __init__(self, asset_id: str, expected: int, found: int) -> None:
         self.expected, self.found = expected, found

@@ -18,7 +18,7 @@ VERSION_TABLE = "arbitrage_schema"
 LATEST = "0002"
 """The revision that the newest migration makes."""
 _LOCK = 0x6172626974726167
-"""Names PostgreSQL's advisory lock of whoever migrates: `arbitrag` in ASCII."""
+"""Names PostgreSQL's advisory lock held while migrating: `arbitrag` in ASCII."""
 _LONGEST_WAIT_S = 60
 """For another process that migrates in PostgreSQL."""
 

@@ -248,10 +248,10 @@ def _wrong_with_learned(trained: Battery, group: FleetGroup, law: BatteryLaw) ->
     if group.bounds is not None:
         yield "bounds are for rules"
     times = np.array([battery.power_mw for battery in group.batteries]) / trained.power_mw
-    sized = {"charge_power_mw", "discharge_power_mw", "capacity_mwh", "min_soc_mwh", "max_soc_mwh"}
+    scaled = {"charge_power_mw", "discharge_power_mw", "capacity_mwh", "min_soc_mwh", "max_soc_mwh"}
     alike = np.ones(len(times), dtype=np.bool_)
     for name in BatteryLaw._fields:
-        expected = getattr(own, name) * (times if name in sized else np.ones(len(times)))
+        expected = getattr(own, name) * (times if name in scaled else np.ones(len(times)))
         alike &= np.isclose(getattr(law, name), expected, rtol=1e-9, atol=0.0)
     others = np.flatnonzero(~alike).tolist()
     if others:

@@ -29,7 +29,7 @@ class Stretch(NamedTuple):
 
     price_eur_mwh: Floats
     begins: Flags
-    """Whether a span begins, and with it every battery anew."""
+    """Whether a span begins, with every battery reset."""
     new_day: Flags
     day: Numbers
     """Which column of the daily figures it counts to."""

@@ -1,7 +1,7 @@
 """Perfect foresight as dynamic programming: the value of every state of the battery, backwards through known prices.
 
 Contract
-- A concave value function lives on a lattice of (budget left, state of charge). Quarter-hour by quarter-hour it is
+- A concave value function is kept on a lattice of (budget left, state of charge). Quarter-hour by quarter-hour it is
   raised by all charges and then all discharges that the power rating allows: the same relaxation as the programme of
   `perfect_foresight`.
 - Linear interpolation of a concave function lies below it, so the lattice's error is never in favour of the ceiling.

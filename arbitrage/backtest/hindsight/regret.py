@@ -60,39 +60,39 @@ class Regrets(NamedTuple):
     """The battery was full, and with more room perfect foresight would have bought now."""
 
 
-def span_regrets(law: BatteryLaw, shape: LatticeShape, lived: Trajectory) -> Regrets:
-    """The regrets of one span lived from an empty battery."""
-    count = len(lived.net_mwh)
+def span_regrets(law: BatteryLaw, shape: LatticeShape, trajectory: Trajectory) -> Regrets:
+    """The regrets of one span that begins with an empty battery."""
+    count = len(trajectory.net_mwh)
     floats, flags = np.zeros((4, count)), np.zeros((2, count), dtype=np.bool_)
     found = Regrets(floats[0], floats[1], floats[2], floats[3], flags[0], flags[1])
-    _walk_back(law, shape, lived, found)
+    _walk_back(law, shape, trajectory, found)
     return found
 
 
 @numba.njit(cache=True)
-def _walk_back(law: BatteryLaw, shape: LatticeShape, lived: Trajectory, found: Regrets) -> None:
+def _walk_back(law: BatteryLaw, shape: LatticeShape, trajectory: Trajectory, found: Regrets) -> None:
     board, moves = worthless(law, shape)
-    for t in range(lived.net_mwh.shape[0] - 1, -1, -1):
-        price = lived.price_eur_mwh[t]
+    for t in range(trajectory.net_mwh.shape[0] - 1, -1, -1):
+        price = trajectory.price_eur_mwh[t]
         if not np.isnan(price):
-            taken_eur, best_eur = _judge(law, board, moves, lived, found, t)
+            taken_eur, best_eur = _judge(law, board, moves, trajectory, found, t)
             board = raised(law, board, moves, price)
-            before_eur = _value(law, board, moves, lived.soc_start_mwh[t], lived.used_start[t])
+            before_eur = _value(law, board, moves, trajectory.soc_start_mwh[t], trajectory.used_start[t])
             found.regret_eur[t] = best_eur - taken_eur
             found.rest_eur[t] = before_eur - best_eur
-        if lived.new_day[t]:
+        if trajectory.new_day[t]:
             begin_day(board, moves)
 
 
 @numba.njit(cache=True)
 def _judge(
-    law: BatteryLaw, board: Board, moves: Moves, lived: Trajectory, found: Regrets, t: int
+    law: BatteryLaw, board: Board, moves: Moves, trajectory: Trajectory, found: Regrets, t: int
 ) -> tuple[float, float]:
     """Value of what was done at t and of the best single power, in EUR; the board is that after the quarter-hour."""
-    soc, used, price = lived.soc_start_mwh[t], lived.used_start[t], lived.price_eur_mwh[t]
-    soc_end, used_end = lived.soc_end_mwh[t], lived.used_end[t]
-    taken_eur = lived.profit_eur[t] + _value(law, board, moves, soc_end, used_end)
-    best_eur, best_net, best_used = taken_eur, lived.net_mwh[t], used_end
+    soc, used, price = trajectory.soc_start_mwh[t], trajectory.used_start[t], trajectory.price_eur_mwh[t]
+    soc_end, used_end = trajectory.soc_end_mwh[t], trajectory.used_end[t]
+    taken_eur = trajectory.profit_eur[t] + _value(law, board, moves, soc_end, used_end)
+    best_eur, best_net, best_used = taken_eur, trajectory.net_mwh[t], used_end
     for step in range(-_POWER_STEPS, _POWER_STEPS + 1):
         asked = action_power_mw(law, DISCHARGE if step > 0 else CHARGE)
         bound = clip_power_mw(law, soc, used, asked, QUARTER_HOUR_H)
@@ -106,14 +106,19 @@ def _judge(
     if best_used < used_end:
         given_back = _value(law, board, moves, soc_end, best_used) - _value(law, board, moves, soc_end, used_end)
         found.budget_eur[t] = max(0.0, given_back)
-    _notice_bounds(law, board, moves, lived, found, t)
+    _notice_bounds(law, board, moves, trajectory, found, t)
     return taken_eur, best_eur
 
 
 @numba.njit(cache=True)
-def _notice_bounds(law: BatteryLaw, board: Board, moves: Moves, lived: Trajectory, found: Regrets, t: int) -> None:
+def _notice_bounds(law: BatteryLaw, board: Board, moves: Moves, trajectory: Trajectory, found: Regrets, t: int) -> None:
     """Would one segment more of energy, or of room, have been used at t?"""
-    soc, used, price, net = lived.soc_end_mwh[t], lived.used_end[t], lived.price_eur_mwh[t], lived.net_mwh[t]
+    soc, used, price, net = (
+        trajectory.soc_end_mwh[t],
+        trajectory.used_end[t],
+        trajectory.price_eur_mwh[t],
+        trajectory.net_mwh[t],
+    )
     unit = moves.segment_mwh
     tolerance_mwh = _TOLERANCE * law.capacity_mwh
     here = _value(law, board, moves, soc, used)

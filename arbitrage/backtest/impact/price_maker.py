@@ -1,15 +1,15 @@
-"""The backtest of a battery that moves its own price: it lives in a simulated market that feels what it does.
+"""The backtest of a battery that moves its own price: it trades in a simulated market that responds to it.
 
 Contract
 - Its power is added to the imbalance of each minute; the records that it sees, and the final price that it is paid, are
   those of the market so moved. Each decision rests on what was known by its own minute, through `dispatch` as ever.
 - A price TAKER's books stand beside it: the same policy with nothing felt (`felt_fraction` 0), paid at unmoved prices.
-- Bids stay as drawn. Nobody else follows the price, so this is the battery's own shadow and no forecast of how a
+- Bids stay as drawn. No one else follows the price, so this is the battery's own shadow and no forecast of how a
   market would answer it.
 
 How it is solved: a quarter-hour is decided as a whole on a guess of its records, cleared with the decisions, and
 decided again on the records that result, until nothing changes. As no decision can rest on a record of its own minute
-or a later one, each round settles at least one more minute, and what it ends with is the path lived minute by minute.
+or a later one, each round settles at least one more minute, and what it ends with is the path played minute by minute.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ what is injected in the right minutes moves both further than the same energy sp
 alone earns, without more energy and without a better forecast; the more so the steeper the bids and the larger the
 battery.
 
-Why it is here. So that nobody mistakes it for skill: a learner set free in this simulator may find it, and its profit
+It is here so that it is not mistaken for skill: a learner set free in this simulator may find it, and its profit
 then says little of how well it foresees anything. Shapes found here know the whole quarter-hour before it begins, in a
-market that does not answer; no one has that knowledge. On the real market, to inject or withdraw in order to move a
+market that does not answer; no one has that known. On the real market, to inject or withdraw in order to move a
 price may be market manipulation under REMIT, Regulation (EU) No 1227/2011, and may breach what a balance responsible
 party owes. Nothing here is advice to do so, or an opinion on the law.
 

@@ -1,7 +1,7 @@
 """A finished page as PDF or PNG, printed by the browser that is there.
 
 Contract: the page is the report; these are pictures of it. Chromium, or what is built on it, opens the file without a
-window and without a network. Where there is none, or it fails, the reason is told and nothing is left behind.
+window and without a network. Where there is none, or it fails, the reason is given and nothing is left behind.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def _write(page: Path, out: Path, options: list[str], act: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         unfinished = Path(folder) / out.name
-        told = _run(page, [*options, f"--{act}={unfinished}"])
+        reported = _run(page, [*options, f"--{act}={unfinished}"])
         if not unfinished.is_file():
-            raise RuntimeError(f"the browser wrote no {out.name}: {told.strip()[-500:]}")
+            raise RuntimeError(f"the browser wrote no {out.name}: {reported.strip()[-500:]}")
         unfinished.replace(out)
 
 

@@ -88,7 +88,7 @@ def no_price_groups(ledger: pd.DataFrame, ceiling: pd.DataFrame | None) -> str |
     price = ledger["imbalance_price_eur_mwh"]
     if price.min() == price.max():
         only = number(float(price.min()), 2)
-        return f"Every settled price is {only} EUR/MWh, so cheap and dear ones cannot be told apart."
+        return f"Every settled price is {only} EUR/MWh, so cheap and dear ones cannot be distinguished."
     drawn = [ledger, *([] if ceiling is None else [ceiling])]
     if all(float(rows[["charge_mwh", "discharge_mwh"]].to_numpy().max()) <= TOLERANCE for rows in drawn):
         return "No energy was bought or sold, neither here nor by perfect foresight."

@@ -15,7 +15,7 @@ from arbitrage.backtest.report.figures.results import Bracket
 from arbitrage.backtest.report.figures.rounding import counted, interval, number, percent
 from arbitrage.backtest.report.material import Material
 from arbitrage.backtest.report.panel import Panel, euros, panel_or_reason
-from arbitrage.backtest.statistics import AHEAD, BEHIND, FEWEST_DAYS_FOR_A_VERDICT, NOT_TOLD_APART, TAIL_LEVEL, estimate
+from arbitrage.backtest.statistics import AHEAD, BEHIND, FEWEST_DAYS_FOR_A_VERDICT, TAIL_LEVEL, UNDECIDED, estimate
 
 _BY = {
     "wrong_direction_eur": "trading the wrong way",
@@ -23,9 +23,9 @@ _BY = {
     "wrong_time_eur": "trading too soon",
     "soc_in_the_way_eur": "being empty or full when it mattered",
     "budget_spent_eur": "spending the cycle budget too early",
-    "rest_eur": "what nobody can do",
+    "rest_eur": "not attainable",
 }
-_VERDICT_COLOURS = {AHEAD: drawing.OWN, BEHIND: drawing.TAIL, NOT_TOLD_APART: drawing.GREY}
+_VERDICT_COLOURS = {AHEAD: drawing.OWN, BEHIND: drawing.TAIL, UNDECIDED: drawing.GREY}
 
 
 def result_panels(material: Material) -> Iterator[Panel]:
@@ -66,12 +66,12 @@ def _leads(material: Material) -> Panel:
         if material.days > 1
         else "One day gives no interval."
     )
-    few = " Fewer than six days tell no lead from chance." if material.days < FEWEST_DAYS_FOR_A_VERDICT else ""
+    few = " Fewer than six days distinguish no lead from chance." if material.days < FEWEST_DAYS_FOR_A_VERDICT else ""
     caption = f"What it earned a day more than each rival, on the same days{_over_seeds(material)}. {intervals}{few}"
     key = [
         ("ahead", drawing.OWN, "block"),
         ("behind", drawing.TAIL, "block"),
-        ("not told apart", drawing.GREY, "block"),
+        ("undecided", drawing.GREY, "block"),
     ]
     return Panel("leads", heading, caption, result_figures.brackets(rows, "Lead (EUR a day)", {"0": 0.0}), key)
 

@@ -1,4 +1,4 @@
-"""One policy at several positions of its risk dial, on the same days.
+"""One policy at several positions of its risk aversion, on the same days.
 
 Contract: nothing is trained here. Every position is a backtest of its own through `dispatch`, the first one
 risk-neutral.
@@ -21,7 +21,7 @@ from arbitrage.policies.closed_form.policy import ClosedFormPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class DialRun:
+class RiskAversionRun:
     """What the policy did at one position."""
 
     risk_aversion: float
@@ -33,20 +33,21 @@ class DialRun:
         return daily_profit_eur(self.backtest.ledger)
 
 
-def run_dial(
+def run_at_risk_aversions(
     market: MarketSeries, policy: ClosedFormPolicy, selection: Sequence[Span], positions: Sequence[float]
-) -> tuple[DialRun, ...]:
+) -> tuple[RiskAversionRun, ...]:
     """Backtest the policy at each position. Raises BadInput where they do not begin at 0 and rise."""
     if not len(positions) or positions[0] != 0.0 or (np.diff(positions) <= 0.0).any():
         raise BadInput([Fault("positions", f"must rise from 0, not {list(positions)}")])
     battery, step_min = policy.battery, policy.step_min
     turned = [(position, policy.with_risk_aversion(position)) for position in positions]
     return tuple(
-        DialRun(position, run_backtest(market, battery, own, selection, step_min=step_min)) for position, own in turned
+        RiskAversionRun(position, run_backtest(market, battery, own, selection, step_min=step_min))
+        for position, own in turned
     )
 
 
-def frontier(runs: Sequence[DialRun]) -> pd.DataFrame:
+def frontier(runs: Sequence[RiskAversionRun]) -> pd.DataFrame:
     """Figures of each position, indexed by risk aversion; all in EUR a day but the cycles."""
     rows = []
     for run in runs:

@@ -117,8 +117,8 @@ def write_report(path: Path | str, backtest: Backtest, *, rivals: Sequence[Backt
     """Write the tear sheet of a backtest beside its rivals: floors, rules, the ceiling.
 
     A path that ends in .pdf or .png is printed to by Chromium or Chrome, and RuntimeError says what is missing for it.
-    Rivals that differ from the backtest only by the seed in their names are told as other seeds of it. Raises BadInput
-    if a rival bears the same name as another strategy or was not run on the same quarter-hours.
+    Rivals that differ from the backtest only by the seed in their names are shown as other seeds of it. Raises
+    BadInput if a rival bears the same name as another strategy or was not run on the same quarter-hours.
     """
     path, page = Path(path), render_report(backtest, rivals=rivals, context=context)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ def _facts(backtest: Backtest, context: ReportContext) -> Iterator[tuple[str, st
 def _limits(backtest: Backtest, context: ReportContext, block_days: int) -> Iterator[str]:
     """What the numbers do not say."""
     if context.simulated:
-        yield "The market is simulated. Nobody could have earned these sums."
+        yield "The market is simulated. These sums could not have been earned."
     yield (
         "The battery moves no price. Imbalance prices climb a ladder of bids, so the more MW act on the same signal, "
         "the less each of them earns."
@@ -196,7 +196,7 @@ def _limits(backtest: Backtest, context: ReportContext, block_days: int) -> Iter
     )
     if context.minute_source in RECONSTRUCTED:
         yield (
-            f"The minute records are not real: they are {context.minute_source}, drawn around the final prices. Nobody "
+            f"The minute records are not real: they are {context.minute_source}, drawn around the final prices. No one "
             "saw them. Read results as a range over the grades easy, matched and harsh, never as one figure."
         )
     if not context.simulated:
@@ -210,7 +210,7 @@ def _limits_of_figures(backtest: Backtest, block_days: int) -> Iterator[str]:
     bought_mwh = float(backtest.foresight.charge_mwh.sum())
     share = circulated_mwh / bought_mwh if bought_mwh > 0.0 else 0.0
     yield (
-        "Perfect foresight is a ceiling that nobody reaches. It is a relaxation: the store may take in and give off "
+        "Perfect foresight is a ceiling that cannot be reached. It is a relaxation: the store may take in and give off "
         f"energy in the same quarter-hour, here {number(circulated_mwh)} MWh or {percent(share)} of what it buys."
     )
     yield from _limits_of_intervals(backtest.ledger["brussels_day"].nunique(), block_days)
@@ -223,7 +223,7 @@ def _limits_of_figures(backtest: Backtest, block_days: int) -> Iterator[str]:
 
 def _limits_of_intervals(days: int, block_days: int) -> Iterator[str]:
     if days == 1:
-        yield "One day does not say how days differ: there are no intervals, and no lead is told from chance."
+        yield "One day does not say how days differ: there are no intervals, and no lead can be separated from chance."
         return
     blocks = "single days" if block_days == 1 else f"blocks of {block_days} days"
     yield (
@@ -232,6 +232,6 @@ def _limits_of_intervals(days: int, block_days: int) -> Iterator[str]:
     )
     if days < FEWEST_DAYS_FOR_A_VERDICT:
         yield (
-            f"{days} days tell no lead from chance: that all of them lie on one side happens by chance with a "
+            f"{days} days distinguish no lead from chance: that all of them lie on one side happens by chance with a "
             f"probability of {percent(2.0 ** (1 - days))}."
         )

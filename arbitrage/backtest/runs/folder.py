@@ -147,21 +147,21 @@ def run_files(run: Run) -> dict[str, bytes]:
         files[_DAY_AHEAD] = encode_table(
             run.context.day_ahead_eur_mwh.rename("eur_mwh").rename_axis("start").to_frame()
         )
-    told = _summary(run, files)
-    return {SUMMARY_FILE: json.dumps({**told, "digest": _digest(told)}, indent=1).encode() + b"\n", **files}
+    summary = _summary(run, files)
+    return {SUMMARY_FILE: json.dumps({**summary, "digest": _digest(summary)}, indent=1).encode() + b"\n", **files}
 
 
 def run_of_files(files: Files, where: str) -> Run:
     """The inverse of `run_files`; `where` names them in faults. Raises BadInput with every reason."""
-    told = _sound_summary(files[SUMMARY_FILE], where)
-    refuse(_file_faults(told["files"], files, where))
+    summary = _sound_summary(files[SUMMARY_FILE], where)
+    refuse(_file_faults(summary["files"], files, where))
     tables = {name: decode_table(content, f"{where}/{name}") for name, content in files.items() if name != SUMMARY_FILE}
     schedule = tables[_FORESIGHT]
     columns = [schedule[name].to_numpy(np.float64) for name in _FORESIGHT_COLUMNS]
-    foresight = Foresight(told["foresight_profit_eur"], *columns)
-    battery = _battery(told["battery"], where)
+    foresight = Foresight(summary["foresight_profit_eur"], *columns)
+    battery = _battery(summary["battery"], where)
     backtests = []
-    for entry in told["strategies"]:
+    for entry in summary["strategies"]:
         ledger = tables[entry["ledger"]]
         figures = entry["figures"]
         covered = tuple(SourceCoverage(source, **counts) for source, counts in figures.get("coverage", {}).items())
@@ -169,10 +169,10 @@ def run_of_files(files: Files, where: str) -> Run:
         backtests.append(Backtest(entry["strategy"], battery, ledger, broken, foresight, covered, seen))
     return Run(
         backtests=tuple(backtests),
-        context=_context(told["context"], tables.get(_DAY_AHEAD)),
-        config=told["config"],
-        facts=tuple(entry["facts"] for entry in told["strategies"]),
-        versions=told["versions"],
+        context=_context(summary["context"], tables.get(_DAY_AHEAD)),
+        config=summary["config"],
+        facts=tuple(entry["facts"] for entry in summary["strategies"]),
+        versions=summary["versions"],
     )
 
 
@@ -200,7 +200,7 @@ def _summary(run: Run, files: Files) -> dict[str, Any]:
             zip(run.backtests, run.facts, map(summary, run.backtests), strict=True)
         )
     ]
-    told: dict[str, Any] = plain(
+    summary: dict[str, Any] = plain(
         {
             "schema_version": SCHEMA_VERSION,
             "kind": KIND,
@@ -213,40 +213,40 @@ def _summary(run: Run, files: Files) -> dict[str, Any]:
             "files": {name: sha256(content).hexdigest() for name, content in files.items()},
         }
     )
-    return told
+    return summary
 
 
-def _digest(told: Mapping[str, Any]) -> str:
+def _digest(summary: Mapping[str, Any]) -> str:
     """Of a summary without its digest."""
-    return sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(json.dumps(summary, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _sound_summary(content: bytes, where: str) -> dict[str, Any]:
     """The summary, if it is one of ours and unaltered. Raises BadInput with every reason."""
     place = f"{where}/{SUMMARY_FILE}"
     try:
-        told = json.loads(content)
+        summary = json.loads(content)
     except ValueError as error:
         raise BadInput([Fault(place, f"is not JSON: {error}")]) from error
-    if not isinstance(told, dict) or told.get("kind") != KIND:
+    if not isinstance(summary, dict) or summary.get("kind") != KIND:
         raise BadInput([Fault(place, "is not the summary of a backtest")])
-    own = told.get("schema_version")
+    own = summary.get("schema_version")
     if isinstance(own, int) and own > SCHEMA_VERSION:
         newer = f"has schema version {own}, and this program reads up to {SCHEMA_VERSION}: use a newer program"
         raise BadInput([Fault(place, newer)])
-    refuse(_form_faults(told, place))
-    if told.pop("digest") != _digest(told):
+    refuse(_form_faults(summary, place))
+    if summary.pop("digest") != _digest(summary):
         raise BadInput([Fault(place, "does not match its own digest: it was altered")])
-    return told
+    return summary
 
 
-def _form_faults(told: Mapping[str, Any], place: str) -> Iterator[Fault]:
+def _form_faults(summary: Mapping[str, Any], place: str) -> Iterator[Fault]:
     schema = json.loads(resources.files("arbitrage.backtest.runs").joinpath("run_schema.json").read_bytes())
-    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(told))
+    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(summary))
     yield from (Fault(place, f"{error.json_path}: {error.message}") for error in errors)
     if not errors:
-        ledgers = [entry["ledger"] for entry in told["strategies"]]
-        yield from (Fault(place, f"has no digest of {name}") for name in ledgers if name not in told["files"])
+        ledgers = [entry["ledger"] for entry in summary["strategies"]]
+        yield from (Fault(place, f"has no digest of {name}") for name in ledgers if name not in summary["files"])
 
 
 def _file_faults(named: Mapping[str, str], files: Files, where: str) -> Iterator[Fault]:
@@ -257,22 +257,22 @@ def _file_faults(named: Mapping[str, str], files: Files, where: str) -> Iterator
             yield Fault(f"{where}/{name}", f"does not match the digest in {SUMMARY_FILE}: altered or cut short")
 
 
-def _battery(told: Mapping[str, Any], where: str) -> Battery:
+def _battery(summary: Mapping[str, Any], where: str) -> Battery:
     try:
-        return Battery(**told)
+        return Battery(**summary)
     except TypeError as error:
         raise BadInput([Fault(where, f"describes a battery that this program does not know: {error}")]) from error
 
 
-def _context(told: Mapping[str, Any], day_ahead: pd.DataFrame | None) -> ReportContext:
-    source = told["minute_source"]
+def _context(summary: Mapping[str, Any], day_ahead: pd.DataFrame | None) -> ReportContext:
+    source = summary["minute_source"]
     kinds = {
-        "price_stage": PriceStage(told["price_stage"]),
-        "soc_reset": SocReset(told["soc_reset"]),
+        "price_stage": PriceStage(summary["price_stage"]),
+        "soc_reset": SocReset(summary["soc_reset"]),
         "minute_source": None if source is None else MinuteSource(source),
-        "seeds": tuple(told["seeds"]),
-        "notes": tuple(told["notes"]),
+        "seeds": tuple(summary["seeds"]),
+        "notes": tuple(summary["notes"]),
     }
     known = {entry.name for entry in fields(ReportContext)}
-    plain = {name: value for name, value in told.items() if name in known}
+    plain = {name: value for name, value in summary.items() if name in known}
     return ReportContext(**plain | kinds, day_ahead_eur_mwh=None if day_ahead is None else day_ahead["eur_mwh"])

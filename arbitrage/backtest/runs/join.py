@@ -1,6 +1,6 @@
 """Runs of several folders made one, to be compared day by day.
 
-Contract: strategies keep their names where these tell them apart. Where the same name stands for the same ledger it is the
+Contract: strategies keep their names where these distinguish them. Where the same name stands for the same ledger it is the
 same backtest and counts once; where it stands for another one the folder's name follows. Whether they may be compared
 at all is for `comparison` to say.
 """
@@ -44,14 +44,14 @@ def read_joined(directories: Sequence[Path]) -> tuple[tuple[Backtest, ...], Run]
 
 
 def folder_names(directories: Sequence[Path]) -> tuple[str, ...]:
-    """The shortest ends of the paths that tell them apart."""
+    """The shortest ends of the paths that distinguish them."""
     parts = [directory.resolve().parts for directory in directories]
     depth = next((n for n in range(1, 1 + max(map(len, parts))) if len({p[-n:] for p in parts}) == len(parts)), 1)
     return tuple("/".join(path[-depth:]) for path in parts)
 
 
 def join(runs: Sequence[Run], folders: Sequence[str]) -> tuple[Backtest, ...]:
-    """Backtests of some runs, each once, with names that tell them apart."""
+    """Backtests of some runs, each once, with names that distinguish them."""
     kept: list[_Named] = []
     for run, folder in zip(runs, folders, strict=True):
         kept += [_Named(each, folder) for each in run.backtests if not any(_same(each, one.backtest) for one in kept)]

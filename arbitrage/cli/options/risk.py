@@ -33,7 +33,7 @@ class RiskOptions:
         typer.Option(
             min=0.0,
             max=MOST_RISK_AVERSE,
-            help="Dial of a learned policy's risk head, 0 risk-neutral. [default: as set beside the policy, else 0]",
+            help="Risk aversion, for policies with a risk head; 0 is neutral. [default: the policy's setting, else 0]",
         ),
     ] = None
     risk_preference: RiskPreferenceText = None

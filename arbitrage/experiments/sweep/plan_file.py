@@ -89,17 +89,19 @@ class SweepFile:
 
 def read_sweep_file(path: Path) -> SweepFile:
     """Read a plan. Raises BadInput with every fault."""
-    told = _read(path)
+    document = _read(path)
     reader = _Reader(path)
-    unknown = sorted(set(told) - {*_KEYS, "walk_forward"})
+    unknown = sorted(set(document) - {*_KEYS, "walk_forward"})
     reader.faults += [Fault(str(path), f"{key} means nothing here") for key in unknown]
-    market = reader.market(told.get("market", {}))
-    strategies, given = reader.strategies(told.get("strategies", []))
-    windows = [*reader.windows(told.get("windows", {})), *reader.walk(told.get("walk_forward"))]
-    batteries = {name: reader.build(Battery, _BATTERY, own, name) for name, own in told.get("batteries", {}).items()}
-    training = reader.training(told.get("training", {}))
-    risks = reader.risks(told)
-    seeds = reader.seeds(told.get("seeds", [0]))
+    market = reader.market(document.get("market", {}))
+    strategies, given = reader.strategies(document.get("strategies", []))
+    windows = [*reader.windows(document.get("windows", {})), *reader.walk(document.get("walk_forward"))]
+    batteries = {
+        name: reader.build(Battery, _BATTERY, own, name) for name, own in document.get("batteries", {}).items()
+    }
+    training = reader.training(document.get("training", {}))
+    risks = reader.risks(document)
+    seeds = reader.seeds(document.get("seeds", [0]))
     if reader.faults:
         raise BadInput(reader.faults)
     plan = SweepPlan(
@@ -183,11 +185,11 @@ class _Reader:
 
         return self.build(settings, _TRAINING, own, "training") or TrainingSettings()
 
-    def risks(self, told: Mapping[str, Any]) -> tuple[RiskChoice, ...]:
+    def risks(self, document: Mapping[str, Any]) -> tuple[RiskChoice, ...]:
         """All that are asked for; neutral if none is."""
         found = []
         for key, choice in _RISKS.items():
-            for value in told.get(key, []):
+            for value in document.get(key, []):
                 found += [risk for _, risk in self._values({key: choice}, {key: value}, key)]
         return tuple(found) or (RiskChoice(),)
 
@@ -234,9 +236,9 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise BadInput([Fault(str(path), f"cannot be read: {error.strerror}")]) from error
     try:
-        told = json.loads(content) if path.suffix == ".json" else tomllib.loads(content.decode())
+        document = json.loads(content) if path.suffix == ".json" else tomllib.loads(content.decode())
     except ValueError as error:
         raise BadInput([Fault(str(path), f"is not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}")]) from error
-    if not isinstance(told, dict):
+    if not isinstance(document, dict):
         raise BadInput([Fault(str(path), "is not a table of settings")])
-    return told
+    return document

@@ -10,7 +10,7 @@ import numpy as np
 from arbitrage.arrays import Flags, Floats, Numbers
 from arbitrage.policies.closed_form.price_chain import ChainSize, PriceChain
 
-NEWS_BINS = 3
+INNOVATION_BINS = 3
 
 
 def fit_chain(
@@ -37,14 +37,14 @@ def fit_chain(
     return PriceChain(fast_centres, slow_centres, centres, transitions, np.zeros(1), np.zeros(1))
 
 
-def with_news(chain: PriceChain, surprise: Floats, shift: Floats) -> PriceChain:
-    """The chain with news as it was: surprises [n, moments] and shifts of the gap [n, moments], in bins."""
+def with_innovations(chain: PriceChain, surprise: Floats, shift: Floats) -> PriceChain:
+    """The chain with its price innovations: surprises [n, moments] and shifts of the gap [n, moments], in bins."""
     surprises, shifts = [], []
     for seen, moved in zip(surprise.T, shift.T, strict=True):
-        bins, centres = _bins(seen, NEWS_BINS)
-        filled = np.maximum(np.bincount(bins, minlength=NEWS_BINS), 1)
+        bins, centres = _bins(seen, INNOVATION_BINS)
+        filled = np.maximum(np.bincount(bins, minlength=INNOVATION_BINS), 1)
         surprises.append(centres)
-        shifts.append(np.bincount(bins, weights=moved, minlength=NEWS_BINS) / filled)
+        shifts.append(np.bincount(bins, weights=moved, minlength=INNOVATION_BINS) / filled)
     return chain._replace(surprises=np.concatenate(surprises), shifts=np.concatenate(shifts))
 
 

@@ -4,8 +4,8 @@ Contract
 - Everything is fitted by ridge regression on random features; the only randomness is the features' seed.
 - Whatever a training row is judged by comes from fits that have not seen its fold of days.
 - Above it stands a small network, fitted to the same targets and averaged with the ridge correction half and half.
-- By the minute, the price is forecast anew from the running quarter-hour's records, and so is the gap of the next; what
-  the correction says of a quarter-hour holds for all its minutes.
+- By the minute, the price is forecast from the running quarter-hour's records, and so is the gap of the next;
+  what the correction says of a quarter-hour holds for all its minutes.
 - The price chain's exact plan is the prior; realised advantages on the recorded paths, under the policy itself, are
   regressed on what was known to correct it. Each pass follows the corrected policy and averages its targets with those
   of the passes before.
@@ -26,7 +26,7 @@ from arbitrage.arrays import Floats, Numbers, Singles
 from arbitrage.battery import Battery
 from arbitrage.features.encoder import Encoded, MarketFeatures
 from arbitrage.features.names import QUARTER
-from arbitrage.learners.closed_form.chain_fit import fit_chain, with_news
+from arbitrage.learners.closed_form.chain_fit import fit_chain, with_innovations
 from arbitrage.learners.closed_form.config import ClosedFormConfig
 from arbitrage.learners.closed_form.counterfactual import backward_pass
 from arbitrage.learners.closed_form.minute_fit import MinuteRows, fit_minute_heads
@@ -56,7 +56,7 @@ _NO_FOLD = -1
 _SLOW_FROM, _SLOW_TO = 5, 17
 """The slow gap looks at the quarter-hours from the fifth to the sixteenth after the next."""
 _END_VALUE_ROUNDS = 3
-_NEWS_MINUTES = [4, 12]
+_INNOVATION_MINUTES = [4, 12]
 """Minutes whose forecasts stand for what is learned within a quarter-hour."""
 
 
@@ -104,11 +104,11 @@ def prepare_training_data(
     """Encode the training spans, with the quarter-hour's features unless others are given."""
     features = features or MarketFeatures()
     path = lay_path(market, selection)
-    knowledge = market.known_at(market.quarter_hours[path.rows])
+    known = market.known_at(market.quarter_hours[path.rows])
     days, first_rows = np.unique(path.day_numbers, return_index=True)
-    outline = outline_days(features, knowledge, days)
-    rows = np.searchsorted(outline.starts, knowledge.times)
-    encoded = features.encode_quarters(knowledge)
+    outline = outline_days(features, known, days)
+    rows = np.searchsorted(outline.starts, known.times)
+    encoded = features.encode_quarters(known)
     return TrainingData(
         features=features,
         soc_reset=soc_reset,
@@ -118,7 +118,7 @@ def prepare_training_data(
         plan_encoded=outline.encoded.at(rows),
         day_rows=np.append(first_rows, len(path.rows)),
         folds=np.where(path.settled, (path.day_numbers // _FOLD_DAYS) % _FOLDS, _NO_FOLD),
-        running=_encode_minutes(market, features, knowledge.times, encoded) if features.running_names else None,
+        running=_encode_minutes(market, features, known.times, encoded) if features.running_names else None,
     )
 
 
@@ -231,11 +231,11 @@ def _with_minutes(data: TrainingData, config: ClosedFormConfig, by_quarter: _For
     heads, made = fit_minute_heads(rows, config.minutes, seed)
     equivalent = gap_that_implies(by_quarter.member.chain, made.next_gap)
     surprise = (made.price_eur_mwh - made.price_eur_mwh[:, :1]) / data.plan_encoded.scale_eur_mwh[:, None]
-    told = data.folds >= 0
-    chain = with_news(
+    reported = data.folds >= 0
+    chain = with_innovations(
         by_quarter.member.chain,
-        surprise[told][:, _NEWS_MINUTES],
-        (equivalent - equivalent[:, :1])[told][:, _NEWS_MINUTES],
+        surprise[reported][:, _INNOVATION_MINUTES],
+        (equivalent - equivalent[:, :1])[reported][:, _INNOVATION_MINUTES],
     )
     member = replace(by_quarter.member, minutes=heads, chain=chain)
     asked = np.repeat(np.arange(len(fast)), MINUTES_PER_QUARTER_HOUR)

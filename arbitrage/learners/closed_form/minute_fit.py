@@ -1,6 +1,6 @@
 """Fits the networks of the minutes, each on half of the blocks of days.
 
-Contract: what a training row is told comes from the network that has not seen its block, so that what rests on these
+Contract: what a training row is given comes from the network that has not seen its block, so that what rests on these
 forecasts later (corrections, validation) sees them as wrong as they will be when served. That holds for the minutes;
 the quarter-hour's own forecast among their inputs comes from fits that left the row's block out, but not the others.
 """
@@ -80,7 +80,7 @@ def fit_minute_heads(rows: MinuteRows, config: MinuteConfig, seed: int) -> tuple
 
 
 def _halves(folds: Numbers) -> Numbers:
-    """Every other of the folds there are, shape [n]; rows without one are told by the first network.
+    """Every other of the folds there are, shape [n]; rows without one are predicted by the first network.
 
     Raises BadInput if there are not two folds.
     """

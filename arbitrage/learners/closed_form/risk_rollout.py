@@ -3,7 +3,7 @@
 Contract
 - All heads live through the same recorded prices, under the battery law, each with its own state of charge, cycles and
   known profit. Profit counts for the head's decisions once its price is published, as when the policy is served.
-- A day's profit is told twice: in cash, and marked to market, which adds the change in what the policy holds the
+- A day's profit is given twice: in cash, and marked to market, which adds the change in what the policy holds the
   energy in store at midnight worth.
 """
 
@@ -87,7 +87,7 @@ def roll_out(lattice: Lattice, recording: RecordedRollout, heads: Floats) -> Dai
     return DailyProfits(cash, marked)
 
 
-class _Lives(NamedTuple):
+class _Contenders(NamedTuple):
     """Where each head is, arrays of shape [heads]."""
 
     soc_mwh: Floats
@@ -103,33 +103,33 @@ def _live(lattice: Lattice, recording: RecordedRollout, heads: Floats, cash: Flo
     """Live through all rows."""
     rows, count = recording.price_eur_mwh.shape[0], heads.shape[0]
     settled, worn = np.zeros((rows, count)), np.zeros((rows, count))
-    lives = _Lives(np.full(count, lattice.law.min_soc_mwh), np.zeros(count), np.zeros(count), np.zeros(count))
+    stands = _Contenders(np.full(count, lattice.law.min_soc_mwh), np.zeros(count), np.zeros(count), np.zeros(count))
     due = 0
     for t in range(rows):
         if not np.isnan(recording.price_eur_mwh[t]):
-            due = _live_quarter(lattice, recording, heads, lives, settled, worn, t, due)
+            due = _live_quarter(lattice, recording, heads, stands, settled, worn, t, due)
         day = recording.day[t]
         for head in range(count):
             cash[head, day] += settled[t, head] - worn[t, head]
             marked[head, day] += settled[t, head] - worn[t, head]
         if recording.after[t] != 0:
-            _pass_midnight(lattice, recording.end_value_eur[t], lives, marked[:, day])
+            _pass_midnight(lattice, recording.end_value_eur[t], stands, marked[:, day])
             due = t + 1
         if recording.after[t] == 2:
-            lives.soc_mwh[:] = lattice.law.min_soc_mwh
-            lives.worth_eur[:] = 0.0
+            stands.soc_mwh[:] = lattice.law.min_soc_mwh
+            stands.worth_eur[:] = 0.0
 
 
 @numba.njit(cache=True)
-def _pass_midnight(lattice: Lattice, end_value: Floats, lives: _Lives, marked: Floats) -> None:
-    """Mark what is in store, and begin the account and the count of cycles anew."""
+def _pass_midnight(lattice: Lattice, end_value: Floats, stands: _Contenders, marked: Floats) -> None:
+    """Mark what is in store, and restart the account and the count of cycles."""
     for head in range(marked.shape[0]):
-        corner, soc_share, cycle_share = cell(lattice, lives.soc_mwh[head], 0.0)
+        corner, soc_share, cycle_share = cell(lattice, stands.soc_mwh[head], 0.0)
         worth = interpolate(end_value, lattice.cycle_nodes, corner, soc_share, cycle_share)
-        marked[head] += worth - lives.worth_eur[head]
-        lives.worth_eur[head] = worth
-        lives.cycles_used[head] = 0.0
-        lives.known_eur[head] = 0.0
+        marked[head] += worth - stands.worth_eur[head]
+        stands.worth_eur[head] = worth
+        stands.cycles_used[head] = 0.0
+        stands.known_eur[head] = 0.0
 
 
 @numba.njit(cache=True)
@@ -137,7 +137,7 @@ def _live_quarter(
     lattice: Lattice,
     recording: RecordedRollout,
     heads: Floats,
-    lives: _Lives,
+    stands: _Contenders,
     settled: Floats,
     worn: Floats,
     t: int,
@@ -152,19 +152,19 @@ def _live_quarter(
     step_h = QUARTER_HOUR_H / decisions
     for k in range(decisions):
         now = recording.start_min[t] + k * (MINUTES_PER_QUARTER_HOUR // decisions)
-        due = reveal_settled(lives.known_eur, settled, recording.published_min, now, due, t)
+        due = reveal_settled(stands.known_eur, settled, recording.published_min, now, due, t)
         q = t * decisions + k
         seen = (context.size_eur[q], context.usual_eur[q], context.evening[q], context.to_come[q])
         for head in range(heads.shape[0]):
-            soc_mwh, cycles = lives.soc_mwh[head], lives.cycles_used[head]
+            soc_mwh, cycles = stands.soc_mwh[head], stands.cycles_used[head]
             advantages = _advantages(lattice, recording.advantages_eur, t, k, soc_mwh, cycles)
             parameters = _parameters(heads, head)
-            asked = _asked_mw(law, parameters, seen, lives.known_eur[head], (soc_mwh, cycles), advantages, step_h)
+            asked = _asked_mw(law, parameters, seen, stands.known_eur[head], (soc_mwh, cycles), advantages, step_h)
             if asked != 0.0:
                 price = recording.price_eur_mwh[t]
                 soc_mwh, cycles, cash_eur, wear_eur = step_and_settle(law, soc_mwh, cycles, asked, price, step_h)
-                lives.soc_mwh[head], lives.cycles_used[head] = soc_mwh, cycles
-                lives.known_eur[head] -= wear_eur
+                stands.soc_mwh[head], stands.cycles_used[head] = soc_mwh, cycles
+                stands.known_eur[head] -= wear_eur
                 worn[t, head] += wear_eur
                 settled[t, head] += cash_eur
     return due

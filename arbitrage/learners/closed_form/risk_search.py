@@ -3,11 +3,11 @@
 Contract
 - Objective at risk aversion w: (1 - w) mean + w (CVaR 5 % + CVaR 10 % + CVaR 20 %) / 3 of daily profit, half of it in
   cash and half marked to market, so that no risk is hidden in what is left in store at midnight.
-- Every head tried lives through the same days (common random numbers), with advantages from fits that have not seen
+- Every head tried goes through the same days (common random numbers), with advantages from fits that have not seen
   them. The search is the cross-entropy method (Rubinstein, 1999): normal samples around a mean, which moves to the mean
   of the elite; that mean is kept, not the best sample, which is best by luck. It begins where the last one ended.
-- The dial is the quadratic without a constant through what was found along w: 0 is the risk-neutral policy, and
-  neighbours on the dial differ little.
+- The risk aversion is the quadratic without a constant through what was found along w: 0 is the risk-neutral policy,
+  and neighbours on the risk aversion differ little.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Score = Callable[[Floats], Floats]
 TAILS = (0.05, 0.1, 0.2)
 _SPREADS: Floats = np.array([0.15, 0.15, 0.15, 0.3, 0.3, 0.15, 0.15])
 """Standard deviations that the search begins with, in the order of NAMES."""
-_DIAL_POWERS = 2
+_RISK_AVERSION_POWERS = 2
 _POWER_CHANGE = NAMES.index("power_change")
 """Rated power cannot be exceeded, so that the search need not look there."""
 
@@ -83,7 +83,7 @@ def fit_risk_head(
 
         start = cross_entropy(score, start, spreads, config, rng)
         found.append(start)
-    return RiskHead(size, fit_dial(np.array(config.points), np.array(found)))
+    return RiskHead(size, fit_risk_aversion(np.array(config.points), np.array(found)))
 
 
 def whole_day_score(profits: DailyProfits, risk_aversion: float, marked_share: float) -> Floats:
@@ -109,9 +109,9 @@ def cross_entropy(
     return np.asarray(mean)
 
 
-def fit_dial(points: Floats, found: Floats) -> Floats:
+def fit_risk_aversion(points: Floats, found: Floats) -> Floats:
     """Coefficients [2, 7] of w and w squared through heads [points, 7], by least squares."""
-    powers = points[:, None] ** np.arange(1, _DIAL_POWERS + 1)
+    powers = points[:, None] ** np.arange(1, _RISK_AVERSION_POWERS + 1)
     return np.asarray(np.linalg.lstsq(powers, found, rcond=None)[0])
 
 

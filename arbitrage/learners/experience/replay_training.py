@@ -34,7 +34,7 @@ class OnlineConfig:
     warm_up: int = 1_000
     """Random steps before the first update."""
     updates_per_step: float = 0.5
-    tell_every: int = 1_000
+    report_every: int = 1_000
     """Steps between looks at the figures."""
     largest_value: float = 1e5
     """Values beyond it count as divergence, in the learner's unit."""
@@ -66,7 +66,7 @@ class OnlineTrainer:
         end = self.config.steps if until is None else until
         while self.steps < end:
             self._step()
-            if self.steps % self.config.tell_every < self.collector.env.num_envs and self._report is not None:
+            if self.steps % self.config.report_every < self.collector.env.num_envs and self._report is not None:
                 self._report_to(progress)
 
     def _step(self) -> None:

@@ -23,7 +23,7 @@ MOST_DEPTH = 32
 _LONGEST_NAMED = 40
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Opening a pipe does not wait for somebody who writes into it."""
+"""Opening a pipe does not wait for a writer."""
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:

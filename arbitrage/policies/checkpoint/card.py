@@ -69,7 +69,7 @@ def tensors_of_card(directory: Path, card: Card) -> TensorsState:
 
 
 def seal_in_words(card: Card) -> str:
-    """Whether the card is as it was written, as far as its own digest tells."""
+    """Whether the card is as it was written, as far as its own digest shows."""
     if not is_sealed(card):
         return "none: the card is of before there were any, and a change of it goes unnoticed; pin its digest"
     return seal_fault(card) or "matches"

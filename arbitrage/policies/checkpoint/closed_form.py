@@ -177,7 +177,7 @@ _TENSORS = "risk."
 
 def head_tensors(head: RiskHead) -> Tensors:
     """The arrays of a risk head by name."""
-    arrays = {"dial": head.dial, **{f"size.{name}": value for name, value in head.size._asdict().items()}}
+    arrays = {"dial": head.coefficients, **{f"size.{name}": value for name, value in head.size._asdict().items()}}
     return {f"{_TENSORS}{name}": np.ascontiguousarray(value) for name, value in arrays.items()}
 
 

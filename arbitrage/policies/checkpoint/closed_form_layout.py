@@ -32,7 +32,7 @@ from arbitrage.policies.closed_form.quantile_critic import ACTIONS, QUANTILES
 from arbitrage.policies.closed_form.risk_head import NAMES
 
 _MOST_STATES = 400
-_MOST_NEWS = 256
+_MOST_INNOVATIONS = 256
 _MINUTE_OUTPUTS = 2
 _OWN_MINUTE_INPUTS = 4
 """Forecast of the quarter-hour, fast and slow gap, and the minute; see `minute_heads`."""
@@ -95,14 +95,14 @@ def _random_features(prefix: str, inputs: int, tensors: Tensors) -> Layout:
 def _chain(prefix: str, tensors: Tensors) -> Layout:
     fast = min(max(size_of(tensors, f"{prefix}fast_centres"), 2), _MOST_STATES // 2)
     slow = min(max(size_of(tensors, f"{prefix}slow_centres"), 2), _MOST_STATES // fast)
-    states, news = fast * slow, min(size_of(tensors, f"{prefix}surprises"), _MOST_NEWS)
+    states, innovation = fast * slow, min(size_of(tensors, f"{prefix}surprises"), _MOST_INNOVATIONS)
     return {
         f"{prefix}fast_centres": Slot(DOUBLE, (fast,)),
         f"{prefix}slow_centres": Slot(DOUBLE, (slow,)),
         f"{prefix}centres": Slot(DOUBLE, (states,)),
         f"{prefix}transitions": Slot(DOUBLE, (states, states), low=0.0, high=1.0),
-        f"{prefix}surprises": Slot(DOUBLE, (news,)),
-        f"{prefix}shifts": Slot(DOUBLE, (news,)),
+        f"{prefix}surprises": Slot(DOUBLE, (innovation,)),
+        f"{prefix}shifts": Slot(DOUBLE, (innovation,)),
     }
 
 

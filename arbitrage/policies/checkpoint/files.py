@@ -32,7 +32,7 @@ from arbitrage.policies.protocol import Policy
 TENSORS_FILE = "policy.safetensors"
 CARD_FILE = "card.json"
 SETTING_FILE = "risk.json"
-"""Where somebody's setting of the risk dial stands; a policy written anew begins without one."""
+"""The file of the risk setting; a policy that is rewritten begins without one."""
 
 MOST_CARD_BYTES = 1024 * 1024
 MOST_TENSOR_BYTES = 256 * 1024 * 1024

@@ -1,5 +1,5 @@
-"""The risk head among a policy's tensors, and the risk setting: a small JSON file beside a policy that says where its
-dial stands, which whoever loads the policy obeys.
+"""The risk head among a policy's tensors, and the risk setting: a small JSON file beside a policy that holds
+its risk aversion, which is applied when the policy is loaded.
 
 Contract: the file holds `risk_aversion` and `risk_preference` (`measure:level:weight`, or null) and nothing else. What
 is not such a file is refused with every fault; where there is none, the policy is risk-neutral.
@@ -24,7 +24,7 @@ AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 
 
 def write_setting(directory: Path, policy: Policy) -> Path:
-    """Write how the policy's risk is set beside its files, for whoever loads it next; returns the file."""
+    """Write how the policy's risk is set beside its files, for the next load; returns the file."""
     path = directory / SETTING_FILE
     write_whole(path, (json.dumps(risk_setting(policy), indent=2) + "\n").encode())
     return path

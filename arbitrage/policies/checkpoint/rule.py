@@ -33,7 +33,7 @@ _OWN = ("name", "tuned_on")
 def save_rule(directory: Path, spec: StrategySpec, policy: Policy, battery: Battery, about: Card) -> Card:
     """Write the rule with its numbers into a directory and return its card; `about` adds where it comes from.
 
-    Raises BadInput for a tuned strategy that is no dataclass: there is no telling its numbers.
+    Raises BadInput for a tuned strategy that is not a dataclass, since its numbers cannot be listed.
     """
     if spec.tune is not None and not is_dataclass(policy):
         raise BadInput([Fault(spec.name, "must be a dataclass, so that its tuned numbers can be written")])

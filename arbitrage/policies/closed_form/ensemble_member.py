@@ -60,13 +60,13 @@ class DayOutline:
     """As of midnight, about each quarter-hour."""
 
 
-def outline_days(features: MarketFeatures, knowledge: KnownMarket, day_numbers: Numbers) -> DayOutline:
-    """Whole Brussels days [days], ascending, seen from their midnights; none may begin after the knowledge ends."""
+def outline_days(features: MarketFeatures, known: KnownMarket, day_numbers: Numbers) -> DayOutline:
+    """Whole Brussels days [days], ascending, seen from their midnights; none may begin after the last known time."""
     midnights = [(brussels_midnight(int(day)), brussels_midnight(int(day) + 1)) for day in day_numbers]
     days = [quarter_hour_grid(start, end) for start, end in midnights]
     starts = np.concatenate(days)
     known_from = np.concatenate([np.full(len(day), day[0]) for day in days])
-    encoded = features.encode_quarters(knowledge.as_of(known_from, starts))
+    encoded = features.encode_quarters(known.as_of(known_from, starts))
     return DayOutline(starts, np.cumsum([0, *(len(day) for day in days)]), encoded)
 
 

@@ -1,4 +1,4 @@
-"""What the minutes of the running quarter-hour add: the final price and the next gap, forecast anew every minute.
+"""What the minutes of the running quarter-hour add: the final price and the next gap, forecast every minute.
 
 Contract
 - Small networks take the minute as an input; the same targets for all fifteen minutes, other information. Each was

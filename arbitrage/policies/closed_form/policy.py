@@ -2,7 +2,7 @@
 
 Contract
 - What it reads of the market, and how it chooses, is said in `policy_view`.
-- Risk is turned when a decision is made, and nothing is learned anew for it.
+- Risk aversion is applied when a decision is made; no retraining is needed.
 - A decision depends on its own time and state only: a year read at once and one live decision agree to the last bit.
 """
 
@@ -37,7 +37,7 @@ from arbitrage.policies.closed_form.price_chain import (
     gap_shift,
     gap_that_implies,
 )
-from arbitrage.policies.closed_form.risk_head import RiskHead, read_context, refuse_outside_dial
+from arbitrage.policies.closed_form.risk_head import RiskHead, read_context, refuse_outside_range
 from arbitrage.policies.closed_form.view import ClosedFormView, MemberView, RiskAdjustment
 from arbitrage.policies.compatibility import mismatches, missing_sources
 from arbitrage.policies.fleet_reading import FleetReading
@@ -46,7 +46,7 @@ from arbitrage.policies.protocol import RiskChoice
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, brussels_day_numbers, quarter_hour_starts
 from arbitrage.risk import RiskPreference
 
-NO_DIAL = (
+NO_RISK_HEAD = (
     "the policy has no risk head (presets quick and fast train none); train it with --risk-head, or leave the option "
     "out"
 )
@@ -60,7 +60,7 @@ NO_OUTCOMES = (
 class _Reading:
     """The market encoded at T times in Q quarter-hours, for every member."""
 
-    knowledge: KnownMarket
+    known: KnownMarket
     """At the T times."""
     encoded: Encoded
     """Of the Q quarter-hours."""
@@ -103,11 +103,11 @@ class ClosedFormPolicy:
     publication_delay_min: int = 0
     """Of the records that it was trained on, decision latency included: how late a quarter-hour's first is expected."""
     critic: Network | None = None
-    """Tells how the day may turn out; see `quantile_critic`."""
+    """Distribution of the rest of the day; see `quantile_critic`."""
     name: str = "learned"
     head: RiskHead | None = None
     risk_aversion: float = 0.0
-    """Position of the head's dial."""
+    """Of the risk head: 0 is neutral."""
     preference: RiskPreference | None = None
     combination: CombinationConfig | None = None
     """How the minutes' price forecasts are combined with the naive ones; None: they stand alone."""
@@ -128,12 +128,12 @@ class ClosedFormPolicy:
         return self.battery
 
     @property
-    def has_dial(self) -> bool:
+    def takes_risk_aversion(self) -> bool:
         """Whether a risk head was trained with it."""
         return self.head is not None
 
     @property
-    def tells_outcomes(self) -> bool:
+    def gives_outcomes(self) -> bool:
         """Whether a quantile critic was trained with it."""
         return self.critic is not None
 
@@ -148,13 +148,13 @@ class ClosedFormPolicy:
         return policy if choice.preference is None else policy.with_risk_preference(choice.preference)
 
     def with_risk_aversion(self, risk_aversion: float) -> ClosedFormPolicy:
-        """The same policy with its dial turned: 0 is risk-neutral, `risk_head.MOST_RISK_AVERSE` the end.
+        """The same policy at another risk aversion: 0 is neutral, `risk_head.MOST_RISK_AVERSE` the most.
 
-        Raises BadInput off the dial, and where the policy was saved without a risk head.
+        Raises BadInput outside this range, and where the policy was saved without a risk head.
         """
-        refuse_outside_dial(risk_aversion)
+        refuse_outside_range(risk_aversion)
         if self.head is None and risk_aversion > 0.0:
-            raise BadInput([Fault("risk_aversion", NO_DIAL)])
+            raise BadInput([Fault("risk_aversion", NO_RISK_HEAD)])
         return replace(self, risk_aversion=risk_aversion)
 
     def with_risk_preference(self, preference: RiskPreference | None) -> ClosedFormPolicy:
@@ -178,7 +178,7 @@ class ClosedFormPolicy:
         lattice = make_lattice(battery, MINUTES_PER_QUARTER_HOUR, self.size)
         reading = self._encode(known)
         members = tuple(self._read_member(member, lattice, known, reading) for member in self.members)
-        dialled = self._turn_dial(known, lattice, reading)
+        dialled = self._adjust_for_risk(known, lattice, reading)
         return ClosedFormView(
             lattice,
             reading.encoded,
@@ -200,31 +200,31 @@ class ClosedFormPolicy:
         """For batteries of its own kind, whatever their size. Raises BadInput as `bind` does."""
         return FleetReading.of_view(self.bind(known, self.battery))
 
-    def _turn_dial(self, knowledge: KnownMarket, lattice: Lattice, reading: _Reading) -> RiskAdjustment | None:
+    def _adjust_for_risk(self, known: KnownMarket, lattice: Lattice, reading: _Reading) -> RiskAdjustment | None:
         if self.head is None or self.risk_aversion == 0.0:
             return None
         power_mw = max(lattice.law.charge_power_mw, lattice.law.discharge_power_mw)
         size_eur = self.head.size.size_eur(reading.encoded)[reading.asked_quarter]
-        context = read_context(knowledge, size_eur, power_mw, self.step_min)
+        context = read_context(known, size_eur, power_mw, self.step_min)
         return RiskAdjustment(self.head.parameters(self.risk_aversion), context)
 
     def _encode(self, now: KnownMarket) -> _Reading:
-        knowledge, asked = now, np.arange(len(now.times))
+        known, asked = now, np.arange(len(now.times))
         if self.combination is not None and self.features.running_names:
             times = past_times(self.combination, now.times)
-            knowledge, asked = now.as_of(times, times), np.searchsorted(times, now.times)
+            known, asked = now.as_of(times, times), np.searchsorted(times, now.times)
         if self.features.feature_set is FeatureSet.QUARTER_HOUR:
-            quarters, quarter = knowledge, np.arange(len(knowledge.times))
+            quarters, quarter = known, np.arange(len(known.times))
         else:
-            starts, quarter = np.unique(quarter_hour_starts(knowledge.times), return_inverse=True)
-            quarters = knowledge.as_of(starts, starts)
+            starts, quarter = np.unique(quarter_hour_starts(known.times), return_inverse=True)
+            quarters = known.as_of(starts, starts)
         encoded = self.features.encode_quarters(quarters)
-        outline = outline_days(self.features, knowledge, np.unique(brussels_day_numbers(knowledge.times)))
+        outline = outline_days(self.features, known, np.unique(brussels_day_numbers(known.times)))
         rows = np.searchsorted(outline.starts, quarters.times, side="right") - 1
         running = None
         if self.features.running_names:
-            running = self.features.encode_running(knowledge, encoded.at(quarter))
-        return _Reading(knowledge, encoded, quarter, outline, rows, running, asked)
+            running = self.features.encode_running(known, encoded.at(quarter))
+        return _Reading(known, encoded, quarter, outline, rows, running, asked)
 
     def _read_member(self, member: EnsembleMember, lattice: Lattice, now: KnownMarket, reading: _Reading) -> MemberView:
         asked, quarter = reading.asked, reading.asked_quarter
@@ -232,7 +232,7 @@ class ClosedFormPolicy:
         made = self._forecast(member, reading, began)
         price, gap = made.price_eur_mwh[asked], made.next_gap[asked]
         if self.combination is not None and member.minutes is not None:
-            opinions = Opinions.of(reading.knowledge, reading.encoded.at(reading.quarter), made.price_eur_mwh)
+            opinions = Opinions.of(reading.known, reading.encoded.at(reading.quarter), made.price_eur_mwh)
             price = combine(self.combination, opinions, now.times, now.gather(PRICE, -self.combination.lags_min))
             surprise = (price - made.price_eur_mwh[asked]) / began.plans.scale_eur_mwh[reading.rows[quarter]]
             gap = gap + gap_shift(member.chain) * surprise
@@ -256,7 +256,7 @@ class ClosedFormPolicy:
         quarter, gaps = reading.quarter, began.gaps.at(reading.quarter)
         if member.minutes is None or reading.running is None:
             return MinuteForecasts(gaps.price_eur_mwh, gaps.fast)
-        minute = reading.knowledge.times % MINUTES_PER_QUARTER_HOUR
+        minute = reading.known.times % MINUTES_PER_QUARTER_HOUR
         running, at = reading.running, reading.encoded.at(quarter)
         made = forecast_minutes(member.minutes, self.features, at, gaps, running, minute)
         silent = (running[:, 0] == 0.0) & (minute > self.publication_delay_min)

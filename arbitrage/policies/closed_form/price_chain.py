@@ -6,9 +6,9 @@ Contract
   one-step forecast less the plan, and the slow gap, which is what is left of a forecast of the coming hours. Together
   they move as a Markov chain on bins.
 - Under that model the value of energy in store is computed exactly, backwards over the day, for every chain state.
-- Where decisions are made within the quarter-hour, news arrives in it: a few equally likely surprises of its price,
-  each with the shift of the gap that it implies, and the best action is taken on each. By the quarter-hour the only
-  news is none.
+- Where decisions are made within the quarter-hour, a price innovation arrives in it: a few equally likely surprises of
+  its price, each with the shift of the gap that it implies, and the best action is taken on each. By the quarter-hour
+  the only innovation is none.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class PriceChain(NamedTuple):
     transitions: Floats
     """Shape [states, states]; from row to column, rows sum to 1."""
     surprises: Floats
-    """Shape [news]; what is learned of the price within a quarter-hour, in units of the scale; equally likely."""
+    """Shape [innovations]; price innovations within a quarter-hour, in units of the scale; equally likely."""
     shifts: Floats
-    """Shape [news]; how each moves the fast gap."""
+    """Shape [innovations]; how each moves the fast gap."""
 
 
 class DayPlans(NamedTuple):
@@ -92,7 +92,7 @@ def gap_that_implies(chain: PriceChain, next_gap: Floats) -> Floats:
 
 
 def gap_shift(chain: PriceChain) -> float:
-    """By how much the fast gap moves with a surprise of one scale: least squares through the chain's own news."""
+    """By how much the fast gap moves with a surprise of one scale: least squares over the chain's innovations."""
     size = float(chain.surprises @ chain.surprises)
     return float(chain.surprises @ chain.shifts) / size if size > 0.0 else 0.0
 
@@ -147,9 +147,9 @@ def _plan_day(
             question -= 1
         for state in range(states):
             following[state] = 0.0
-            for news in range(chain.surprises.shape[0]):
-                _shift_gap(chain, expected, state, chain.shifts[news], mixed)
-                gap = chain.centres[state] + chain.surprises[news]
+            for innovation in range(chain.surprises.shape[0]):
+                _shift_gap(chain, expected, state, chain.shifts[innovation], mixed)
+                gap = chain.centres[state] + chain.surprises[innovation]
                 price = plans.expected_price_eur_mwh[t] + plans.scale_eur_mwh[t] * gap
                 _act_best(lattice, price, mixed, 1.0 / chain.surprises.shape[0], following[state])
 

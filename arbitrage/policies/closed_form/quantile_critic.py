@@ -4,7 +4,7 @@ Contract
 - It is learned from realised returns on recorded paths, by quantile regression; nothing is bootstrapped. Training rows
   are rolled out with the ridge correction's advantages from fits that have not seen them, which stand in for the
   served policy's own; its coverage is measured on validation days under the policy that is served.
-- It tells the risk of a decision; it does not choose. Advantages choose, because raw returns are far noisier.
+- It gives the risk of a decision; it does not choose. Advantages choose, because raw returns are far noisier.
 - Outcomes are in EUR and ascend: cash from now on, less wear, plus what the policy holds energy left at midnight worth.
 """
 

@@ -1,7 +1,7 @@
-"""The risk head: seven numbers over the risk-neutral advantages, turned by one dial when a decision is made.
+"""The risk head: seven numbers over the risk-neutral advantages, scaled by the risk aversion when a decision is made.
 
 Contract
-- All numbers zero is the risk-neutral policy, bit for bit; the dial at zero is all numbers zero.
+- All numbers zero is the risk-neutral policy, bit for bit; the risk aversion at zero is all numbers zero.
 - With size_eur the expected size of the advantage at the time, soc the filled share of the SoC window, surplus the
   day's profit against what a day usually offers (below) and evening rising from 0 at 19:00 Brussels to 1 at midnight:
 
@@ -50,7 +50,7 @@ class HeadParameters(NamedTuple):
 
 NAMES = HeadParameters._fields
 MOST_RISK_AVERSE = 0.95
-"""End of the dial; at 1 the mean would have no weight."""
+"""Greatest risk aversion; at 1 the mean would have no weight."""
 
 _SPREAD_DAYS = 14
 _DAY_QUARTER_HOURS = 96
@@ -87,21 +87,21 @@ class RiskHead:
     """Fitted to one policy."""
 
     size: AdvantageSize
-    dial: Floats
+    coefficients: Floats
     """Shape [powers, 7]; the numbers are the polynomial in risk aversion without a constant that these give."""
 
     def parameters(self, risk_aversion: float) -> HeadParameters:
-        """The head's numbers at a position of the dial.
+        """The head's numbers at a risk aversion.
 
         Raises BadInput outside 0 to MOST_RISK_AVERSE.
         """
-        refuse_outside_dial(risk_aversion)
-        powers = risk_aversion ** np.arange(1, len(self.dial) + 1)
-        return HeadParameters(*(powers @ self.dial).tolist())
+        refuse_outside_range(risk_aversion)
+        powers = risk_aversion ** np.arange(1, len(self.coefficients) + 1)
+        return HeadParameters(*(powers @ self.coefficients).tolist())
 
 
-def refuse_outside_dial(risk_aversion: float) -> None:
-    """Raises BadInput where the dial does not go."""
+def refuse_outside_range(risk_aversion: float) -> None:
+    """Raises BadInput outside 0 to MOST_RISK_AVERSE."""
     if not 0.0 <= risk_aversion <= MOST_RISK_AVERSE:
         message = f"must be between 0, which is risk-neutral, and {MOST_RISK_AVERSE}, not {risk_aversion}"
         raise BadInput([Fault("risk_aversion", message)])
@@ -118,38 +118,38 @@ class RiskContext(NamedTuple):
     """Share of the running quarter-hour that is still to come."""
 
 
-def read_context(knowledge: KnownMarket, size_eur: Floats, power_mw: float, step_min: int) -> RiskContext:
-    """Context of the times of knowledge, for decisions of `step_min` minutes.
+def read_context(known: KnownMarket, size_eur: Floats, power_mw: float, step_min: int) -> RiskContext:
+    """Context at the times of `known`, for decisions of `step_min` minutes.
 
     size_eur: shape [T], see `AdvantageSize`.
     """
-    times = knowledge.times
+    times = known.times
     days, rows = np.unique(brussels_day_numbers(times), return_inverse=True)
     midnights = np.array([(brussels_midnight(int(day)), brussels_midnight(int(day) + 1)) for day in days])
     minute = times % MINUTES_PER_QUARTER_HOUR
     left = (MINUTES_PER_QUARTER_HOUR - minute - step_min) / MINUTES_PER_QUARTER_HOUR
     return RiskContext(
         size_eur=size_eur,
-        usual_eur=power_mw * usual_spreads_eur_mwh(knowledge, midnights[:, 0])[rows],
+        usual_eur=power_mw * usual_spreads_eur_mwh(known, midnights[:, 0])[rows],
         evening=np.clip(1.0 - (midnights[rows, 1] - times) / _EVENING_MIN, 0.0, 1.0),
         to_come=left,
     )
 
 
-def usual_spreads_eur_mwh(knowledge: KnownMarket, midnights: Numbers) -> Floats:
+def usual_spreads_eur_mwh(known: KnownMarket, midnights: Numbers) -> Floats:
     """Mean daily price spread of the fortnight before each midnight, as known then, shape [days]; 0 if nothing is.
 
     Days are counted back from midnight in steps of 24 hours.
     """
     back = -MINUTES_PER_QUARTER_HOUR * np.arange(1, _SPREAD_DAYS * _DAY_QUARTER_HOURS + 1)
-    prices = knowledge.as_of(midnights, midnights).gather(PRICE, back)
+    prices = known.as_of(midnights, midnights).gather(PRICE, back)
     by_day = prices.reshape(len(midnights), _SPREAD_DAYS, _DAY_QUARTER_HOURS)
-    known = ~np.isnan(by_day)
-    highest = np.where(known, by_day, -np.inf).max(axis=2)
-    lowest = np.where(known, by_day, np.inf).min(axis=2)
-    told = known.any(axis=2)
-    total = np.where(told, highest - lowest, 0.0).sum(axis=1)
-    return np.asarray(total / np.maximum(told.sum(axis=1), 1))
+    is_known = ~np.isnan(by_day)
+    highest = np.where(is_known, by_day, -np.inf).max(axis=2)
+    lowest = np.where(is_known, by_day, np.inf).min(axis=2)
+    has_price = is_known.any(axis=2)
+    total = np.where(has_price, highest - lowest, 0.0).sum(axis=1)
+    return np.asarray(total / np.maximum(has_price.sum(axis=1), 1))
 
 
 @numba.njit(cache=True)

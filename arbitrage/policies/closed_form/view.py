@@ -4,9 +4,9 @@ Contract
 - The advantage of an action over idling is what the price chain says, corrected by what realised advantages taught:
   energy x one-step price forecast - wear + continuation under the chain + scale x ridge correction.
 - The larger positive advantage is taken, else idle. Members of an ensemble are averaged before choosing.
-- Risk comes after: `risk_head` alters the advantages by the position of its dial; a preference adds weight x (risk
-  measure of the action's outcomes - that of idling's), outcomes being those of the quantile critic. With neither it is
-  the risk-neutral policy, bit for bit.
+- Risk comes after: `risk_head` alters the advantages by the risk aversion; a preference adds weight x
+  (risk measure of the action's outcomes - that of idling's), outcomes being those of the quantile critic. With neither
+  it is the risk-neutral policy, bit for bit.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class MemberView:
 
 @dataclass(frozen=True, slots=True)
 class RiskAdjustment:
-    """The risk head at a position of its dial, at T times."""
+    """The risk head at a risk aversion, at T times."""
 
     parameters: HeadParameters
     context: RiskContext
@@ -78,7 +78,7 @@ class ClosedFormView:
     members: tuple[MemberView, ...]
     critic: Network | None
     dialled: RiskAdjustment | None = None
-    """None where the dial is at zero."""
+    """None where the risk aversion is 0."""
     preference: RiskPreference | None = None
     """None where outcomes do not count."""
 
@@ -116,7 +116,7 @@ class ClosedFormView:
     def _at_risk(
         self, at: int, state: BatteryState, profit_today_eur: float, advantages: tuple[float, float]
     ) -> tuple[float, float]:
-        """Advantages of charging and discharging as dial and preference see them."""
+        """Advantages of charging and discharging after risk aversion and preference."""
         if self.dialled is not None:
             law = self.lattice.law
             soc_fraction = (state.soc_mwh - law.min_soc_mwh) / (law.max_soc_mwh - law.min_soc_mwh)

@@ -81,15 +81,15 @@ def input_names(features: MarketFeatures) -> tuple[str, ...]:
     return (*features.plan_names, *recent, *fading, "lead")
 
 
-def encode_ahead(features: MarketFeatures, knowledge: KnownMarket, ahead: Ahead) -> EncodedAhead:
+def encode_ahead(features: MarketFeatures, known: KnownMarket, ahead: Ahead) -> EncodedAhead:
     """The plan's features of the quarter-hour planned for, and the newest of the moment of planning beside them.
 
-    features: a set by the quarter-hour. knowledge: of any moments, none of the plans' later than its last.
+    features: a set by the quarter-hour. known: of any moments, none of the plans' later than its last.
     """
     planned = len(features.plan_names)
-    about = features.encode_quarters(knowledge.as_of(ahead.moment[ahead.plan], ahead.about))
+    about = features.encode_quarters(known.as_of(ahead.moment[ahead.plan], ahead.about))
     now = quarter_hour_starts(ahead.moment)
-    recent = features.encode_quarters(knowledge.as_of(ahead.moment, now)).features[ahead.plan, planned:]
+    recent = features.encode_quarters(known.as_of(ahead.moment, now)).features[ahead.plan, planned:]
     fading = [recent * np.exp(-ahead.lead / hours)[:, None] for hours in _FADING_QUARTER_HOURS]
     lead = ahead.lead[:, None] / LONGEST_DAY
     inputs = np.concatenate([about.features[:, :planned], recent, *fading, lead], axis=1).astype(np.float32)

@@ -121,12 +121,12 @@ class MpcPolicy:
         return None
 
     @property
-    def has_dial(self) -> bool:
+    def takes_risk_aversion(self) -> bool:
         """Never: it has no risk head."""
         return False
 
     @property
-    def tells_outcomes(self) -> bool:
+    def gives_outcomes(self) -> bool:
         """Never: plans know too little of what may come."""
         return False
 
@@ -169,9 +169,9 @@ class Outlined:
 class MpcView(PlainView):
     """The policy's reading of the market at T times; forecasts of one Brussels day are held at once."""
 
-    def __init__(self, policy: MpcPolicy, knowledge: KnownMarket, battery: Battery) -> None:
-        self._policy, self._knowledge, self._battery = policy, knowledge, battery
-        self._days = brussels_day_numbers(knowledge.times)
+    def __init__(self, policy: MpcPolicy, known: KnownMarket, battery: Battery) -> None:
+        self._policy, self._known, self._battery = policy, known, battery
+        self._days = brussels_day_numbers(known.times)
         self._held_day: int | None = None
         self._held: dict[int, Outlined] = {}
         self._solver = make_solver()
@@ -201,8 +201,8 @@ class MpcView(PlainView):
 
     def _read_day(self, rows: npt.NDArray[np.intp]) -> dict[int, Outlined]:
         forecast, config = self._policy.forecast, self._policy.config
-        ahead = look_ahead(self._knowledge.times[rows], config.beyond_quarter_hours)
-        encoded = encode_ahead(self._policy.features, self._knowledge, ahead)
+        ahead = look_ahead(self._known.times[rows], config.beyond_quarter_hours)
+        encoded = encode_ahead(self._policy.features, self._known, ahead)
         expected = forecast.expected_eur_mwh(encoded)
         mean_alone = config.form is Form.DETERMINISTIC and config.point is Point.MEAN
         departures = None if mean_alone else forecast.departures_eur_mwh(encoded)

@@ -3,9 +3,9 @@
 Contract
 - The mean is linear in what is known (ridge); quantiles of the departure from it are boosted trees. On unseen days of
   2022 both parts beat trees alone, and a linear quantile regression.
-- How the departures of one day's quarter-hours follow each other is told apart from how large they are: fixed paths of
-  probabilities, whose order comes from the correlation of past departures and whose values are evenly spread at every
-  lead (a Schaake shuffle of draws from a Gaussian copula). A path says which quantile each quarter-hour takes.
+- How the departures of one day's quarter-hours follow each other is distinguished from how large they are: fixed paths
+  of probabilities, whose order comes from the correlation of past departures and whose values are evenly spread at
+  every lead (a Schaake shuffle of draws from a Gaussian copula). A path says which quantile each quarter-hour takes.
 - Plain arrays; what is said of one quarter-hour rests on its own inputs alone, to the last bit.
 """
 

@@ -154,7 +154,7 @@ def test_readers_take_nothing_from_deciding_and_readiness(living: LocalClient, p
         await asyncio.sleep(0.05)
         body = {"asset_id": "be-1"}
         key = {"Idempotency-Key": "one"}
-        service.asset_desk.forget("be-1")
+        service.asset_cache.forget("be-1")
         answers = [await living._client.post("/v1/decisions", json=body, headers=key) for _ in range(2)]
         answers.append(await living._client.get("/readyz"))
         order = {"kind": "setpoint", "power_mw": 0.0, "until": "2025-03-20T13:00:00Z", "reason": "test"}

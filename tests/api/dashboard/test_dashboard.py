@@ -176,7 +176,7 @@ def test_a_kept_asset_has_prices_and_previews_of_the_kept_market_before_anything
     with LocalClient(open_settings(tmp_path, policies={"told": policy}), clock, PlayedFeed(market, clock)) as client:
         assert client.get("/v1/assets/be-1/preview").status_code == 404
         client.put("/v1/assets/be-1", {"battery": {"max_cycles_per_day": 1.1}, "state": {"soc_fraction": 0.5}})
-        client.app.state.service.asset_desk.forget("be-1")
+        client.app.state.service.asset_cache.forget("be-1")
         assert client.get("/v1/assets/be-1/preview").json()["setpoint"]["action"] == "discharge"
         known = client.get("/v1/assets/be-1/prices?hours=1").json()["imbalance_price_eur_mwh"]
         assert known["values"] == [-50.0, 100.0, -50.0]

@@ -69,7 +69,7 @@ def keep_state(client: LocalClient, minute: int, **more: Any) -> None:
     time = dt.datetime.fromtimestamp(minute * 60, dt.UTC)
     values = {"soc_mwh": 1.0, "cycles_used": 0.2, "cycle_day": time.date(), "power_mw": 0.0, "as_of": time} | more
     client.app.state.service.assets.set_state("be-1", StoredAssetState(**values))
-    client.app.state.service.asset_desk.forget("be-1")
+    client.app.state.service.asset_cache.forget("be-1")
 
 
 def own_market(market: MarketSeries, end: int, **more: Any) -> dict[str, Any]:

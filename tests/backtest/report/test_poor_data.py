@@ -26,7 +26,7 @@ from arbitrage.backtest.report.figures.trading import price_groups
 from arbitrage.backtest.report.material import gather
 from arbitrage.backtest.report.panel import Panel
 from arbitrage.backtest.report.result_panels import result_panels
-from arbitrage.backtest.report.risk_frontier import DialRun
+from arbitrage.backtest.report.risk_frontier import RiskAversionRun
 from arbitrage.backtest.report.tear_sheet import render_report
 from arbitrage.backtest.report.trading_panels import median_day, trading_panels
 from arbitrage.backtest.runs.folder import read_run, run_files, write_run
@@ -297,7 +297,7 @@ def test_any_small_market_with_gaps_leaves_every_output_whole(case: Poor) -> Non
 
 
 def test_a_picture_of_a_day_that_was_not_tested_is_refused_by_name() -> None:
-    runs = [DialRun(0.0, poor("two days")[1][0])]
+    runs = [RiskAversionRun(0.0, poor("two days")[1][0])]
     assert draw_day(runs, "2024-07-02").data
     with pytest.raises(BadInput, match=r"2024-07-09 was not tested; the days tested lie in 2024-07-01 to 2024-07-02"):
         draw_day(runs, "2024-07-09")

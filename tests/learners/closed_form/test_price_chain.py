@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbitrage.battery import Battery
-from arbitrage.learners.closed_form.chain_fit import fit_chain, with_news
+from arbitrage.learners.closed_form.chain_fit import fit_chain, with_innovations
 from arbitrage.policies.closed_form.lattice import Lattice, LatticeSize, make_lattice
 from arbitrage.policies.closed_form.price_chain import (
     ChainSize,
@@ -150,7 +150,9 @@ def test_news_moves_the_gap_of_what_follows(worn: Lattice) -> None:
 
 def test_news_is_kept_in_equally_filled_bins() -> None:
     surprise = np.array([[3.0], [-3.0], [1.0], [-1.0], [2.0], [-2.0]])
-    chain = with_news(chain_of(STAY), np.hstack([surprise, 10.0 * surprise]), np.hstack([2.0 * surprise, surprise]))
+    chain = with_innovations(
+        chain_of(STAY), np.hstack([surprise, 10.0 * surprise]), np.hstack([2.0 * surprise, surprise])
+    )
     assert chain.surprises.tolist() == [-2.5, 0.0, 2.5, -25.0, 0.0, 25.0]
     assert chain.shifts.tolist() == [-5.0, 0.0, 5.0, -2.5, 0.0, 2.5]
 

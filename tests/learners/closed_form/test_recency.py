@@ -9,7 +9,7 @@ import pytest
 
 from arbitrage.battery import Battery
 from arbitrage.features.encoder import LEAST_SCALE_EUR_MWH, TrailingScale
-from arbitrage.learners.closed_form.chain_fit import fit_chain, with_news
+from arbitrage.learners.closed_form.chain_fit import fit_chain, with_innovations
 from arbitrage.learners.closed_form.config import ClosedFormConfig
 from arbitrage.learners.closed_form.fit import TrainingData, fit_closed_form, prepare_training_data, recency_weights
 from arbitrage.learners.closed_form.ridge import Ridge
@@ -88,4 +88,4 @@ def test_the_gap_shifts_as_it_did_with_the_news() -> None:
     fast, slow, surprise = random.normal(size=(3, 900))
     chain = fit_chain(fast, slow, np.append(np.ones(899, dtype=np.bool_), False))
     assert gap_shift(chain) == 0.0, "by the quarter-hour there is no news"
-    np.testing.assert_allclose(gap_shift(with_news(chain, surprise[:, None], 0.4 * surprise[:, None])), 0.4)
+    np.testing.assert_allclose(gap_shift(with_innovations(chain, surprise[:, None], 0.4 * surprise[:, None])), 0.4)

@@ -18,7 +18,7 @@ from arbitrage.learners.closed_form.risk_rollout import DailyProfits, roll_out
 from arbitrage.learners.closed_form.risk_search import (
     RiskSearchConfig,
     cross_entropy,
-    fit_dial,
+    fit_risk_aversion,
     fit_risk_head,
     fit_size,
     record,
@@ -118,7 +118,7 @@ def test_the_dial_goes_through_what_a_quadratic_can_and_through_nothing_at_zero(
     points = np.array([0.25, 0.5, 0.75, 0.9, 0.95])
     slope, bend = np.arange(7.0), np.arange(7.0)[::-1]
     found = points[:, None] * slope + points[:, None] ** 2 * bend
-    np.testing.assert_allclose(fit_dial(points, found), [slope, bend], atol=1e-12)
+    np.testing.assert_allclose(fit_risk_aversion(points, found), [slope, bend], atol=1e-12)
 
 
 def test_the_size_of_advantages_is_read_off_the_features_that_drive_it() -> None:

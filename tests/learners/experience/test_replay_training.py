@@ -48,7 +48,7 @@ def training(
         steps=steps,
         warm_up=40,
         updates_per_step=0.375,
-        tell_every=20,
+        report_every=20,
         largest_value=largest_value,
         replay=ReplayConfig(size=60, batch=8, priority_exponent=exponent),
         collection=CollectionConfig(steps=2),

@@ -1,7 +1,7 @@
 """The look that all pictures of the report share: colours, strokes, axes.
 
 Contract: a strategy has one colour and one dash in every picture, from the palette of Okabe and Ito (2008), which
-colour-blind readers can tell apart; the dash says the same again. Keys to colours stand beside a picture, in the page,
+colour-blind readers can distinguish; the dash says the same again. Keys to colours stand beside a picture, in the page,
 where they wrap on a narrow screen.
 """
 

@@ -1,4 +1,4 @@
-"""Pictures of the risk dial: the frontier, a day and the days' change with a slider, what may come of each action."""
+"""Pictures of risk aversion: the frontier, a day and the days' change with a slider, the outcomes of each action."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from plotly.subplots import make_subplots
 
 from arbitrage.arrays import Floats
 from arbitrage.backtest.report.figures.drawing import BLACK, BLUE, CHARGE, DISCHARGE, GREY, STORE, TAIL, blank, style
-from arbitrage.backtest.report.risk_frontier import DialRun, frontier
+from arbitrage.backtest.report.risk_frontier import RiskAversionRun, frontier
 from arbitrage.errors import BadInput, Fault
 from arbitrage.policies.closed_form.quantile_critic import ACTIONS
 
 _ACTION_COLOURS = dict(zip(ACTIONS, (CHARGE, GREY, DISCHARGE), strict=True))
 
 
-def draw_frontier(runs: Sequence[DialRun]) -> go.Figure:
+def draw_frontier(runs: Sequence[RiskAversionRun]) -> go.Figure:
     """Mean daily profit against the mean of the worst tenth of days, one point a position."""
     table = frontier(runs)
     figure = blank(380, "Mean of the worst tenth of days, EUR")
@@ -35,8 +35,8 @@ def draw_frontier(runs: Sequence[DialRun]) -> go.Figure:
     return figure
 
 
-def draw_day(runs: Sequence[DialRun], day: str) -> go.Figure:
-    """Price, power and energy in store of one Brussels day (YYYY-MM-DD); a slider turns the dial.
+def draw_day(runs: Sequence[RiskAversionRun], day: str) -> go.Figure:
+    """Price, power and energy in store of one Brussels day (YYYY-MM-DD); a slider sets the risk aversion.
 
     Raises BadInput where the day was not tested.
     """
@@ -58,7 +58,7 @@ def draw_day(runs: Sequence[DialRun], day: str) -> go.Figure:
     return figure
 
 
-def draw_daily_change(runs: Sequence[DialRun]) -> go.Figure:
+def draw_daily_change(runs: Sequence[RiskAversionRun]) -> go.Figure:
     """Each day's profit at the risk-neutral position, in ascending order, and at the position of the slider."""
     order = np.argsort(runs[0].daily_eur.to_numpy(), kind="stable")
     place = np.arange(len(order))
@@ -83,7 +83,7 @@ def draw_outcomes(outcomes_eur: Floats) -> go.Figure:
     return figure
 
 
-def _day_of(run: DialRun, day: str) -> pd.DataFrame:
+def _day_of(run: RiskAversionRun, day: str) -> pd.DataFrame:
     ledger = run.backtest.ledger
     rows = ledger[ledger["brussels_day"] == pd.Timestamp(day)]
     if rows.empty:

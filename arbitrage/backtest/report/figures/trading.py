@@ -165,8 +165,8 @@ def cash_by_price(ledger: pd.DataFrame, ceiling: pd.DataFrame | None) -> go.Figu
     if ceiling is not None:
         best_eur = ceiling.groupby(tenths, observed=False)["cash_eur"].sum() / days
         diamond = {"symbol": "diamond", "color": BLACK, "size": 8, "line": {"color": "white", "width": 1}}
-        told = f"perfect foresight, {hover}"
-        figure.add_scatter(x=best_eur, y=labels, mode="markers", marker=diamond, hovertemplate=told)
+        hover_text = f"perfect foresight, {hover}"
+        figure.add_scatter(x=best_eur, y=labels, mode="markers", marker=diamond, hovertemplate=hover_text)
     figure.update_layout(bargap=0.25)
     figure.update_xaxes(title_text="Cash (EUR a day)", tickformat=",", zeroline=True, zerolinecolor=INK)
     figure.update_yaxes(type="category", showgrid=False)

@@ -1,4 +1,4 @@
-/* The risk dial. Law: turning it asks for previews and changes nothing; what to send with a decision is shown to be
+/* The risk panel. Contract: moving its slider asks for previews and changes nothing; what to send with a decision is shown to be
    copied. An answer that comes after a newer question is dropped. */
 
 import { byId, say } from "./dom.js";
@@ -23,8 +23,8 @@ const MEASURES = {
   mean_variance: { name: "Mean less variance", level: 0.001, min: 0 },
 };
 
-export class Dial {
-  /** onPreview is told the preview, or null where there is none any more, and whether a person turned the dial for it. */
+export class RiskPanel {
+  /** onPreview gets the preview, or null where there is none any more, and whether a person moved the slider. */
   constructor(onPreview) {
     this._onPreview = onPreview;
     this._assetId = null;
@@ -36,22 +36,22 @@ export class Dial {
     this._listen();
   }
 
-  /** Whom and what the dial is about. */
+  /** The asset and policy that are previewed. */
   aim(assetId, policy) {
     if (assetId === this._assetId && policy?.id === this._policy?.id) return;
     this._assetId = assetId;
     this._policy = policy;
     this.clear();
     const [head, critic] = [Boolean(policy?.has_risk_head), Boolean(policy?.has_quantile_critic)];
-    byId("dial-fields").disabled = !(head || critic);
+    byId("risk-fields").disabled = !(head || critic);
     this._radio("aversion").disabled = !head;
     this._radio("preference").disabled = !critic;
     this._radio(head ? "aversion" : "preference").checked = true;
     this._showKind();
-    if (!(head || critic)) say("dial-answer", `${policy?.id ?? "The policy"} has no dial: rules weigh no risk.`);
+    if (!(head || critic)) say("risk-answer", `${policy?.id ?? "The policy"} has no risk setting: rules weigh no risk.`);
   }
 
-  /** Ask again for the interval that was decided since; nothing to do where nobody has turned the dial. */
+  /** Ask again for the interval that was decided since; nothing to do where the slider was not moved. */
   renew() {
     if (this.preview !== null) this._askSoon(0, false);
   }
@@ -61,23 +61,23 @@ export class Dial {
     this.preview = null;
     byId("turn").value = 0;
     this._showTurn();
-    say("dial-answer", "Move the dial to ask.");
-    for (const id of ["sweep", "dial-request", "dial-copy", "dial-reset"]) byId(id).hidden = true;
+    say("risk-answer", "Move the slider to ask.");
+    for (const id of ["sweep", "risk-request", "risk-copy", "risk-reset"]) byId(id).hidden = true;
     this._onPreview(null, true);
   }
 
-  /** The risk of a request with the dial at a position. */
+  /** The risk of a request at a position of the slider. */
   risk(position) {
     if (this._kind === "aversion") return { aversion: position };
     return { measure: byId("measure").value, level: Number(byId("level").value), weight: position };
   }
 
   get _kind() {
-    return byId("dial").elements.dial.value;
+    return byId("risk").elements["risk-kind"].value;
   }
 
   _radio(value) {
-    return document.querySelector(`input[name="dial"][value="${value}"]`);
+    return document.querySelector(`input[name="risk-kind"][value="${value}"]`);
   }
 
   _fillMeasures() {
@@ -91,24 +91,24 @@ export class Dial {
   }
 
   _listen() {
-    byId("dial").addEventListener("submit", (event) => event.preventDefault());
+    byId("risk").addEventListener("submit", (event) => event.preventDefault());
     byId("turn").addEventListener("input", () => this._turned());
     byId("level").addEventListener("input", () => this._turned());
     byId("measure").addEventListener("change", () => {
       this._takeMeasure();
       this._turned();
     });
-    byId("dial-kinds").addEventListener("change", () => {
+    byId("risk-kinds").addEventListener("change", () => {
       this.clear();
       this._showKind();
     });
-    byId("dial-reset").addEventListener("click", () => this.clear());
-    byId("dial-copy").addEventListener("click", () => navigator.clipboard?.writeText(byId("dial-request").textContent));
+    byId("risk-reset").addEventListener("click", () => this.clear());
+    byId("risk-copy").addEventListener("click", () => navigator.clipboard?.writeText(byId("risk-request").textContent));
   }
 
   _showKind() {
     const most = this._kind === "aversion" ? MOST_AVERSE : MOST_WEIGHT;
-    byId("dial-measure").hidden = this._kind === "aversion";
+    byId("risk-measure").hidden = this._kind === "aversion";
     Object.assign(byId("turn"), { max: most, value: 0 });
     say("turn-label", this._kind === "aversion" ? "Risk aversion" : "Weight of the measure beside the mean");
     say("turn-end", this._kind === "aversion" ? `${MOST_AVERSE}: most risk-averse` : `${MOST_WEIGHT}: twice the mean’s weight`);
@@ -122,7 +122,7 @@ export class Dial {
   _turned() {
     this._showTurn();
     if (!byId("level").checkValidity()) {
-      say("dial-answer", byId("level").validationMessage);
+      say("risk-answer", byId("level").validationMessage);
       return;
     }
     this._askSoon(WAIT_MS, true);
@@ -143,7 +143,7 @@ export class Dial {
       this._show(preview, risk, byHand);
       await this._sweep(asked);
     } catch (error) {
-      if (asked === this._asked) say("dial-answer", error instanceof Refused ? error.words : "The service does not answer.");
+      if (asked === this._asked) say("risk-answer", error instanceof Refused ? error.words : "The service does not answer.");
     }
   }
 
@@ -155,13 +155,13 @@ export class Dial {
     const { action, power_mw: powerMw } = preview.setpoint;
     const why = preview.reasons.map(reasonSentence).join(" ");
     const from = new Date(preview.valid_from);
-    say("dial-answer", `With this dial, from ${brussels(from)}: ${action} ${mw(powerMw)}. ${why} A preview: nothing is changed or logged.`);
-    say("dial-request", `"risk": ${JSON.stringify(risk)}`);
-    for (const id of ["dial-request", "dial-copy", "dial-reset"]) byId(id).hidden = false;
+    say("risk-answer", `With this risk aversion, from ${brussels(from)}: ${action} ${mw(powerMw)}. ${why} A preview: nothing is changed or logged.`);
+    say("risk-request", `"risk": ${JSON.stringify(risk)}`);
+    for (const id of ["risk-request", "risk-copy", "risk-reset"]) byId(id).hidden = false;
     this._onPreview(preview, byHand);
   }
 
-  /** The power along the whole dial, asked one after the other so that deciding is not crowded out. */
+  /** The power over the whole range of risk aversion, asked one after the other so that deciding is not crowded out. */
   async _sweep(asked) {
     const most = Number(byId("turn").max);
     const [x, y, actions] = [[], [], []];
