@@ -147,21 +147,21 @@ def run_files(run: Run) -> dict[str, bytes]:
         files[_DAY_AHEAD] = encode_table(
             run.context.day_ahead_eur_mwh.rename("eur_mwh").rename_axis("start").to_frame()
         )
-    summary = _summary(run, files)
-    return {SUMMARY_FILE: json.dumps({**summary, "digest": _digest(summary)}, indent=1).encode() + b"\n", **files}
+    document = _summary(run, files)
+    return {SUMMARY_FILE: json.dumps({**document, "digest": _digest(document)}, indent=1).encode() + b"\n", **files}
 
 
 def run_of_files(files: Files, where: str) -> Run:
     """The inverse of `run_files`; `where` names them in faults. Raises BadInput with every reason."""
-    summary = _sound_summary(files[SUMMARY_FILE], where)
-    refuse(_file_faults(summary["files"], files, where))
+    document = _sound_summary(files[SUMMARY_FILE], where)
+    refuse(_file_faults(document["files"], files, where))
     tables = {name: decode_table(content, f"{where}/{name}") for name, content in files.items() if name != SUMMARY_FILE}
     schedule = tables[_FORESIGHT]
     columns = [schedule[name].to_numpy(np.float64) for name in _FORESIGHT_COLUMNS]
-    foresight = Foresight(summary["foresight_profit_eur"], *columns)
-    battery = _battery(summary["battery"], where)
+    foresight = Foresight(document["foresight_profit_eur"], *columns)
+    battery = _battery(document["battery"], where)
     backtests = []
-    for entry in summary["strategies"]:
+    for entry in document["strategies"]:
         ledger = tables[entry["ledger"]]
         figures = entry["figures"]
         covered = tuple(SourceCoverage(source, **counts) for source, counts in figures.get("coverage", {}).items())
@@ -169,10 +169,10 @@ def run_of_files(files: Files, where: str) -> Run:
         backtests.append(Backtest(entry["strategy"], battery, ledger, broken, foresight, covered, seen))
     return Run(
         backtests=tuple(backtests),
-        context=_context(summary["context"], tables.get(_DAY_AHEAD)),
-        config=summary["config"],
-        facts=tuple(entry["facts"] for entry in summary["strategies"]),
-        versions=summary["versions"],
+        context=_context(document["context"], tables.get(_DAY_AHEAD)),
+        config=document["config"],
+        facts=tuple(entry["facts"] for entry in document["strategies"]),
+        versions=document["versions"],
     )
 
 
@@ -200,7 +200,7 @@ def _summary(run: Run, files: Files) -> dict[str, Any]:
             zip(run.backtests, run.facts, map(summary, run.backtests), strict=True)
         )
     ]
-    summary: dict[str, Any] = plain(
+    document: dict[str, Any] = plain(
         {
             "schema_version": SCHEMA_VERSION,
             "kind": KIND,
@@ -213,40 +213,40 @@ def _summary(run: Run, files: Files) -> dict[str, Any]:
             "files": {name: sha256(content).hexdigest() for name, content in files.items()},
         }
     )
-    return summary
+    return document
 
 
-def _digest(summary: Mapping[str, Any]) -> str:
+def _digest(document: Mapping[str, Any]) -> str:
     """Of a summary without its digest."""
-    return sha256(json.dumps(summary, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _sound_summary(content: bytes, where: str) -> dict[str, Any]:
     """The summary, if it is one of ours and unaltered. Raises BadInput with every reason."""
     place = f"{where}/{SUMMARY_FILE}"
     try:
-        summary = json.loads(content)
+        document = json.loads(content)
     except ValueError as error:
         raise BadInput([Fault(place, f"is not JSON: {error}")]) from error
-    if not isinstance(summary, dict) or summary.get("kind") != KIND:
+    if not isinstance(document, dict) or document.get("kind") != KIND:
         raise BadInput([Fault(place, "is not the summary of a backtest")])
-    own = summary.get("schema_version")
+    own = document.get("schema_version")
     if isinstance(own, int) and own > SCHEMA_VERSION:
         newer = f"has schema version {own}, and this program reads up to {SCHEMA_VERSION}: use a newer program"
         raise BadInput([Fault(place, newer)])
-    refuse(_form_faults(summary, place))
-    if summary.pop("digest") != _digest(summary):
+    refuse(_form_faults(document, place))
+    if document.pop("digest") != _digest(document):
         raise BadInput([Fault(place, "does not match its own digest: it was altered")])
-    return summary
+    return document
 
 
-def _form_faults(summary: Mapping[str, Any], place: str) -> Iterator[Fault]:
+def _form_faults(document: Mapping[str, Any], place: str) -> Iterator[Fault]:
     schema = json.loads(resources.files("arbitrage.backtest.runs").joinpath("run_schema.json").read_bytes())
-    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(summary))
+    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(document))
     yield from (Fault(place, f"{error.json_path}: {error.message}") for error in errors)
     if not errors:
-        ledgers = [entry["ledger"] for entry in summary["strategies"]]
-        yield from (Fault(place, f"has no digest of {name}") for name in ledgers if name not in summary["files"])
+        ledgers = [entry["ledger"] for entry in document["strategies"]]
+        yield from (Fault(place, f"has no digest of {name}") for name in ledgers if name not in document["files"])
 
 
 def _file_faults(named: Mapping[str, str], files: Files, where: str) -> Iterator[Fault]:
@@ -257,22 +257,22 @@ def _file_faults(named: Mapping[str, str], files: Files, where: str) -> Iterator
             yield Fault(f"{where}/{name}", f"does not match the digest in {SUMMARY_FILE}: altered or cut short")
 
 
-def _battery(summary: Mapping[str, Any], where: str) -> Battery:
+def _battery(document: Mapping[str, Any], where: str) -> Battery:
     try:
-        return Battery(**summary)
+        return Battery(**document)
     except TypeError as error:
         raise BadInput([Fault(where, f"describes a battery that this program does not know: {error}")]) from error
 
 
-def _context(summary: Mapping[str, Any], day_ahead: pd.DataFrame | None) -> ReportContext:
-    source = summary["minute_source"]
+def _context(document: Mapping[str, Any], day_ahead: pd.DataFrame | None) -> ReportContext:
+    source = document["minute_source"]
     kinds = {
-        "price_stage": PriceStage(summary["price_stage"]),
-        "soc_reset": SocReset(summary["soc_reset"]),
+        "price_stage": PriceStage(document["price_stage"]),
+        "soc_reset": SocReset(document["soc_reset"]),
         "minute_source": None if source is None else MinuteSource(source),
-        "seeds": tuple(summary["seeds"]),
-        "notes": tuple(summary["notes"]),
+        "seeds": tuple(document["seeds"]),
+        "notes": tuple(document["notes"]),
     }
     known = {entry.name for entry in fields(ReportContext)}
-    plain = {name: value for name, value in summary.items() if name in known}
+    plain = {name: value for name, value in document.items() if name in known}
     return ReportContext(**plain | kinds, day_ahead_eur_mwh=None if day_ahead is None else day_ahead["eur_mwh"])
