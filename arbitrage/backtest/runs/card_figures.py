@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from arbitrage.policies.checkpoint.load import Card
 from arbitrage.backtest.engine import Backtest
 from arbitrage.backtest.in_sample import days_seen
 from arbitrage.backtest.metrics import summary
@@ -23,6 +22,7 @@ from arbitrage.battery import Battery
 from arbitrage.errors import Fault, refuse
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import Span, rows_of
+from arbitrage.policies.checkpoint.load import Card
 from arbitrage.quarter_hour import DayNumbers, calendar_day
 
 _FIGURES = (

@@ -33,9 +33,9 @@ import pandas as pd
 
 from arbitrage.backtest.comparison import daily_profits_eur
 from arbitrage.backtest.engine import Backtest
+from arbitrage.backtest.hindsight.perfect_foresight import Foresight
 from arbitrage.backtest.ledger import violations
 from arbitrage.backtest.metrics import summary
-from arbitrage.backtest.hindsight.perfect_foresight import Foresight
 from arbitrage.backtest.plain import plain
 from arbitrage.backtest.report.tear_sheet import PriceStage, ReportContext
 from arbitrage.backtest.runs.tables import decode_table, encode_table

@@ -1,8 +1,8 @@
 """Runs of several folders made one, to be compared day by day.
 
-Contract: strategies keep their names where these distinguish them. Where the same name stands for the same ledger it is the
-same backtest and counts once; where it stands for another one the folder's name follows. Whether they may be compared
-at all is for `comparison` to say.
+Contract: strategies keep their names where these distinguish them. Where the same name stands for the same ledger it is
+the same backtest and counts once; where it stands for another one the folder's name follows. Whether they may be
+compared at all is for `comparison` to say.
 """
 
 from __future__ import annotations

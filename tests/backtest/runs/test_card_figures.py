@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from arbitrage.policies.rules import Idle
 from arbitrage.backtest.engine import run_backtest
 from arbitrage.backtest.runs.card_figures import figures_for_card, refuse_recording
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput
 from arbitrage.market.splits import select
+from arbitrage.policies.rules import Idle
 from arbitrage.quarter_hour import epoch_minute
 from tests.worlds import noisy_market
 

@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 from arbitrage.backtest.comparison import compare_table
 from arbitrage.backtest.engine import Backtest, run_backtest
 from arbitrage.backtest.report.tear_sheet import PriceStage, ReportContext, render_report
@@ -24,9 +23,10 @@ from arbitrage.backtest.runs.join import folder_names, read_joined
 from arbitrage.battery import Battery
 from arbitrage.cli.app import app
 from arbitrage.errors import BadInput
+from arbitrage.market.point_in_time import DAY_AHEAD
 from arbitrage.market.series import MinuteSource
 from arbitrage.market.splits import SocReset
-from arbitrage.market.point_in_time import DAY_AHEAD
+from arbitrage.policies.rules import Idle, SpreadRule, ThresholdRule
 from tests.worlds import noisy_market, whole
 
 MARKET = noisy_market(seed=3, days=3, gaps=5)
