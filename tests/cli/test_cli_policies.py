@@ -93,19 +93,19 @@ def test_altered_tensors_are_shown_as_such(tmp_path: Path) -> None:
     assert json.loads(run("policies", "show", str(tmp_path), "--json", "-").stdout)["tensors"] == "altered"
 
 
-def test_policies_are_listed_a_line_each_and_what_is_no_card_is_named(folder: Path) -> None:
+def test_policies_are_listed_each_in_a_block_and_what_is_no_card_is_named(folder: Path) -> None:
     broken = folder / "broken"
     broken.mkdir()
     (broken / CARD_FILE).write_text("{")
     done = run("policies", "list", str(folder))
     assert done.returncode == 0, done.stderr
     assert "is not JSON" in done.stderr
-    lines = [words(line) for line in done.stdout.splitlines() if line.startswith("│")]
     earned = card_of(folder / "ours")["validation"][card_of(folder / "ours")["chosen_stage"]]["profit_eur_per_day"]
-    assert len(lines) == 2
-    assert lines[0].startswith("deep/foreign seer oracle - 2 MW / 4 MWh - - - 12.50 -")
-    assert lines[1].startswith("ours learned counterfactual_closed_form quarter_hour 1 MW / 2 MWh 1.10 0")
-    assert f" {earned:,.2f} " in lines[1]
+    foreign, ours = (words(block) for block in done.stdout.split("\nours\n"))
+    assert foreign.startswith("deep/foreign name seer kind oracle feature set - battery 2 MW / 4 MWh")
+    assert foreign.endswith("validation, EUR a day 12.50 test, EUR a day - code revision -")
+    assert ours.startswith("name learned kind counterfactual_closed_form feature set quarter_hour battery 1 MW / 2 MWh")
+    assert f"validation, EUR a day {earned:,.2f} " in ours
     rows = json.loads(run("policies", "list", str(folder), "--json", "-").stdout)
     assert [row["validation_eur_per_day"] for row in rows] == [12.5, earned]
 
