@@ -19,13 +19,13 @@ from api.policies import Policies, ServedPolicy
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.live.decider import LiveDecider
 from arbitrage.live.decision import AssetState
+from arbitrage.live.window import DAYS, MINUTE_DAYS
 from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, SOLAR_FORECAST, WIND_FORECAST
 from arbitrage.market.series import MINUTE_COLUMNS, MarketSeries, build_market
-from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR, epoch_minute, utc_timestamps
 
 _BEGINS = epoch_minute("2024-06-01T00:00Z")
-_DAYS = 16
-_MINUTES = 120
+_MINUTES = MINUTE_DAYS * 24 * MINUTES_PER_HOUR
 UNREADY = "policies"
 """What the reason for not being ready is about."""
 AGAIN_S = (5.0, 15.0, 60.0)
@@ -70,7 +70,7 @@ def warm_up(served: ServedPolicy) -> None:
 
 def _made_up_market() -> MarketSeries:
     random = np.random.default_rng(0)
-    starts = _BEGINS + MINUTES_PER_QUARTER_HOUR * np.arange(_DAYS * 96)
+    starts = _BEGINS + MINUTES_PER_QUARTER_HOUR * np.arange(DAYS * 96)
     index = utc_timestamps(starts)
     wave = 80.0 + 40.0 * np.sin(np.arange(len(starts)) * 2 * np.pi / 96)
     day_before = dict.fromkeys((WIND_FORECAST, SOLAR_FORECAST), 500.0 + wave)

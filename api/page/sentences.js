@@ -93,6 +93,7 @@ const FINDINGS = {
   state_is_newer: (p) => `The kept state is ${span(p.seconds)} newer than the interval, and was not moved back.`,
   state_from_the_future: (p) => `The kept state was of ${p.as_of}, which is still to come: its time was set aside.`,
   unlike_training: (p) => `The market is unlike anything in training (${percentOf(p.far_fraction)} of its features are far out, the farthest by ${number(p.spreads, 0)} spreads${farthest(p)}).`,
+  day_ahead_unlike_training: (p) => `Day-ahead prices differ within ${p.hours} of the coming hours; the policy learned on prices by the hour (${p.learned_min} min) only.`,
 };
 
 const MODES = {

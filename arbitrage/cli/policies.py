@@ -36,7 +36,7 @@ from arbitrage.quarter_hour import utc_timestamps
 _SECTIONS = (
     ("What it is", ("name", "kind", "description", "feature_set", "step_min", "created_at", "code_revision")),
     ("Battery", ("battery",)),
-    ("Data", ("data_sha256", "sources", "minute_source", "minute_seed", "split")),
+    ("Data", ("data_sha256", "sources", "minute_source", "minute_seed", "day_ahead_learned_min", "split")),
     ("Timing", ("publication_delay_min", "decision_latency_min")),
     (
         "Training",

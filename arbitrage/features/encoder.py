@@ -15,7 +15,7 @@ Without day-ahead prices the trailing weekly mean of the imbalance price replace
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numba
@@ -152,6 +152,16 @@ class MarketFeatures:
     hour_means: bool = False
     """Whether day-ahead prices by the quarter-hour are read as the means of their hours, as they were when the market
     was hourly: the imbalance price's own shape within the hour is learned, and must not be counted twice."""
+    learned_day_ahead_min: tuple[int, ...] = ()
+    """Resolutions of the day-ahead prices on the days that were learned from, 15 and 60; empty: none, or unknown."""
+
+    def needs(self, sources: Collection[str]) -> tuple[Need, ...]:
+        """As `encoder_needs`; day-ahead is needed by the hour where nothing else was learned and no means are read."""
+        hourly_only = self.learned_day_ahead_min == (MINUTES_PER_HOUR,) and not self.hour_means
+        return tuple(
+            replace(need, hourly_only=hourly_only and need.series == DAY_AHEAD)
+            for need in encoder_needs(self.feature_set, sources)
+        )
 
     @cached_property
     def plan_names(self) -> tuple[str, ...]:

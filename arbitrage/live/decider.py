@@ -180,7 +180,7 @@ class LiveDecider:
         fallbacks: dict[Level, Policy] = {Level.RULE: DayAheadRule(), Level.HOLD: Idle()}
         deciding = fallbacks.get(chosen[0], policy)
         dispatcher = Dispatcher(deciding, self.battery, market, time, self.valid_until(time) - time)
-        familiarity = familiarity_of(dispatcher.view)
+        familiarity = familiarity_of(dispatcher.view, deciding.needs, market.known_at(time))
         cautious = self._cautious(deciding, market, time) if familiarity.unfamiliar else None
         frame = self._frame(policy, market, time, chosen, judgement, familiarity)
         return Prepared(self, frame, dispatcher, cautious, familiarity.unfamiliar)
@@ -219,7 +219,6 @@ class LiveDecider:
     ) -> Frame:
         known = market.known_at(time)
         seen = prices_seen(known)
-        warnings = (familiarity.finding(),) if familiarity.unfamiliar else ()
         return Frame(
             valid_from=time,
             valid_until=self.valid_until(time),
@@ -229,7 +228,7 @@ class LiveDecider:
             judgement=judgement,
             risk=risk_in_words(policy),
             policy=self.identity,
-            warnings=warnings,
+            warnings=familiarity.findings(),
             price_seen_eur_mwh=newest_price(seen),
             seen={name: value for name, value in seen.items() if value is not None},
         )

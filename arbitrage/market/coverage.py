@@ -5,6 +5,8 @@ Contract
 - At each decision one record of a series is due: for a day-ahead series the one that covers the interval decided, for
   prices and minutes the newest one that the publication delay allows. It is present, late (it exists, but was not known
   yet) or absent.
+- `unfamiliar` counts the quarter-hours whose day-ahead price is known and differs within its hour, where the strategy
+  learned on prices by the hour only and does not read them as hour means.
 - `filled` counts the decisions at which a substitute was used: for the record itself, or for a part of the rest of the
   delivery day where the strategy reads the day's curve.
 """
@@ -28,9 +30,11 @@ from arbitrage.market.point_in_time import (
     PRICE,
     SOLAR_FORECAST,
     WIND_FORECAST,
+    vary_within_hour,
 )
 from arbitrage.market.series import MINUTE_COLUMNS, MarketSeries
 from arbitrage.quarter_hour import (
+    MINUTES_PER_HOUR,
     MINUTES_PER_QUARTER_HOUR,
     EpochMinutes,
     brussels_day_numbers,
@@ -64,6 +68,8 @@ class Need:
     """The substitute for a missing record, in words; None: there is none, the strategy idles."""
     rest_of_day: bool = False
     """Whether the strategy also reads the rest of the delivery day."""
+    hourly_only: bool = False
+    """Whether values that differ within an hour are unlike all that the strategy learned from; see `MarketFeatures`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,8 @@ class SourceCoverage:
     filled: int
     """Decisions at which a substitute was used; at most `intervals`."""
     stand_in: str | None
+    unfamiliar: int = 0
+    """Quarter-hours whose value is finer than all that the strategy learned from."""
 
     @property
     def missing(self) -> int:
@@ -96,10 +104,25 @@ class SourceCoverage:
         return {**counts, "stand_in": self.stand_in if self.filled else None}
 
     def warning(self) -> str | None:
-        """A warning in one sentence; None if every record was available."""
+        """A warning; None if every record was available and of a resolution that the strategy learned from."""
+        return "; ".join(filter(None, (self._incomplete_in_words(), self._unfamiliar_in_words()))) or None
+
+    @property
+    def _name(self) -> str:
+        return IN_WORDS.get(self.source, self.source)
+
+    def _unfamiliar_in_words(self) -> str | None:
+        if not self.unfamiliar:
+            return None
+        return (
+            f"{self._name} differ within the hour in {self.unfamiliar:,} of {self.intervals:,} quarter-hours, which is "
+            "unlike the training days, whose prices were by the hour; train the policy again"
+        )
+
+    def _incomplete_in_words(self) -> str | None:
         if self.complete:
             return None
-        name, unit = IN_WORDS.get(self.source, self.source), _unit(self.source)
+        name, unit = self._name, _unit(self.source)
         instead = f"; {self.stand_in} stands in" if self.stand_in else "; the strategy idles there"
         if not self.missing:
             return f"{name} do not reach the end of the day for {self.filled:,} of {self.intervals:,} {unit}{instead}"
@@ -152,6 +175,27 @@ def unknown_rest_of_day(market: MarketSeries, series: str, times: EpochMinutes) 
     return np.asarray((np.isnan(curve) & within).sum(axis=1), dtype=np.int64)
 
 
+def day_ahead_steps_min(market: MarketSeries, starts: EpochMinutes) -> tuple[int, ...]:
+    """Resolutions of the day-ahead prices, of 15 and 60 minutes those that occur among the days of quarter-hours [n].
+
+    A Brussels day counts as 15 where the prices of one of its hours differ. Empty without day-ahead prices.
+    """
+    exists, _ = record_state(market, DAY_AHEAD, starts)
+    days = brussels_day_numbers(starts[exists])
+    finer = np.isin(days, days[_differ_within_hour(market, DAY_AHEAD, starts[exists])])
+    steps = np.where(finer, MINUTES_PER_QUARTER_HOUR, MINUTES_PER_HOUR)
+    return tuple(np.unique(steps).tolist())
+
+
+def _differ_within_hour(market: MarketSeries, series: str, starts: EpochMinutes) -> Flags:
+    """Whether the hour of each recorded quarter-hour [n] of a series has different values."""
+    recorded = market.known_series.get(series)
+    if recorded is None or not len(recorded.values):
+        return np.zeros(len(starts), dtype=np.bool_)
+    rows = np.clip((starts - recorded.first_minute) // recorded.step_min, 0, len(recorded.values) - 1)
+    return np.asarray(vary_within_hour(recorded)[rows])
+
+
 def _covered(market: MarketSeries, need: Need, times: EpochMinutes) -> SourceCoverage:
     exists, known = record_state(market, need.series, times)
     filled = ~known if need.stand_in else np.zeros(len(times), dtype=np.bool_)
@@ -165,6 +209,7 @@ def _covered(market: MarketSeries, need: Need, times: EpochMinutes) -> SourceCov
         absent=int((~exists).sum()),
         filled=int(filled.sum()),
         stand_in=need.stand_in,
+        unfamiliar=int((known & _differ_within_hour(market, need.series, times)).sum()) if need.hourly_only else 0,
     )
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from arbitrage.arrays import Floats
+from arbitrage.arrays import Flags, Floats
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR, EpochMinutes, utc_timestamps
 
 PRICE = "imbalance_price_eur_mwh"
@@ -41,7 +42,7 @@ MOST_SIZE = 1e6
 thousand, the largest powers tens of thousands."""
 
 
-_QUARTERS = 4
+QUARTERS_PER_HOUR = 4
 _BLOCK = 48
 """Records in a block, which is summed once for all windows that contain it."""
 
@@ -183,17 +184,40 @@ def hour_means(day_ahead: PointInTimeSeries) -> PointInTimeSeries:
 
     The quarter-hours of an hour are published together.
     """
-    before = (day_ahead.first_minute // MINUTES_PER_QUARTER_HOUR) % _QUARTERS
-    after = -(before + len(day_ahead.values)) % _QUARTERS
-    hours = np.pad(day_ahead.values, (before, after), constant_values=np.nan).reshape(-1, _QUARTERS)
+    hours = _by_the_hour(day_ahead)
     known = ~np.isnan(hours)
     pairs = np.where(known, hours, 0.0).reshape(-1, 2, 2).sum(axis=2).sum(axis=1)
     count = known.sum(axis=1)
     means = np.where(known, (pairs / np.maximum(count, 1))[:, None], np.nan)
-    varied = np.nanmax(np.where(known, hours, -np.inf), axis=1) != np.nanmin(np.where(known, hours, np.inf), axis=1)
-    return replace(
-        day_ahead, values=np.where(varied[:, None], means, hours).ravel()[before : before + len(day_ahead.values)]
-    )
+    return replace(day_ahead, values=_of_series(np.where(vary(hours)[:, None], means, hours), day_ahead))
+
+
+def vary_within_hour(day_ahead: PointInTimeSeries) -> Flags:
+    """Whether the hour that each value lies in has quarter-hours of different values, shape [n]."""
+    return _of_series(np.repeat(vary(_by_the_hour(day_ahead))[:, None], QUARTERS_PER_HOUR, axis=1), day_ahead)
+
+
+def vary(hours: Floats) -> Flags:
+    """Which hours have quarter-hours of different values; shape [hours, 4], NaN where there is none, to [hours]."""
+    known = ~np.isnan(hours)
+    return np.asarray(np.where(known, hours, -np.inf).max(axis=1) > np.where(known, hours, np.inf).min(axis=1))
+
+
+def _by_the_hour(series: PointInTimeSeries) -> Floats:
+    """The values by the clock's hours, shape [hours, 4]; NaN before the first and after the last."""
+    before = _quarters_before(series)
+    after = -(before + len(series.values)) % QUARTERS_PER_HOUR
+    return np.pad(series.values, (before, after), constant_values=np.nan).reshape(-1, QUARTERS_PER_HOUR)
+
+
+def _of_series(hours: npt.NDArray[Any], series: PointInTimeSeries) -> npt.NDArray[Any]:
+    """The inverse of `_by_the_hour`."""
+    before = _quarters_before(series)
+    return hours.ravel()[before : before + len(series.values)]
+
+
+def _quarters_before(series: PointInTimeSeries) -> int:
+    return (series.first_minute // MINUTES_PER_QUARTER_HOUR) % QUARTERS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from arbitrage.arrays import Floats, Singles
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.errors import BadInput, Fault, refuse
 from arbitrage.features.battery_state import BATTERY_FEATURES, encode_battery
-from arbitrage.features.encoder import MarketFeatures, encoder_needs
+from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import KnownMarket
@@ -114,7 +114,7 @@ class NetworkPolicy:
     @property
     def needs(self) -> tuple[Need, ...]:
         """Those of the encoder, as far as it was trained with them."""
-        return encoder_needs(self.features.feature_set, self.sources)
+        return self.features.needs(self.sources)
 
     @property
     def trained_battery(self) -> Battery | None:

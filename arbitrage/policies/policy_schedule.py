@@ -72,9 +72,14 @@ class PolicySchedule:
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """All that one of the policies needs, each series as the first says that needs it."""
-        needs = {need.series: need for policy in reversed(self.policies) for need in reversed(policy.needs)}
-        return tuple(reversed(needs.values()))
+        """All that one of the policies needs, each series as the first says that needs it.
+
+        Values within the hour are unfamiliar where they are to every policy that needs the series.
+        """
+        every = [need for policy in self.policies for need in policy.needs]
+        needs = {need.series: need for need in reversed(every)}
+        familiar = {need.series for need in every if not need.hourly_only}
+        return tuple(replace(need, hourly_only=need.series not in familiar) for need in reversed(needs.values()))
 
     @property
     def trained_battery(self) -> Battery | None:

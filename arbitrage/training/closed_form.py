@@ -245,7 +245,8 @@ class _Fit:
     def features(self) -> MarketFeatures:
         """The features with the configured trailing scale, whose prior comes from the training days."""
         config, split = self.trainer.config, self.split
-        features = replace(self.trainer.features, hour_means=config.hour_means)
+        learned_min = split.day_ahead_steps_min(*split.fitted_days(refit=self.trainer.refit))
+        features = replace(self.trainer.features, hour_means=config.hour_means, learned_day_ahead_min=learned_min)
         if config.scale_days is None:
             return features
         prior_eur_mwh = _recent_size_eur_mwh(split.market, split.selection(split.train_days))

@@ -17,7 +17,7 @@ from arbitrage.backtest.engine import selection_coverage
 from arbitrage.errors import BadInput, Fault
 from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
-from arbitrage.market.coverage import Need, SourceCoverage
+from arbitrage.market.coverage import Need, SourceCoverage, day_ahead_steps_min
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.splits import DaysOfMonth, SocReset, Span, rows_of, select_rows, spans
 from arbitrage.quarter_hour import MINUTES_PER_QUARTER_HOUR
@@ -53,6 +53,10 @@ class DataSplit:
     def training_day_count(self) -> int:
         """Brussels days that are learned from before validation."""
         return len(np.unique(self.market.day_numbers[rows_of(self.selection(self.train_days))]))
+
+    def day_ahead_steps_min(self, *days: DaysOfMonth) -> tuple[int, ...]:
+        """Resolutions of the day-ahead prices on these days of the month; see `coverage.day_ahead_steps_min`."""
+        return day_ahead_steps_min(self.market, self.market.quarter_hours[rows_of(self.selection(*days))])
 
     def facts(self) -> dict[str, Any]:
         """The split in words, for the card; the times bound what was looked at, as far as the market reaches."""

@@ -120,12 +120,13 @@ class MpcTrainer:
 
     def policy(self, split: DataSplit, battery: Battery, forecast: PriceForecast) -> MpcPolicy:
         """The policy in memory; `forecast` is that of `fit_forecast`."""
+        learned_min = split.day_ahead_steps_min(*split.fitted_days(refit=self.refit))
         return MpcPolicy(
             battery=battery,
             sources=tuple(sorted(split.market.known_series)),
             forecast=forecast,
             config=self.config,
-            features=MarketFeatures(),
+            features=MarketFeatures(learned_day_ahead_min=learned_min),
             preference=self.preference,
             publication_delay_min=records_delay_min(split.market),
         )

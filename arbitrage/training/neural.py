@@ -226,11 +226,11 @@ class NeuralTraining:
         """The best agent so far, as it is served."""
         now = self._copy()
         self.learner.load(self.progress.best)
-        trainer, market = self.trainer, self.plan.split.market
+        trainer, split, market = self.trainer, self.plan.split, self.plan.split.market
         policy = NetworkPolicy(
             battery=self.battery,
             sources=tuple(sorted(market.known_series)),
-            features=trainer.features,
+            features=replace(trainer.features, learned_day_ahead_min=split.day_ahead_steps_min(split.train_days)),
             state_features=STATE_FEATURES,
             step_min=trainer.step_min,
             reward_scale=trainer.source.reward_scale,

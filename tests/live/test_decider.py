@@ -19,7 +19,7 @@ from arbitrage.live.decider import LiveDecider, Prepared
 from arbitrage.live.decision import AssetState, Level, LiveRule, Mode, Orders, Override
 from arbitrage.live.quality import Finding, Quality
 from arbitrage.live.shield import careful_mw
-from arbitrage.market.point_in_time import PRICE, SOLAR_FORECAST
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE, SOLAR_FORECAST
 from arbitrage.market.series import MarketSeries
 from arbitrage.market.simulation.embedded_sample import sample_market
 from arbitrage.policies.closed_form.policy import ClosedFormPolicy
@@ -285,6 +285,30 @@ def test_nothing_of_the_sample_after_training_is_unfamiliar(quarter_hours: Close
     decider, market = LiveDecider(quarter_hours, BATTERY, IDENTITY), sample_market()
     flagged = [decider.prepare(market, NIGHT + 45 * k).frame.warnings for k in range(30)]
     assert flagged.count(()) == 30
+
+
+def by_quarter_hour(market: MarketSeries) -> MarketSeries:
+    """The same, but the day-ahead prices of each hour rise from quarter-hour to quarter-hour."""
+    day_ahead = market.known_series[DAY_AHEAD]
+    steps = (day_ahead.first_minute // 15 + np.arange(len(day_ahead.values))) % 4
+    finer = dataclasses.replace(day_ahead, values=day_ahead.values + steps)
+    return dataclasses.replace(market, known_series={**market.known_series, DAY_AHEAD: finer})
+
+
+@pytest.mark.parametrize(
+    ("learned_min", "hour_means", "codes"),
+    [((60,), False, ["day_ahead_unlike_training"]), ((60,), True, []), ((15, 60), False, []), ((), False, [])],
+)
+def test_day_ahead_prices_by_the_quarter_hour_are_flagged_for_a_policy_that_learned_on_hours_only(
+    quarter_hours: ClosedFormPolicy, learned_min: tuple[int, ...], hour_means: bool, codes: list[str]
+) -> None:
+    seen = dataclasses.replace(quarter_hours.features, learned_day_ahead_min=learned_min, hour_means=hour_means)
+    decider = LiveDecider(dataclasses.replace(quarter_hours, features=seen), BATTERY, IDENTITY)
+    market = by_quarter_hour(sample_market())
+    prepared = decider.prepare(market, NIGHT)
+    assert [finding.code for finding in prepared.frame.warnings] == codes
+    assert not prepared.unfamiliar, "a warning only: no power changes"
+    assert decider.prepare(sample_market(), NIGHT).frame.warnings == ()
 
 
 def test_the_contract_is_json_with_a_unit_for_every_number_and_no_number_that_is_none(

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbitrage.features.encoder import encoder_needs
+from arbitrage.features.encoder import MarketFeatures, encoder_needs
 from arbitrage.features.names import FeatureSet
-from arbitrage.market.coverage import Need, SourceCoverage, source_coverage
+from arbitrage.market.coverage import Need, SourceCoverage, day_ahead_steps_min, source_coverage
 from arbitrage.market.point_in_time import DAY_AHEAD, INDICATIVE, PRICE, WIND_FORECAST
 from arbitrage.market.series import MarketSeries, build_market
 from arbitrage.market.timing import with_decision_latency
@@ -109,6 +109,47 @@ def test_minutes_that_end_early_are_counted_by_the_decision() -> None:
     assert (found[0].intervals, found[0].present, found[0].absent) == (120, 60, 60)
     assert "60 of 120 decisions" in str(found[0].warning())
     assert found[1].intervals == 8
+
+
+def by_quarter_hour_from(market: MarketSeries, first: int) -> MarketSeries:
+    """The same market with day-ahead prices by the hour up to a row, and by the quarter-hour from then on."""
+    prices = np.repeat(50.0 + np.arange(len(market) // 4), 4)
+    prices[first:] += np.arange(len(market) - first) % 4
+    series = replace(market.known_series[DAY_AHEAD], values=prices)
+    return replace(market, known_series={**market.known_series, DAY_AHEAD: series})
+
+
+def test_prices_within_the_hour_are_unfamiliar_to_a_strategy_that_learned_on_whole_hours() -> None:
+    market = by_quarter_hour_from(noisy_market(1, 4), 3 * DAY)
+    learned = MarketFeatures(learned_day_ahead_min=(60,))
+    found = covered(market, *learned.needs((PRICE, DAY_AHEAD)))
+    assert (found[DAY_AHEAD].unfamiliar, found[PRICE].unfamiliar) == (DAY, 0)
+    assert "differ within the hour in 96 of 384 quarter-hours" in str(found[DAY_AHEAD].warning())
+    assert covered(by_quarter_hour_from(market, 4 * DAY), *learned.needs((DAY_AHEAD,)))[DAY_AHEAD].warning() is None
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        MarketFeatures(learned_day_ahead_min=(60,), hour_means=True),
+        MarketFeatures(learned_day_ahead_min=(15, 60)),
+        MarketFeatures(),
+    ],
+)
+def test_prices_within_the_hour_are_familiar_as_hour_means_or_once_learned(features: MarketFeatures) -> None:
+    market = by_quarter_hour_from(noisy_market(1, 4), 3 * DAY)
+    found = covered(market, *features.needs((DAY_AHEAD,)))[DAY_AHEAD]
+    assert found.unfamiliar == 0
+    assert found.warning() is None
+
+
+def test_the_resolutions_of_day_ahead_prices_are_stated_by_the_day() -> None:
+    market = by_quarter_hour_from(noisy_market(1, 4), 3 * DAY)
+    starts = market.quarter_hours
+    assert day_ahead_steps_min(market, starts[: 3 * DAY]) == (60,)
+    assert day_ahead_steps_min(market, starts[3 * DAY :]) == (15,)
+    assert day_ahead_steps_min(market, starts) == (15, 60)
+    assert day_ahead_steps_min(without_day_ahead(market, 0, 4 * DAY), starts) == ()
 
 
 def test_what_the_encoder_does_not_read_is_not_counted() -> None:

@@ -17,6 +17,7 @@ from arbitrage.errors import BadInput
 from arbitrage.learners.closed_form.config import Preset
 from arbitrage.learners.mpc.forecast_fit import ForecastConfig
 from arbitrage.market.splits import DaysOfMonth
+from arbitrage.policies.checkpoint.card_schema import Kind
 from arbitrage.policies.checkpoint.load import CARD_FILE, TENSORS_FILE, load_policy
 from arbitrage.policies.checkpoint.rule import rule_from
 from arbitrage.policies.registry import RULES
@@ -83,6 +84,9 @@ def test_every_method_leaves_a_policy_directory_whose_card_says_where_it_comes_f
     assert card["seed"] == 3
     assert card["battery"]["max_cycles_per_day"] == 1.1
     assert set(card["coverage"]) == {"training", "validation"}
+    if card["kind"] != Kind.RULE:
+        assert card["day_ahead_learned_min"] == [60]
+        assert card["day_ahead_hour_means"] == (card["kind"] == Kind.CLOSED_FORM)
 
 
 def test_every_method_states_what_its_policy_earns_on_the_validation_days(trained: tuple[TrainingPlan, Path]) -> None:

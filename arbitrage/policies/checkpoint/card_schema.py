@@ -27,6 +27,7 @@ from arbitrage.policies.closed_form.online_combination import MOST_WINDOW_DAYS, 
 from arbitrage.policies.mpc.horizon import input_names
 from arbitrage.policies.mpc.policy import Form, Point
 from arbitrage.policies.network_policy import Head
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, MINUTES_PER_QUARTER_HOUR
 from arbitrage.risk import RiskMeasure
 
 Card = dict[str, Any]
@@ -43,6 +44,7 @@ class Kind(StrEnum):
 
 
 SCHEMA_VERSION = 1
+DAY_AHEAD_STEPS_MIN = (MINUTES_PER_QUARTER_HOUR, MINUTES_PER_HOUR)
 MOST_NODES = 10_000
 """Of a lattice."""
 _NEEDED = (
@@ -131,6 +133,7 @@ _COMMON: Schema = {
     "combination": _COMBINATION,
     "trailing_scale": _TRAILING_SCALE,
     "day_ahead_hour_means": _FLAG,
+    "day_ahead_learned_min": {"type": "array", "items": {"enum": list(DAY_AHEAD_STEPS_MIN)}, "uniqueItems": True},
     "minute_source": {"enum": [None, *map(str, MinuteSource)]},
     "minute_seed": {"type": ["integer", "null"]},
     "data_sha256": _DIGEST,

@@ -14,9 +14,7 @@ import numpy as np
 
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault
-from arbitrage.features.encoder import MarketFeatures, TrailingScale
-from arbitrage.features.names import FeatureSet
-from arbitrage.features.units import feature_units, seen_in_words
+from arbitrage.features.units import seen_in_words
 from arbitrage.policies.checkpoint.card_schema import Kind
 from arbitrage.policies.checkpoint.closed_form_layout import check_closed_form
 from arbitrage.policies.checkpoint.files import (
@@ -24,7 +22,8 @@ from arbitrage.policies.checkpoint.files import (
     PolicyFileSpec,
     Tensors,
     battery_in_words,
-    feature_names,
+    feature_facts,
+    features_of,
     records_delay_min,
     write_policy_files,
 )
@@ -59,12 +58,8 @@ def save_policy(directory: Path, policy: ClosedFormPolicy, about: Card) -> Card:
         "battery": asdict(policy.battery),
         "lattice": asdict(policy.size),
         "sources": list(policy.sources),
-        "feature_set": policy.features.feature_set.value,
-        "features": feature_names(policy.features),
-        "feature_units": feature_units(policy.features),
+        **feature_facts(policy.features),
         "step_min": policy.step_min,
-        "trailing_scale": asdict(policy.features.scale),
-        "day_ahead_hour_means": policy.features.hour_means,
         "combination": None if policy.combination is None else asdict(policy.combination),
         **about,
     }
@@ -87,11 +82,7 @@ def closed_form_from(card: Card, tensors: Tensors, where: str) -> ClosedFormPoli
         size=LatticeSize(**card["lattice"]),
         members=tuple(member_from_tensors(tensors, f"{number}.", where) for number in range(card["members"])),
         sources=tuple(card["sources"]),
-        features=MarketFeatures(
-            FeatureSet(card["feature_set"]),
-            TrailingScale(**card.get("trailing_scale", {})),
-            hour_means=card.get("day_ahead_hour_means", False),
-        ),
+        features=features_of(card),
         publication_delay_min=records_delay_min(card),
         critic=_network(tensors, "critic."),
         name=card["name"],

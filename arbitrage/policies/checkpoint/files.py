@@ -16,7 +16,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,15 @@ from safetensors.numpy import save
 
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
+from arbitrage.features.encoder import MarketFeatures, TrailingScale
+from arbitrage.features.names import FeatureSet
+from arbitrage.features.units import feature_units
+from arbitrage.market.point_in_time import DAY_AHEAD
 from arbitrage.policies.checkpoint.bounded_files import read_bounded, read_json
 from arbitrage.policies.checkpoint.card_schema import SCHEMA_VERSION, Card, Kind, card_faults, feature_names
 from arbitrage.policies.checkpoint.tensor_layout import Tensors, parse_tensors
 from arbitrage.policies.protocol import Policy
+from arbitrage.quarter_hour import MINUTES_PER_HOUR, epoch_minute
 
 TENSORS_FILE = "policy.safetensors"
 CARD_FILE = "card.json"
@@ -40,6 +45,8 @@ MOST_SETTING_BYTES = 64 * 1024
 
 __all__ = ["CARD_FILE", "SETTING_FILE", "TENSORS_FILE", "Card", "Tensors", "feature_names"]
 
+_DAY_AHEAD_BY_QUARTER_HOUR = epoch_minute("2025-10-01T00:00+02:00")
+"""The first delivery day whose prices were by the quarter-hour."""
 _SEAL = "card_sha256"
 _OUTSIDE_SEAL = (_SEAL, "tests")
 
@@ -101,6 +108,34 @@ def read_tensors(directory: Path, card: Card) -> Tensors:
 def records_delay_min(card: Card) -> int:
     """How late records reached the policy that learned: their publication delay and its decision latency."""
     return int(card["publication_delay_min"]) + int(card.get("decision_latency_min", 0))
+
+
+def feature_facts(features: MarketFeatures) -> Card:
+    """What a policy sees of the market, for its card."""
+    return {
+        "feature_set": features.feature_set.value,
+        "features": feature_names(features),
+        "feature_units": feature_units(features),
+        "trailing_scale": asdict(features.scale),
+        "day_ahead_hour_means": features.hour_means,
+        "day_ahead_learned_min": list(features.learned_day_ahead_min),
+    }
+
+
+def features_of(card: Card) -> MarketFeatures:
+    """The inverse of `feature_facts`.
+
+    A card that does not name the resolution of the day-ahead prices is of a policy that learned on prices by the hour
+    if its days end before Europe's day-ahead market went over to quarter-hours.
+    """
+    end = card["split"].get("end_epoch_minute")
+    by_hour = end is not None and end <= _DAY_AHEAD_BY_QUARTER_HOUR and DAY_AHEAD in card["sources"]
+    return MarketFeatures(
+        FeatureSet(card["feature_set"]),
+        TrailingScale(**card.get("trailing_scale", {})),
+        hour_means=card.get("day_ahead_hour_means", False),
+        learned_day_ahead_min=tuple(sorted(card.get("day_ahead_learned_min", [MINUTES_PER_HOUR] if by_hour else []))),
+    )
 
 
 def read_card(directory: Path) -> Card:

@@ -11,16 +11,15 @@ import numpy as np
 
 from arbitrage.battery import Battery
 from arbitrage.errors import Fault, refuse
-from arbitrage.features.encoder import MarketFeatures
-from arbitrage.features.names import FeatureSet
-from arbitrage.features.units import feature_units, seen_in_words
+from arbitrage.features.units import seen_in_words
 from arbitrage.policies.checkpoint.card_schema import Kind
 from arbitrage.policies.checkpoint.files import (
     Card,
     PolicyFileSpec,
     Tensors,
     battery_in_words,
-    feature_names,
+    feature_facts,
+    features_of,
     write_policy_files,
 )
 from arbitrage.policies.checkpoint.tensor_layout import (
@@ -59,9 +58,7 @@ def save_mpc_policy(directory: Path, policy: MpcPolicy, about: Card) -> Card:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "battery": asdict(policy.battery),
         "sources": list(policy.sources),
-        "feature_set": policy.features.feature_set.value,
-        "features": feature_names(policy.features),
-        "feature_units": feature_units(policy.features),
+        **feature_facts(policy.features),
         "forecast_inputs": list(input_names(policy.features)),
         "step_min": policy.step_min,
         "plan": asdict(policy.config),
@@ -125,7 +122,7 @@ def mpc_policy_from(card: Card, tensors: Tensors, _where: str) -> MpcPolicy:
         sources=tuple(card["sources"]),
         forecast=_forecast(tensors),
         config=MpcConfig(**card["plan"] | {"form": Form(card["plan"]["form"]), "point": Point(card["plan"]["point"])}),
-        features=MarketFeatures(FeatureSet(card["feature_set"])),
+        features=features_of(card),
         preference=RiskPreference(RiskMeasure(preference["measure"]), preference["level"], preference["weight"]),
         publication_delay_min=int(card["publication_delay_min"]),
     )

@@ -12,14 +12,15 @@ from arbitrage.battery import Battery
 from arbitrage.features.battery_state import BATTERY_FEATURES
 from arbitrage.features.encoder import MarketFeatures
 from arbitrage.features.names import FeatureSet
-from arbitrage.features.units import feature_units, seen_in_words
+from arbitrage.features.units import seen_in_words
 from arbitrage.policies.checkpoint.card_schema import Kind
 from arbitrage.policies.checkpoint.files import (
     Card,
     PolicyFileSpec,
     Tensors,
     battery_in_words,
-    feature_names,
+    feature_facts,
+    features_of,
     records_delay_min,
     write_policy_files,
 )
@@ -51,9 +52,7 @@ def save_network_policy(directory: Path, policy: NetworkPolicy, about: Card) -> 
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "battery": asdict(policy.battery),
         "sources": list(policy.sources),
-        "feature_set": policy.features.feature_set.value,
-        "features": feature_names(policy.features),
-        "feature_units": feature_units(policy.features),
+        **feature_facts(policy.features),
         "state_feature_set": policy.state_features.value,
         "state_features": list(BATTERY_FEATURES[policy.state_features]),
         "step_min": policy.step_min,
@@ -104,7 +103,7 @@ def network_policy_from(card: Card, tensors: Tensors, _where: str) -> NetworkPol
     return NetworkPolicy(
         battery=Battery(**card["battery"]),
         sources=tuple(card["sources"]),
-        features=MarketFeatures(FeatureSet(card["feature_set"])),
+        features=features_of(card),
         state_features=FeatureSet(card["state_feature_set"]),
         step_min=card["step_min"],
         critics=tuple(_network(tensors, f"critic{k}.") for k in range(card["critics"])),

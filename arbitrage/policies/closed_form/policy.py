@@ -15,7 +15,7 @@ import numpy as np
 from arbitrage.arrays import Numbers, Singles
 from arbitrage.battery import Battery
 from arbitrage.errors import BadInput, Fault, refuse
-from arbitrage.features.encoder import Encoded, MarketFeatures, encoder_needs
+from arbitrage.features.encoder import Encoded, MarketFeatures
 from arbitrage.features.names import FeatureSet
 from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import PRICE, KnownMarket
@@ -120,7 +120,7 @@ class ClosedFormPolicy:
     @property
     def needs(self) -> tuple[Need, ...]:
         """Those of the encoder, as far as it was trained with them."""
-        return encoder_needs(self.features.feature_set, self.sources)
+        return self.features.needs(self.sources)
 
     @property
     def trained_battery(self) -> Battery | None:

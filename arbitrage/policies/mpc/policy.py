@@ -19,7 +19,7 @@ import numpy.typing as npt
 from arbitrage.arrays import Floats
 from arbitrage.battery import Battery, BatteryState
 from arbitrage.errors import BadInput, Fault, refuse
-from arbitrage.features.encoder import MarketFeatures, encoder_needs
+from arbitrage.features.encoder import MarketFeatures
 from arbitrage.market.coverage import Need
 from arbitrage.market.point_in_time import KnownMarket
 from arbitrage.policies.compatibility import missing_sources
@@ -113,7 +113,7 @@ class MpcPolicy:
     @property
     def needs(self) -> tuple[Need, ...]:
         """Those of the encoder, as far as the forecast was fitted with them."""
-        return encoder_needs(self.features.feature_set, self.sources)
+        return self.features.needs(self.sources)
 
     @property
     def trained_battery(self) -> Battery | None:

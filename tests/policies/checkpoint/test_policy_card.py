@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from arbitrage.errors import BadInput
+from arbitrage.features.encoder import MarketFeatures
+from arbitrage.features.names import FeatureSet
+from arbitrage.market.point_in_time import DAY_AHEAD, PRICE
 from arbitrage.policies.checkpoint.card import (
     TESTS,
     TensorsState,
@@ -17,7 +22,12 @@ from arbitrage.policies.checkpoint.card import (
     tensors_of_card,
     write_test,
 )
-from arbitrage.policies.checkpoint.load import CARD_FILE, TENSORS_FILE, Card, load_policy
+from arbitrage.policies.checkpoint.files import features_of
+from arbitrage.policies.checkpoint.load import CARD_FILE, TENSORS_FILE, Card, load_policy, save_policy
+from arbitrage.policies.checkpoint.network import save_network_policy
+from arbitrage.policies.closed_form.policy import ClosedFormPolicy
+from arbitrage.quarter_hour import epoch_minute
+from tests.policies.small_policies import ABOUT, closed_form, network
 
 CONTENT = b"weights"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -66,6 +76,35 @@ def test_tensors_are_compared_with_the_digest_on_the_card(tmp_path: Path) -> Non
     assert tensors_of_card(tmp_path, card) is TensorsState.ALTERED
     (tmp_path / TENSORS_FILE).unlink()
     assert tensors_of_card(tmp_path, card) is TensorsState.MISSING
+
+
+@pytest.mark.parametrize("policy", [closed_form(FeatureSet.QUARTER_HOUR), network()], ids=["closed form", "network"])
+@pytest.mark.parametrize(("learned_min", "hour_means"), [((60,), True), ((15, 60), False), ((), False)])
+def test_the_card_says_how_day_ahead_was_read_and_at_which_resolution_it_was_learned(
+    tmp_path: Path, policy: Any, learned_min: tuple[int, ...], hour_means: bool
+) -> None:
+    features = replace(policy.features, learned_day_ahead_min=learned_min, hour_means=hour_means)
+    save_policy_of_kind = save_policy if isinstance(policy, ClosedFormPolicy) else save_network_policy
+    card = save_policy_of_kind(tmp_path, replace(policy, features=features), ABOUT)  # type: ignore[operator]
+    assert (card["day_ahead_learned_min"], card["day_ahead_hour_means"]) == (list(learned_min), hour_means)
+    assert load_policy(tmp_path).features == features  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("end", "sources", "learned_min"),
+    [
+        ("2025-10-01T00:00+02:00", [PRICE, DAY_AHEAD], (60,)),
+        ("2025-10-01T00:00+02:00", [PRICE], ()),
+        ("2025-10-02T00:00+02:00", [PRICE, DAY_AHEAD], ()),
+        (None, [PRICE, DAY_AHEAD], ()),
+    ],
+)
+def test_a_card_that_names_no_resolution_is_of_hours_if_its_days_end_before_quarter_hours_were_traded(
+    end: str | None, sources: list[str], learned_min: tuple[int, ...]
+) -> None:
+    split = {"end_epoch_minute": None if end is None else epoch_minute(end)}
+    features = features_of({"feature_set": "quarter_hour", "sources": sources, "split": split})
+    assert features == MarketFeatures(learned_day_ahead_min=learned_min)
 
 
 def test_policies_are_found_however_deep(tmp_path: Path) -> None:
