@@ -173,3 +173,16 @@ def test_a_property_takes_its_number_of_examples_from_the_profile() -> None:
     own = Path(__file__).resolve().parent
     fixed = [path.name for path in own.rglob("test_*.py") if "@" + "settings(" in path.read_text(encoding="utf-8")]
     assert fixed == [], "use tests.examples.examples, so that make fuzz tries more"
+
+
+WIDEST_FOLDER = 18
+
+
+def test_no_folder_holds_more_modules_than_one_reads_at_a_glance() -> None:
+    root = PACKAGE.parent
+    counted = {
+        str(folder.relative_to(root)): len([path for path in folder.glob("*.py") if path.name != "__init__.py"])
+        for top in ("arbitrage", "api", "tests", "benchmarks", "notebooks")
+        for folder in (root / top, *(root / top).rglob("*/"))
+    }
+    assert {folder: count for folder, count in counted.items() if count > WIDEST_FOLDER} == {}

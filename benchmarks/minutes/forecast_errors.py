@@ -5,7 +5,7 @@ learned one alone where a combination is served, the newest indicative price (be
 last price, day-ahead, the price of the same quarter-hour a day before. All rows are judged on the same times: those at
 which each is known. Columns: mean absolute error and root mean square error in EUR/MWh, minute by minute.
 
-    python benchmarks/minute_forecast_errors.py POLICY --prices FILE [FILE ...] --minutes FILE [FILE ...]
+    python benchmarks/minutes/forecast_errors.py POLICY --prices FILE [FILE ...] --minutes FILE [FILE ...]
         [--day-ahead FILE [FILE ...]] [--start 2025-11-19T00:00+01:00] [--end ...] [--publication-delay-min 1]
         [--json OUT]
 """
