@@ -109,13 +109,16 @@ def print_cells(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [
         max(map(len, (*cells, *title.split())), default=1) for title, cells in zip(headings, columns, strict=True)
     ]
-    if sum(widths) + _GAP * (len(widths) - 1) > stdout.width:
+    room = stdout.width - sum(widths) - _GAP * (len(widths) - 1)
+    if room < 0:
         for title, *cells in rows:
             print_lines(list(zip(headings[1:], cells, strict=True)), title, indent=2)
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, _GAP - 1))
     for number, (title, width) in enumerate(zip(headings, widths, strict=True)):
-        table.add_column(escape(title), justify="right" if number else "left", min_width=width)
+        wider = min(room, max(0, len(title) - width))  # a title of several words on one line, where there is room
+        room -= wider
+        table.add_column(escape(title), justify="right" if number else "left", width=width + wider)
     for row in rows:
         table.add_row(*map(escape, row))
     stdout.print(table, highlight=False)

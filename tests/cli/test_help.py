@@ -164,3 +164,12 @@ def test_a_long_call_is_shown_in_lines_that_a_shell_reads_as_one() -> None:
     assert max(map(len, lines)) <= 40
     assert typed(lines) == ["arbitrage", *shlex.split(call)]
     assert json.dumps(example_lines("doctor")) == '["arbitrage doctor"]'
+
+
+def test_no_cell_of_a_table_is_cut_where_the_table_just_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    titles = ("strategy", "EUR a day", "capture", "cycles a day", "CVaR EUR", "vs first", "95 % interval")
+    cells = ("perfect-foresight", "1,034.3", "1.00", "1.10", "-701.4", "-930.4", "-788.8 to -1,072")
+    output.print_cells(titles, [cells])
+    printed = capsys.readouterr().out
+    assert all(cell in printed for cell in cells)
+    assert max(map(len, printed.splitlines())) <= 80
