@@ -77,7 +77,7 @@ class Simulation:
     ) -> None:
         """The first contender acts, the others are in its shadow; `step_min` is the shortest between decisions.
 
-        polled: setpoints each snapshot with its time in seconds, before anything is decided on it.
+        polled: called with each snapshot and its time in seconds, before anything is decided on it.
         speed: simulated seconds a second; 0: as fast as it goes.
         Raises BadInput for a negative speed, without contenders, or for a step that is not 1, 3, 5 or 15.
         """

@@ -1,7 +1,8 @@
 """Settings of the closed-form fit, and the presets that trade money for time.
 
 Contract: every number here was chosen by cross-validation on days 1-25 of each month of 2022, or walking through 2021,
-none on other days; but for the days of the trailing scale, chosen walking from October 2024 to August 2025.
+none on other days. Reading day-ahead prices as hour means has no such choice: it changes nothing where they are hourly,
+and was introduced after results on 1 to 10 October 2025, which are therefore no test of it.
 """
 
 from __future__ import annotations
