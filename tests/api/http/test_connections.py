@@ -127,7 +127,7 @@ def test_a_request_in_pieces_is_served_as_before(hasty: Served) -> None:
         assert received_until_closed(connection).count(b'{"status":"alive"}') == 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sent", [b"", HALF_OPEN])
 def test_500_half_open_connections_leave_a_service_of_256_files_alive(
     tmp_path: Path, workers: int, sent: bytes
