@@ -122,9 +122,11 @@ def test_a_comparison_of_one_megawatt_stays_a_table(capsys: pytest.CaptureFixtur
     figures = {"capture_fraction": 0.81, "cycles_per_day": 1.1}
     rows = [row("perfect-foresight", -412.34) | figures, row("learned (policy)", 398.21) | figures]
     output.print_table(COMPARED, rows)
-    shown = capsys.readouterr().out.splitlines()
-    assert len([line for line in shown if line.startswith("perfect-foresight")]) == 1
-    assert any("398.2" in line and "0.81" in line for line in shown)
+    shown = capsys.readouterr().out
+    assert is_whole(shown)
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "learned (policy) 398.2 0.81 1.10 398.2 398.2 -398.3 to 398.3" in lines
+    assert "perfect-foresight -412.3 0.81 1.10 -412.3 -412.3 412.2 to -412.5" in lines
 
 
 def test_figures_go_on_below_themselves(capsys: pytest.CaptureFixture[str]) -> None:
