@@ -119,14 +119,17 @@ def test_no_number_name_or_path_of_a_table_is_cut(
 
 
 def test_a_comparison_of_one_megawatt_stays_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = {"capture_fraction": 0.81, "cycles_per_day": 1.1}
-    rows = [row("perfect-foresight", -412.34) | figures, row("learned (policy)", 398.21) | figures]
-    output.print_table(COMPARED, rows)
+    figures = [
+        ("learned (policy)", 461.2, 0.46, 1.02, 91.25, None, None),
+        ("idle", 0.0, 0.0, 0.0, 0.0, -461.2, [-660.1, -264.3]),
+        ("perfect-foresight", 997.3, 1.0, 1.1, 583.1, 536.0, [380.9, 691.6]),
+    ]
+    output.print_table(COMPARED, [dict(zip(COMPARED, each, strict=True)) for each in figures])
     shown = capsys.readouterr().out
     assert is_whole(shown)
     lines = [" ".join(line.split()) for line in shown.splitlines()]
-    assert "learned (policy) 398.2 0.81 1.10 398.2 398.2 -398.3 to 398.3" in lines
-    assert "perfect-foresight -412.3 0.81 1.10 -412.3 -412.3 412.2 to -412.2" in lines
+    assert "idle 0.00 0.00 0.00 0.00 -461.2 -660.1 to -264.3" in lines
+    assert "perfect-foresight 997.3 1.00 1.10 583.1 536.0 380.9 to 691.6" in lines
 
 
 def test_figures_go_on_below_themselves(capsys: pytest.CaptureFixture[str]) -> None:
